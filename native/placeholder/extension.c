@@ -1,0 +1,10 @@
+/* Stands in for the extension until native/extension.c is there. */
+#include <Python.h>
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, .m_name = "_native", .m_doc = "Placeholder.", .m_size = 0,
+};
+
+PyMODINIT_FUNC PyInit__native(void) {
+    return PyModuleDef_Init(&module);
+}
