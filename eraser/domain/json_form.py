@@ -1,0 +1,167 @@
+"""The strict JSON form of the domain's frozen dataclasses: one way out, one way in, nothing unknown accepted.
+
+Fields become members of the same name; `bytes` lower-case hex; enums their value; tuples arrays; `Nanoseconds` decimal strings,
+since they pass 2^53; members of a union an object that leads with `kind`, the class's own constant. No floats, no integer
+above 2^53-1: what is written can be read by any JSON reader and canonicalised by RFC 8785.
+"""
+
+import types
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import cache
+from typing import Any, NewType, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from eraser.errors import UsageError
+
+Nanoseconds = NewType("Nanoseconds", int)
+"""A duration or a monotonic time in nanoseconds; a decimal string in JSON."""
+
+MAX_INTEGER = 2**53 - 1
+"""RFC 8785 §3.2.2.3: integers beyond it are not exact in every reader."""
+
+T = TypeVar("T")
+Json = dict[str, "Json"] | list["Json"] | str | int | bool | None
+
+
+def to_json(value: Any) -> Any:
+    """The JSON form of a dataclass or of a value that may be a field of one. Raises UsageError for what has none."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return _object(value)
+    return _scalar(value)
+
+
+def from_json(cls: type[T], form: Any, *, where: str = "") -> T:
+    """The `cls` that this JSON form stands for. Raises UsageError naming the place of anything missing, unknown or wrong."""
+    result: T = _read(cls, form, where or cls.__name__)
+    return result
+
+
+def _object(value: Any) -> dict[str, Any]:
+    form: dict[str, Any] = {}
+    if (kind := getattr(type(value), "kind", None)) is not None:
+        form["kind"] = kind
+    hints = _hints(type(value))
+    for item in fields(value):
+        content = getattr(value, item.name)
+        form[item.name] = str(content) if _is_nanoseconds(hints[item.name]) and content is not None else to_json(content)
+    return form
+
+
+def _scalar(value: Any) -> Any:
+    match value:
+        case None | bool():
+            return value
+        case Enum():
+            return value.value
+        case int():
+            if abs(value) > MAX_INTEGER:
+                raise UsageError(f"the integer {value} is beyond 2^53-1 and has no exact JSON form")
+            return int(value)
+        case str():
+            return value
+        case bytes():
+            return value.hex()
+        case tuple():
+            return [to_json(item) for item in value]
+    raise UsageError(f"a {type(value).__name__} has no JSON form here")
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+def _is_nanoseconds(hint: Any) -> bool:
+    return hint is Nanoseconds or Nanoseconds in get_args(hint)
+
+
+def _read(hint: Any, form: Any, where: str) -> Any:
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return _read_union(get_args(hint), form, where)
+    if origin is tuple:
+        return _read_tuple(get_args(hint), form, where)
+    if hint is Nanoseconds:
+        return _read_nanoseconds(form, where)
+    if isinstance(hint, type) and is_dataclass(hint):
+        return _read_dataclass(hint, form, where)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return _read_enum(hint, form, where)
+    return _read_scalar(hint, form, where)
+
+
+def _read_union(options: tuple[Any, ...], form: Any, where: str) -> Any:
+    if form is None and type(None) in options:
+        return None
+    rest = [option for option in options if option is not type(None)]
+    if len(rest) == 1:
+        return _read(rest[0], form, where)
+    kind = form.get("kind") if isinstance(form, dict) else None
+    for option in rest:
+        if getattr(option, "kind", None) == kind and kind is not None:
+            return _read(option, form, where)
+    known = ", ".join(str(getattr(option, "kind", option)) for option in rest)
+    raise UsageError(f"{where}: kind {kind!r} is none of {known}")
+
+
+def _read_tuple(items: tuple[Any, ...], form: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(form, list):
+        raise UsageError(f"{where}: expected an array, found {type(form).__name__}")
+    if len(items) == 2 and items[1] is Ellipsis:
+        return tuple(_read(items[0], item, f"{where}[{index}]") for index, item in enumerate(form))
+    if len(items) != len(form):
+        raise UsageError(f"{where}: expected {len(items)} items, found {len(form)}")
+    return tuple(_read(hint, item, f"{where}[{index}]") for index, (hint, item) in enumerate(zip(items, form, strict=True)))
+
+
+def _read_nanoseconds(form: Any, where: str) -> int:
+    if not isinstance(form, str) or not form.isascii() or not form.isdigit() or str(int(form)) != form:
+        raise UsageError(f"{where}: expected nanoseconds as a decimal string, found {form!r}")
+    return int(form)
+
+
+def _read_dataclass(cls: Any, form: Any, where: str) -> Any:
+    if not isinstance(form, dict):
+        raise UsageError(f"{where}: expected an object, found {type(form).__name__}")
+    names = {item.name for item in fields(cls)}
+    kind = getattr(cls, "kind", None)
+    if kind is not None and form.get("kind") != kind:
+        raise UsageError(f"{where}: kind is {form.get('kind')!r}, expected {kind!r}")
+    expected = names | ({"kind"} if kind is not None else set())
+    if unknown := sorted(set(form) - expected):
+        raise UsageError(f"{where}: unknown field {unknown[0]!r}")
+    if missing := sorted(expected - set(form)):
+        raise UsageError(f"{where}: field {missing[0]!r} is missing")
+    hints = _hints(cls)
+    return cls(**{name: _read(hints[name], form[name], f"{where}.{name}") for name in names})
+
+
+def _read_enum(cls: type[Enum], form: Any, where: str) -> Enum:
+    try:
+        return cls(form)
+    except ValueError:
+        known = ", ".join(str(item.value) for item in cls)
+        raise UsageError(f"{where}: {form!r} is none of {known}") from None
+
+
+def _read_scalar(hint: Any, form: Any, where: str) -> Any:
+    if hint is bytes:
+        return _read_bytes(form, where)
+    if hint is bool and isinstance(form, bool):
+        return form
+    if hint is int and isinstance(form, int) and not isinstance(form, bool) and abs(form) <= MAX_INTEGER:
+        return form
+    if hint is str and isinstance(form, str):
+        return form
+    raise UsageError(f"{where}: expected {getattr(hint, '__name__', hint)}, found {form!r}")
+
+
+def _read_bytes(form: Any, where: str) -> bytes:
+    if isinstance(form, str) and form.isascii():
+        try:
+            content = bytes.fromhex(form)
+        except ValueError:
+            content = b""
+        if content.hex() == form:
+            return content
+    raise UsageError(f"{where}: expected lower-case hex, found {form!r}")
