@@ -32,7 +32,7 @@ def to_json(value: Any) -> Any:
 
 def from_json(cls: type[T], form: Any, *, where: str = "") -> T:
     """The `cls` that this JSON form stands for. Raises UsageError naming the place of anything missing, unknown or wrong."""
-    result: T = _read(cls, form, where or cls.__name__)
+    result: T = _read(cls, form, where or getattr(cls, "__name__", "value"))
     return result
 
 
