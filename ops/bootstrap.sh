@@ -33,7 +33,7 @@ make_environment() {
     "$venv/bin/uv" --version >/dev/null 2>&1 && return
 
     if command -v uv >/dev/null; then
-        uv --quiet pip install --python "$venv/bin/python" uv && return
+        uv --quiet pip install --python "$venv/bin/python" pip uv && return
         say "uv on PATH could not install uv into $venv; trying pip"
     fi
     if "$venv/bin/python" -m ensurepip --version >/dev/null 2>&1; then
@@ -42,12 +42,12 @@ make_environment() {
         say "pip of ensurepip could not install uv; trying the system's pip"
     fi
     if "$python" -m pip --version >/dev/null 2>&1; then
-        "$python" -m pip --python "$venv/bin/python" install --quiet --disable-pip-version-check uv && return
+        "$python" -m pip --python "$venv/bin/python" install --quiet --disable-pip-version-check pip uv && return
         say "the system's pip could not install uv; trying Debian's pip wheel"
     fi
     if unpack_debian_package python3-pip-whl "$venv/debian-pip"; then
         wheel=$(ls "$venv"/debian-pip/usr/share/python-wheels/pip-*.whl)
-        PYTHONPATH=$wheel "$venv/bin/python" -m pip install --quiet --disable-pip-version-check uv && return
+        PYTHONPATH=$wheel "$venv/bin/python" -m pip install --quiet --disable-pip-version-check pip uv && return
     fi
     die "no way to get Python packages: install python3-venv (or pip, or uv) and see that the package index can be reached"
 }
