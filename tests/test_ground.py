@@ -1,0 +1,46 @@
+"""What holds the tree together: layers, the gate, and that the installed engine is the one we tested."""
+
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    program = Path(sysconfig.get_path("scripts")) / "lint-imports"
+    return subprocess.run(
+        [program, "--no-cache"], cwd=folder, capture_output=True, text=True, timeout=60, env={"PYTHONPATH": str(folder)}
+    )
+
+
+@pytest.fixture
+def copied_tree(tmp_path: Path) -> Path:
+    """The package and its contracts, to plant errors in."""
+    shutil.copytree(ROOT / "eraser", tmp_path / "eraser", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported"),
+    [
+        ("eraser/domain/planted.py", "eraser.engine"),
+        ("eraser/domain/planted.py", "subprocess"),
+        ("eraser/drives/planted.py", "eraser.engine"),
+        ("eraser/engine/planted.py", "eraser.drives"),
+        ("eraser/ledger/planted.py", "eraser.certificates"),
+        ("eraser/certificates/planted.py", "eraser.rack"),
+        ("eraser/rack/planted.py", "eraser.cli"),
+        ("eraser/domain/planted.py", "click"),
+    ],
+)
+def test_an_upward_import_is_caught(copied_tree: Path, importer: str, imported: str) -> None:
+    assert lint_imports(copied_tree).returncode == 0, "the tree itself breaks a contract"
+    (copied_tree / importer).write_text(f"def late() -> None:\n    import {imported}\n")
+    outcome = lint_imports(copied_tree)
+    assert outcome.returncode != 0
+    assert "planted" in outcome.stdout
