@@ -18,5 +18,6 @@ find eraser -name __pycache__ -prune -exec rm -r {} +
 # Meson and ninja come from the environment, not from a build environment that is fetched anew each time.
 PATH=$venv/bin:$PATH
 export PATH
+build=build/install-$("$venv/bin/python" -c 'import sys; print(sys.implementation.cache_tag)')
 exec "$venv/bin/uv" --quiet pip install --python "$venv/bin/python" --no-build-isolation --no-deps --reinstall \
-    --config-settings-package eraser:build-dir=build/install .
+    --config-settings-package eraser:build-dir="$build" .

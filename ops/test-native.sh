@@ -42,6 +42,10 @@ aarch64)
 esac
 
 [ -f "$build/build.ninja" ] || meson setup "$build" "${options[@]}" >/dev/null
+if [ -z "$(meson test -C "$build" --list 2>/dev/null)" ]; then
+    echo "test-native: no test is defined: nothing was tested" >&2
+    exit 1
+fi
 # A sanitizer's finding must fail the test that met it, whatever the environment says.
 export ASAN_OPTIONS=abort_on_error=1:detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1
 "${run[@]}" meson test -C "$build" --timeout-multiplier "$multiplier" --print-errorlogs

@@ -1,5 +1,6 @@
 """What holds the tree together: layers, the gate, and that the installed engine is the one we tested."""
 
+import os
 import shutil
 import subprocess
 import sysconfig
@@ -44,3 +45,29 @@ def test_an_upward_import_is_caught(copied_tree: Path, importer: str, imported: 
     outcome = lint_imports(copied_tree)
     assert outcome.returncode != 0
     assert "planted" in outcome.stdout
+
+
+NATIVE = Path(sysconfig.get_path("platlib")) / "eraser" / "engine"
+
+
+@pytest.mark.parametrize("name", ["_native.abi3.so", "eraser-transfer"])
+def test_the_installed_engine_keeps_its_asserts(name: str) -> None:
+    assert b"__assert_fail" in (NATIVE / name).read_bytes()
+
+
+def test_the_transfer_can_be_run_where_it_is_installed() -> None:
+    assert os.access(NATIVE / "eraser-transfer", os.X_OK)
+
+
+def test_the_gate_runs_what_the_readme_says() -> None:
+    command = "make test"
+    assert f"\n{command}\n" in (ROOT / "README.md").read_text()
+    assert any(line.strip().startswith(command) for line in (ROOT / ".ci" / "run").read_text().splitlines())
+
+
+def test_the_lock_names_packages_and_hashes_but_no_host() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    assert "://" not in lock
+    assert "--index-url" not in lock
+    requirements = lock.replace("\\\n", "").splitlines()
+    assert all("--hash=sha256:" in line for line in requirements if line and not line.lstrip().startswith("#"))

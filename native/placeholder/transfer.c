@@ -1,7 +1,9 @@
 /* Stands in for the transfer until native/transfer/ is there. */
+#include <assert.h>
 #include <stdio.h>
 
-int main(void) {
+int main(int argc, char **argv) {
+    assert(argc > 0 && argv[argc] == NULL);
     fputs("eraser-transfer: not built yet\n", stderr);
     return 70;
 }
