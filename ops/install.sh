@@ -19,5 +19,10 @@ find eraser -name __pycache__ -prune -exec rm -r {} +
 PATH=$venv/bin:$PATH
 export PATH
 build=build/install-$("$venv/bin/python" -c 'import sys; print(sys.implementation.cache_tag)')
-exec "$venv/bin/uv" --quiet pip install --python "$venv/bin/python" --no-build-isolation --no-deps --reinstall \
+"$venv/bin/uv" --quiet pip install --python "$venv/bin/python" --no-build-isolation --no-deps --reinstall \
     --config-settings-package eraser:build-dir="$build" .
+
+# Compiled now, so that the first erasure starts as fast as the second.
+cd / # where no sources hide what is installed
+exec "$venv/bin/python" -c 'import compileall, importlib.util as u
+compileall.compile_dir(u.find_spec("eraser").submodule_search_locations[0], quiet=1)'

@@ -18,7 +18,7 @@ if [ -n "${PIP_CERT:-}" ] && [ -z "${SSL_CERT_FILE:-}" ]; then
     export SSL_CERT_FILE="$PIP_CERT"
 fi
 
-"$venv/bin/uv" --quiet pip sync --python "$venv/bin/python" --require-hashes requirements.lock && exit
+"$venv/bin/uv" --quiet pip sync --compile-bytecode --python "$venv/bin/python" --require-hashes requirements.lock && exit
 
 printf 'sync: uv could not install requirements.lock; trying pip, which has its own settings\n' >&2
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock

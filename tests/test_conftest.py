@@ -20,36 +20,44 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run_pytest(project: Path, test: str, *options: str, require_lab: bool) -> subprocess.CompletedProcess[str]:
-    (project / "tests" / "test_planted.py").write_text("import pytest\n\n" + test)
+def run_pytest(
+    project: Path, *tests: str, options: tuple[str, ...] = (), require_lab: bool
+) -> subprocess.CompletedProcess[str]:
+    for number, test in enumerate(tests):
+        (project / "tests" / f"test_planted_{number}.py").write_text("import pytest\n\n" + test)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "ERASER"))}
     environment["ERASER_REQUIRE_LAB"] = "1" if require_lab else "0"
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options]
     return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=120)
 
 
-SKIPS = {
-    "in a test": "def test_it():\n    pytest.skip('no disk here')\n",
-    "by a marker": "@pytest.mark.skipif(True, reason='no disk here')\ndef test_it():\n    pass\n",
-    "by a whole module": "pytest.skip('no disk here', allow_module_level=True)\n",
-    "by a missing program": "@pytest.mark.lab('no disk here')\ndef test_it():\n    pass\n",
-}
+SKIPS = (
+    "def test_it():\n    pytest.skip('one')\n",
+    "@pytest.mark.skipif(True, reason='two')\ndef test_it():\n    pass\n",
+    "@pytest.mark.lab('three')\ndef test_it():\n    pass\n",
+    "@pytest.fixture\ndef disk():\n    pytest.skip('four')\n\ndef test_it(disk):\n    pass\n",
+)
+SKIPPED_MODULE = "pytest.skip('five', allow_module_level=True)\n"
 
 
-@pytest.mark.parametrize("test", SKIPS.values(), ids=SKIPS.keys())
 @pytest.mark.parametrize("options", [(), ("-n", "1")], ids=["alone", "xdist"])
-def test_a_required_lab_turns_a_skip_into_a_failure(project: Path, test: str, options: tuple[str, ...]) -> None:
-    outcome = run_pytest(project, test, *options, require_lab=True)
-    assert outcome.returncode != 0
-    assert "no disk here" in outcome.stdout
-    assert "skipped" not in outcome.stdout.splitlines()[-1]
+def test_a_required_lab_turns_every_skip_into_a_failure(project: Path, options: tuple[str, ...]) -> None:
+    outcome = run_pytest(project, *SKIPS, options=options, require_lab=True)
+    assert outcome.returncode == 1
+    assert "1 failed, 3 errors" in outcome.stdout
+    assert "skipped (four)" in outcome.stdout
 
 
-@pytest.mark.parametrize("test", SKIPS.values(), ids=SKIPS.keys())
-def test_without_a_lab_a_skip_says_why(project: Path, test: str) -> None:
-    outcome = run_pytest(project, test, require_lab=False)
-    assert outcome.returncode in (0, 5)
-    assert "no disk here" in outcome.stdout
+def test_a_required_lab_turns_a_skipped_module_into_an_error(project: Path) -> None:
+    outcome = run_pytest(project, SKIPPED_MODULE, require_lab=True)
+    assert outcome.returncode not in (0, 5)
+    assert "skipped (five)" in outcome.stdout
+
+
+def test_without_a_lab_each_skip_says_why(project: Path) -> None:
+    outcome = run_pytest(project, *SKIPS, SKIPPED_MODULE, require_lab=False)
+    assert "5 skipped" in outcome.stdout
+    assert all(reason in outcome.stdout for reason in ("one", "two", "program three", "four", "five"))
 
 
 def test_a_skip_for_the_processor_s_sake_stays_a_skip(project: Path) -> None:
@@ -65,7 +73,7 @@ def test_an_expected_failure_is_no_skip(project: Path) -> None:
 def test_the_soak_runs_only_when_asked(project: Path) -> None:
     test = "@pytest.mark.soak\ndef test_it():\n    assert False\n"
     assert "1 deselected" in run_pytest(project, test, require_lab=True).stdout
-    assert "1 failed" in run_pytest(project, test, "--soak", require_lab=True).stdout
+    assert "1 failed" in run_pytest(project, test, options=("--soak",), require_lab=True).stdout
 
 
 def test_a_stale_install_stops_the_tests(project: Path) -> None:
