@@ -29,6 +29,14 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something did not pass: a stable `code` for machines, and the sentence for people."""
+
+    code: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class JobQueued:
     """Somebody asked for it."""
 
@@ -181,7 +189,7 @@ class JobFinished:
 
     kind: ClassVar[str] = "finished"
     outcome: Outcome
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
 
 
 @dataclass(frozen=True, slots=True)

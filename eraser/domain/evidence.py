@@ -39,6 +39,7 @@ class BadExtent:
 class Access(StrEnum):
     """How bytes went between memory and the drive."""
 
+    NONE = "none: it never came to an I/O"
     URING_DIRECT_REGISTERED = "io_uring, O_DIRECT, registered buffers"
     URING_DIRECT = "io_uring, O_DIRECT"
     PREAD_DIRECT = "pread/pwrite, O_DIRECT"
@@ -54,6 +55,7 @@ class EndReason(StrEnum):
     TOO_MANY_ERRORS = "too many errors"
     NO_PROGRESS = "no progress"
     FLUSH_FAILED = "flush failed"
+    CACHE_KEPT = "the page cache could not be emptied, so nothing read would prove anything"
     PROCESS_DIED = "transfer process died"
     INTERNAL = "internal error"
 
@@ -63,8 +65,10 @@ class FlushProof(StrEnum):
 
     KERNEL_SENT = "the kernel sent it"
     """The cache is write back, so the kernel issues the flush itself."""
+    NO_VOLATILE_CACHE = "the drive itself reports no volatile cache"
     COMMAND_SENT = "we sent SYNCHRONIZE CACHE or FLUSH CACHE EXT"
     FILE_SYSTEM = "the file system's"
+    NOT_FLUSHED = "not flushed"
     ASSUMED = "assumed: nothing was sent to the drive"
     """The kernel takes the cache for write through and the drive refused our own command: checkpoints do not count."""
 
@@ -168,6 +172,13 @@ class DriveActivity:
     sectors_written_ours_most: int
     """Least and most differ by the writes that came back with an error."""
     flushes_seen: int
+    flushes_expected: int
+    """Those of ours that the kernel has to send, because the drive's cache is write back."""
+
+    @property
+    def has_lost_flushes(self) -> bool:
+        """Whether fewer flushes went out than we asked for: then the checkpoints prove nothing."""
+        return self.flushes_seen < self.flushes_expected
 
     @property
     def has_foreign_writes(self) -> bool:

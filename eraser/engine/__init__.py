@@ -1,4 +1,4 @@
-"""The Python face of the native engine: patterns, comparison and hashing; the transfer, a process of its own.
+"""The Python face of the native engine: patterns and hashes in `_native`, a pass over a drive in `transfer`.
 
-May import `eraser.domain` and the side modules, never `eraser.drives`.
+Bytes of drives stay in C: Python hands over descriptors and plans and reads counters. Imports domain and errors.
 """

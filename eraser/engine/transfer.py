@@ -1,0 +1,339 @@
+"""One pass over one drive, in a process of its own: started, watched and ended from here.
+
+The process (`eraser-transfer`) holds the drive's descriptor; if the drive hangs, it hangs, and nobody else does. The parent
+never waits for it without a limit: it reads the counters in the shared page and, at the end, leaves a process that cannot die
+to the kernel, which keeps the drive's claim until the last I/O has returned.
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from eraser.domain.evidence import Access, BadExtent, EndReason, Extent, FlushProof, Operation, TransferReport
+from eraser.domain.json_form import Nanoseconds
+from eraser.domain.pattern import AesCtrStream, Constant, Pattern
+from eraser.engine import _native
+from eraser.engine.page import Page, Tables
+from eraser.engine.tuning import Tuning
+from eraser.errors import TransferError
+
+EXECUTABLE = Path(_native.__file__).with_name("eraser-transfer")
+BAD_CAPACITY = 4096
+"""Bad extents listed one by one; what is beyond counts in bytes only."""
+
+EXIT_GRACE_SECONDS = 1.0
+"""How long a transfer that has ended, or was killed, is waited for before it is left to the kernel."""
+HANG_GRACE_SECONDS = 2.0
+"""How much later than the transfer itself the parent notices that nothing comes back."""
+
+_CONSTANT, _AES_256_CTR = 1, 2
+_COMMANDS = {"run": 0, "pause": 1, "cancel": 2}
+_PAUSED, _ENDED = 2, 3
+_ENDS = {
+    1: EndReason.COMPLETED,
+    2: EndReason.CANCELLED,
+    3: EndReason.GONE,
+    4: EndReason.TOO_MANY_ERRORS,
+    5: EndReason.NO_PROGRESS,
+    6: EndReason.FLUSH_FAILED,
+    7: EndReason.CACHE_KEPT,
+    8: EndReason.INTERNAL,
+}
+_ACCESS = {
+    0: Access.NONE,
+    1: Access.URING_DIRECT_REGISTERED,
+    2: Access.URING_DIRECT,
+    3: Access.PREAD_DIRECT,
+    4: Access.BUFFERED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The drive as the transfer sees it: an open descriptor (read and write) with its sizes in bytes."""
+
+    fd: int
+    drive_bytes: int
+    logical_sector_bytes: int
+    physical_sector_bytes: int
+    is_block_device: bool
+    flush_trust: FlushProof
+    """What a flush is worth here. `COMMAND_SENT` means that the transfer has to send the command itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to do. `ranges` ascend without overlap; positions count through them, backwards when `reverse`."""
+
+    operation: Operation
+    pattern: Pattern | None
+    ranges: tuple[Extent, ...]
+    reverse: bool = False
+    start_position_bytes: int = 0
+    hash_extent_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The counters at one moment."""
+
+    is_paused: bool
+    position_bytes: int
+    bytes_done: int
+    retries: int
+    bad_bytes: int
+    mismatched_sectors: int
+    checkpoint_position_bytes: int
+    checkpoints: int
+    in_flight: int
+    oldest_io_seconds: float
+    """Age of the oldest I/O that has not come back, 0 when none is out."""
+    first_byte: Nanoseconds
+    """CLOCK_MONOTONIC of the first I/O, 0 before it."""
+
+
+class Transfer:
+    """A running pass. Create it with `start` on the thread of the event loop: the process dies with that thread."""
+
+    def __init__(
+        self, page: Page, event_fd: int, process: subprocess.Popen[bytes], target: Target, tuning: Tuning, started_at: str
+    ) -> None:
+        self._page = page
+        self._event_fd = event_fd
+        self._process = process
+        self._target = target
+        self._tuning = tuning
+        self._started_at = started_at
+        self._killed_as: EndReason | None = None
+        self._changed = asyncio.Event()
+        self._pid_fd = os.pidfd_open(process.pid)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(event_fd, self._on_event)
+        loop.add_reader(self._pid_fd, self._on_exit)
+        self._loop = loop
+
+    @classmethod
+    def start(cls, target: Target, order: Order, tuning: Tuning, *, now_utc: Callable[[], str], rate_limit: int = 0) -> "Transfer":
+        """Starts the process; it inherits the drive's descriptor. Raises TransferError when it cannot be started."""
+        leaf_count = -(-target.drive_bytes // order.hash_extent_bytes) if order.hash_extent_bytes else 0
+        page = Page(Tables.lay(len(order.ranges), BAD_CAPACITY, leaf_count))
+        event_fd = -1
+        try:
+            _fill_plan(page, target, order, tuning, leaf_count)
+            page["rate_limit"] = rate_limit
+            event_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            started_at = now_utc()
+            process = subprocess.Popen(
+                [EXECUTABLE, str(target.fd), str(page.fd), str(event_fd)],
+                pass_fds=(target.fd, page.fd, event_fd),
+                stdin=subprocess.DEVNULL,
+            )
+        except OSError as error:
+            page.close()
+            if event_fd >= 0:
+                os.close(event_fd)
+            raise TransferError(
+                f"the transfer process could not be started ({error.strerror or error})",
+                subject=str(EXECUTABLE),
+                remedy="Install the package anew.",
+            ) from error
+        return cls(page, event_fd, process, target, tuning, started_at)
+
+    def _on_event(self) -> None:
+        os.eventfd_read(self._event_fd)
+        self._changed.set()
+
+    def _on_exit(self) -> None:
+        self._loop.remove_reader(self._pid_fd)
+        self._process.poll()
+        self._changed.set()
+
+    # ---- what it does
+
+    def snapshot(self) -> Snapshot:
+        """The counters now."""
+        page = self._page
+        oldest = page["oldest_io_ns"]
+        return Snapshot(
+            is_paused=page["state"] == _PAUSED,
+            position_bytes=page["position"],
+            bytes_done=page["bytes_done"],
+            retries=page["retries"],
+            bad_bytes=page["bad_bytes"],
+            mismatched_sectors=page["mismatched_sectors"],
+            checkpoint_position_bytes=page["checkpoint_position"],
+            checkpoints=page["checkpoints"],
+            in_flight=page["in_flight"],
+            oldest_io_seconds=max(0.0, (time.monotonic_ns() - oldest) / 1e9) if oldest else 0.0,
+            first_byte=Nanoseconds(page["first_io_ns"]),
+        )
+
+    def latency_us_buckets(self) -> tuple[int, ...]:
+        """Count of I/Os by latency: bucket *k* holds those of 2^k to 2^(k+1) microseconds."""
+        return self._page.latency_us_buckets()
+
+    def bad_extents(self, first: int = 0) -> tuple[BadExtent, ...]:
+        """Bad extents found so far, from the numbered one on."""
+        return self._page.bad_extents(first)
+
+    def leaves(self) -> tuple[bytes, ...]:
+        """Hashes of the extents that were read whole."""
+        return self._page.leaves()
+
+    @property
+    def flush_proof(self) -> FlushProof:
+        """What stands behind the last flush."""
+        return _flush_proof(self._page["flush_proof"], self._target.flush_trust)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will happen: it said so, it is gone, or it was given up."""
+        return self._page["state"] == _ENDED or self._process.returncode is not None or self._killed_as is not None
+
+    # ---- what it is told
+
+    def pause(self) -> None:
+        """Finish what is out, flush, and wait."""
+        self._page["command"] = _COMMANDS["pause"]
+
+    def resume(self) -> None:
+        """Go on."""
+        self._page["command"] = _COMMANDS["run"]
+
+    def cancel(self) -> None:
+        """Finish what is out, flush, and end."""
+        self._page["command"] = _COMMANDS["cancel"]
+
+    def set_rate_limit(self, bytes_per_second: int) -> None:
+        """At most so much from now on; 0 for no limit."""
+        self._page["rate_limit"] = bytes_per_second
+
+    # ---- how it is waited for
+
+    async def changed(self, timeout_seconds: float) -> None:
+        """Returns when the transfer has something to tell (a checkpoint, a fault, its end), or after the time given."""
+        if not self.has_ended:
+            try:
+                async with asyncio.timeout(timeout_seconds):
+                    await self._changed.wait()
+            except TimeoutError:
+                self._give_up_if_hung()
+        self._changed.clear()
+
+    def _give_up_if_hung(self) -> None:
+        # The process itself notices too, unless it sits in the kernel with the drive.
+        if self.snapshot().oldest_io_seconds > self._tuning.no_progress_seconds + HANG_GRACE_SECONDS:
+            self.kill(EndReason.NO_PROGRESS)
+
+    def kill(self, reason: EndReason) -> None:
+        """Ends the process now, as far as the kernel lets it; the report says `reason`."""
+        if not self.has_ended:
+            self._killed_as = reason
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGKILL)
+
+    async def finish(self) -> tuple[TransferReport, bool]:
+        """The report, after the end, and whether the process is gone: if not, an I/O of it is still out and the kernel holds
+        the drive for it. Waits a moment for the process, never longer.
+        """
+        deadline = self._loop.time() + EXIT_GRACE_SECONDS
+        while self._process.poll() is None and self._loop.time() < deadline:
+            self._changed.clear()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._changed.wait()
+            except TimeoutError:
+                break
+        return self._report(), self._process.poll() is not None
+
+    def close(self) -> None:
+        """Gives back descriptors and memory; kills a process that still runs."""
+        self.kill(EndReason.CANCELLED)
+        self._loop.remove_reader(self._event_fd)
+        self._loop.remove_reader(self._pid_fd)
+        self._process.poll()
+        os.close(self._event_fd)
+        os.close(self._pid_fd)
+        self._page.close()
+
+    def _report(self) -> TransferReport:
+        page = self._page
+        end = _ENDS.get(page["end"], EndReason.INTERNAL) if page["state"] == _ENDED else EndReason.PROCESS_DIED
+        return TransferReport(
+            end=self._killed_as or end,
+            errno=page["end_errno"],
+            start_position_bytes=page["start_position"],
+            end_position_bytes=page["position"],
+            bytes_done=page["bytes_done"],
+            bytes_sent=page["bytes_sent"],
+            failed_bytes_sent=page["failed_bytes_sent"],
+            bad_extents=page.bad_extents(),
+            bad_bytes=page["bad_bytes"],
+            retries=page["retries"],
+            flushes=page["flushes"],
+            flush_proof=self.flush_proof,
+            mismatched_sectors=page["mismatched_sectors"],
+            first_mismatches=page.mismatch_places(),
+            access=_ACCESS[page["access"]],
+            block_bytes=page["block_bytes"],
+            queue_depth=page["queue_depth"],
+            started_at=self._started_at,
+            first_byte=Nanoseconds(page["first_io_ns"]),
+            last_byte=Nanoseconds(page["last_io_ns"]),
+        )
+
+
+def _flush_proof(seen: int, trust: FlushProof) -> FlushProof:
+    by_kernel, by_command, command_refused = 1, 2, 3
+    if seen == by_command:
+        return FlushProof.COMMAND_SENT
+    if seen == command_refused:
+        return FlushProof.ASSUMED
+    return trust if seen == by_kernel else FlushProof.NOT_FLUSHED
+
+
+def _fill_plan(page: Page, target: Target, order: Order, tuning: Tuning, leaf_count: int) -> None:
+    words = {
+        "magic": _native.PAGE_MAGIC,
+        "parent_pid": os.getpid(),
+        "operation": 1 if order.operation is Operation.WRITE else 2,
+        "reverse": order.reverse,
+        "drive_bytes": target.drive_bytes,
+        "logical_sector_bytes": target.logical_sector_bytes,
+        "physical_sector_bytes": target.physical_sector_bytes,
+        "is_block_device": target.is_block_device,
+        "block_bytes": tuning.block_bytes,
+        "queue_depth": tuning.queue_depth,
+        "access_least": tuning.access_least,
+        "start_position": order.start_position_bytes,
+        "range_count": len(order.ranges),
+        "ranges_offset": page.tables.ranges,
+        "bad_capacity": BAD_CAPACITY,
+        "bad_offset": page.tables.bad,
+        "hash_extent_bytes": order.hash_extent_bytes,
+        "leaves_offset": page.tables.leaves,
+        "leaf_count": leaf_count,
+        "checkpoint_ns": int(tuning.checkpoint_seconds * 1e9),
+        "checkpoint_bytes": tuning.checkpoint_bytes,
+        "retry_limit": tuning.retry_limit,
+        "bad_bytes_limit": tuning.bad_bytes_limit,
+        "no_progress_ns": int(tuning.no_progress_seconds * 1e9),
+        "flush": target.flush_trust is FlushProof.COMMAND_SENT,
+    }
+    for name, value in words.items():
+        page[name] = int(value)
+    page.set_ranges(order.ranges)
+    match order.pattern:
+        case Constant(data):
+            page["pattern"] = _CONSTANT
+        case AesCtrStream(seed):
+            page["pattern"], data = _AES_256_CTR, seed
+        case None:
+            return
+    page["pattern_bytes"] = len(data)
+    page.set_pattern(data)

@@ -1,0 +1,53 @@
+"""How a drive is driven: block size, queue depth, checkpoints, limits. Chosen per drive, recorded in the evidence."""
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+from eraser.domain.drive import Drive, Media, Transport
+
+KIB = 1 << 10
+MIB = 1 << 20
+
+MAX_BUFFER_BYTES = 8 * MIB
+"""What the blocks of one transfer may take in memory, all together."""
+
+
+class AccessLeast(IntEnum):
+    """Where to begin trying: everything, nothing that needs io_uring, nothing that needs O_DIRECT. Values of page.h."""
+
+    BEST = 0
+    PREAD = 3
+    BUFFERED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Sizes in bytes, times in seconds."""
+
+    block_bytes: int = 256 * KIB
+    queue_depth: int = 4
+    checkpoint_seconds: float = 30.0
+    """At most 60: what is lost when the power goes."""
+    checkpoint_bytes: int = 64 << 30
+    retry_limit: int = 2
+    bad_bytes_limit: int = 64 * MIB
+    """A drive with more unreadable than this is dying: hours more would only say so again."""
+    no_progress_seconds: float = 120.0
+    """Longer than a drive's own error recovery and the kernel's timeouts with their retries (30 s each)."""
+    access_least: AccessLeast = AccessLeast.BEST
+
+
+def tuning_for(drive: Drive) -> Tuning:
+    """Block and depth by what the drive is.
+
+    Small blocks in flight stay in the second-level cache between the generator and the copy to the device; a disk that
+    turns and a USB bridge want larger ones. The block is a power of two, so that it divides the hashed extent.
+    """
+    tuning = Tuning()
+    if drive.transport is Transport.USB:
+        tuning = replace(tuning, block_bytes=512 * KIB, queue_depth=2)
+    elif drive.media is Media.MAGNETIC:
+        tuning = replace(tuning, block_bytes=512 * KIB, queue_depth=4)
+    elif drive.transport is Transport.NVME:
+        tuning = replace(tuning, block_bytes=256 * KIB, queue_depth=8)
+    return replace(tuning, block_bytes=max(tuning.block_bytes, drive.geometry.physical_sector_bytes))
