@@ -16,7 +16,7 @@ def project(tmp_path: Path) -> Path:
     """A project with our configuration and conftest, no test yet."""
     (tmp_path / "tests").mkdir()
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path / "tests")
+    shutil.copy(ROOT / "conftest.py", tmp_path)
     return tmp_path
 
 
