@@ -35,6 +35,7 @@ from eraser.domain.events import (
     VerificationStarted,
 )
 from eraser.domain.evidence import (
+    BadExtent,
     DriveActivity,
     EndReason,
     FlushProof,
@@ -75,15 +76,20 @@ class PassState:
     flush_proof: FlushProof = FlushProof.NOT_FLUSHED
     runs: tuple[TransferReport, ...] = ()
     is_complete: bool = False
-    bad_bytes_settled: int = 0
-    """In runs that came to a reported end."""
-    bad_bytes_running: int = 0
+    bad_extents_lost: tuple[BadExtent, ...] = ()
+    """Of runs that died without a report, as far as their checkpoints tell."""
+    bad_extents_running: tuple[BadExtent, ...] = ()
     """At checkpoints of the run that has not ended."""
 
     @property
     def bad_bytes(self) -> int:
         """All bytes given up in this pass."""
-        return self.bad_bytes_settled + self.bad_bytes_running
+        listed = (*self.bad_extents_lost, *self.bad_extents_running)
+        return sum(run.bad_bytes for run in self.runs) + sum(item.extent.length_bytes for item in listed)
+
+    def without_running(self) -> "PassState":
+        """After a run that died: what its checkpoints told is all that will be known of it."""
+        return replace(self, bad_extents_lost=(*self.bad_extents_lost, *self.bad_extents_running), bad_extents_running=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +150,16 @@ class JobState:
             drive=self.drive,
             plan=self.plan,
             sights=self.sights,
-            passes=tuple(PassFacts(item.number, item.runs, item.is_complete, item.bad_bytes) for item in self.passes),
+            passes=tuple(
+                PassFacts(
+                    item.number,
+                    item.runs,
+                    item.is_complete,
+                    (*item.bad_extents_lost, *item.bad_extents_running),
+                    item.bad_bytes,
+                )
+                for item in self.passes
+            ),
             markers=self.markers,
             sight_checks=self.sight_checks,
             pass_verifications=self.pass_verifications,
@@ -254,10 +269,7 @@ def _with_pass(state: JobState, item: PassState) -> tuple[PassState, ...]:
 def _sight_began(state: JobState, event: SightBegan) -> JobState:
     # A crash leaves no event, so a new sight may follow anything that was under way.
     _expect(state, event, Phase.PLANNED, Phase.RUNNING, Phase.VERIFYING, Phase.INTERRUPTED)
-    passes = tuple(
-        replace(item, bad_bytes_settled=item.bad_bytes, bad_bytes_running=0) if item.bad_bytes_running else item
-        for item in state.passes
-    )
+    passes = tuple(item.without_running() for item in state.passes)
     return replace(
         state, phase=Phase.RUNNING, sights=state.sights + 1, passes=passes, final_verification=None, activity=None
     )
@@ -270,7 +282,7 @@ def _pass_started(state: JobState, event: PassStarted, number: int, position: in
         raise JournalError(f"pass {number} can't start at byte {position} now", subject=state.job_id)
     if state.plan is not None and state.plan.needs_markers and state.markers is None:
         raise JournalError("the pass can't start before the markers were checked", subject=state.job_id)
-    started = replace(current, started=True, bad_bytes_settled=current.bad_bytes, bad_bytes_running=0)
+    started = replace(current.without_running(), started=True)
     return _written_to(state, phase=Phase.RUNNING, passes=_with_pass(state, started))
 
 
@@ -289,12 +301,11 @@ def _checkpoint(state: JobState, event: Checkpoint) -> JobState:
     # A flush of which nothing was sent to the drive says nothing about a power cut.
     counts = event.flush_proof is not FlushProof.ASSUMED
     believed = event.position_bytes if counts else current.believed_bytes
-    bad = sum(item.extent.length_bytes for item in event.bad_extents)
     updated = replace(
         current,
         believed_bytes=believed,
         flush_proof=event.flush_proof,
-        bad_bytes_running=current.bad_bytes_running + bad,
+        bad_extents_running=(*current.bad_extents_running, *event.bad_extents),
     )
     return replace(state, passes=_with_pass(state, updated))
 
@@ -310,8 +321,7 @@ def _pass_ended(state: JobState, event: PassEnded, number: int, report: Transfer
         is_complete=is_complete,
         flush_proof=report.flush_proof if report.flushes else current.flush_proof,
         believed_bytes=state.capacity_bytes if is_complete else current.believed_bytes,
-        bad_bytes_settled=current.bad_bytes_settled + report.bad_bytes,
-        bad_bytes_running=0,
+        bad_extents_running=(),
     )
     return replace(state, passes=_with_pass(state, updated))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from eraser.domain.drive import Drive, Transport
 from eraser.domain.events import Outcome, Reason
 from eraser.domain.evidence import (
+    BadExtent,
     DriveActivity,
     EndReason,
     MarkersEvidence,
@@ -29,7 +30,10 @@ class PassFacts:
     """Those that came to a reported end; a run that died with its host left only its checkpoints."""
     is_complete: bool
     """Whether every byte of the drive was covered and flushed."""
+    lost_bad_extents: tuple[BadExtent, ...]
+    """Found by a run that died without a report, as far as its checkpoints told."""
     bad_bytes: int
+    """All bytes given up in this pass."""
 
 
 @dataclass(frozen=True, slots=True)

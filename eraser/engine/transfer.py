@@ -209,6 +209,10 @@ class Transfer:
         """Finish what is out, flush, and end."""
         self._page["command"] = _COMMANDS["cancel"]
 
+    def acknowledge(self, checkpoints: int) -> None:
+        """So many checkpoints are on record: the transfer runs at most one ahead."""
+        self._page["acknowledged"] = checkpoints
+
     def set_rate_limit(self, bytes_per_second: int) -> None:
         """At most so much from now on; 0 for no limit."""
         self._page["rate_limit"] = bytes_per_second

@@ -1,4 +1,2 @@
-"""What happened, written durably before it is acted on.
-
-May import from `eraser.drives`, `eraser.engine` and below.
+"""What happened, kept durably: the journal of each job. Imports domain and what touches files; nothing above.
 """

@@ -1,0 +1,82 @@
+#include <errno.h>
+#include <string.h>
+
+#include "medium.h"
+#include "transfer.h"
+
+/* Whether to give up the whole pass because of an error: gone, or nothing has worked for too long. */
+static bool ends_the_pass(struct transfer *transfer, int error) {
+    if (medium_errno_means_gone(error) || !medium_is_present(transfer->drive_fd, &transfer->plan)) {
+        transfer_end(transfer, TRANSFER_GONE, error);
+    } else if (clock_ns() - transfer->progress_ns > transfer->plan.no_progress_ns) {
+        transfer_end(transfer, TRANSFER_NO_PROGRESS, error);
+    } else if (page_get(&transfer->page->command) == TRANSFER_CANCEL) {
+        /* Here rather than at the next block: a dying drive takes seconds for each sector. */
+        transfer_end(transfer, TRANSFER_CANCELLED, 0);
+    }
+    return transfer->end != 0;
+}
+
+/* Tries an I/O that failed again, at most `retry_limit` times. The last errno, or 0 when it worked. */
+static int try_again(struct transfer *transfer, uint8_t *data, uint32_t length, uint64_t offset, int error) {
+    for (uint64_t i = 0; i < transfer->plan.retry_limit; i++) {
+        if (ends_the_pass(transfer, error)) return error;
+        page_add(&transfer->page->retries, 1);
+        error = -transfer_io(transfer, data, length, offset);
+        if (error == 0) return 0;
+    }
+    return error;
+}
+
+static void record_bad(struct transfer *transfer, uint64_t offset, uint32_t length, int error) {
+    struct transfer_page *page = transfer->page;
+    struct bad_entry *table = (struct bad_entry *)(void *)((uint8_t *)page + transfer->plan.bad_offset);
+    const uint64_t operation = transfer->plan.is_write ? TRANSFER_WRITE : TRANSFER_READ;
+    const uint64_t count = page_get(&page->bad_count);
+    struct bad_entry *last = count > 0 ? &table[count - 1] : NULL;
+    page_add(&page->bad_bytes, length);
+    if (last != NULL && last->error == (uint64_t)error && last->offset + last->length == offset) {
+        __atomic_store_n(&last->length, last->length + length, __ATOMIC_RELEASE);
+    } else if (count < transfer->plan.bad_capacity) {
+        table[count] = (struct bad_entry){offset, length, operation, (uint64_t)error};
+        page_set(&page->bad_count, count + 1);
+    }
+    if (page_get(&page->bad_bytes) > transfer->plan.bad_bytes_limit) transfer_end(transfer, TRANSFER_TOO_MANY_ERRORS, error);
+}
+
+/* One physical sector (or what of it lies in the block): worked on, compared, or recorded as bad. */
+static void settle_sector(struct transfer *transfer, uint8_t *data, uint32_t length, uint64_t offset) {
+    int error = -transfer_io(transfer, data, length, offset);
+    if (error != 0) error = try_again(transfer, data, length, offset, error);
+    if (transfer->end != 0) return;
+    if (error != 0) {
+        record_bad(transfer, offset, length, error);
+        if (!transfer->plan.is_write) memset(data, 0, length);
+    } else if (!transfer->plan.is_write) {
+        transfer_compare(transfer, data, length, offset);
+    }
+}
+
+void faults_settle(struct transfer *transfer, struct slot *slot) {
+    const struct plan *plan = &transfer->plan;
+    int error = slot->result < 0 ? -slot->result : EIO;
+    /* An I/O that waited has counted itself. */
+    if (plan->is_write && transfer->uses_ring) page_add(&transfer->page->failed_bytes_sent, slot->length);
+    if (ends_the_pass(transfer, error)) return;
+    error = try_again(transfer, slot->data, slot->length, slot->offset, error);
+    if (transfer->end != 0) return;
+    if (error == 0) {
+        if (!plan->is_write) transfer_compare(transfer, slot->data, slot->length, slot->offset);
+        return;
+    }
+    const uint64_t bad_before = page_get(&transfer->page->bad_count);
+    uint32_t done = 0;
+    while (done < slot->length && transfer->end == 0) {
+        const uint64_t offset = slot->offset + done;
+        uint32_t length = plan->physical_sector_bytes - (uint32_t)(offset % plan->physical_sector_bytes);
+        if (length > slot->length - done) length = slot->length - done;
+        settle_sector(transfer, slot->data + done, length, offset);
+        done += length;
+    }
+    if (page_get(&transfer->page->bad_count) != bad_before) transfer_notify(transfer);
+}
