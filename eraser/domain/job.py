@@ -162,6 +162,7 @@ class JobState:
             ),
             markers=self.markers,
             sight_checks=self.sight_checks,
+            restarts=self.restarts,
             pass_verifications=self.pass_verifications,
             final_verification=self.final_verification,
             activity=self.activity,

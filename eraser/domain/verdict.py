@@ -48,6 +48,8 @@ class Facts:
     markers: MarkersEvidence | None
     sight_checks: tuple[SightCheck, ...]
     """Since the program last began."""
+    restarts: tuple[str, ...]
+    """Why all passes began again, each time they did."""
     pass_verifications: tuple[VerificationEvidence, ...]
     """Those that the program asks for between its passes."""
     final_verification: VerificationEvidence | None

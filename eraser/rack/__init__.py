@@ -1,4 +1,2 @@
-"""The run of a job: guard, plan, passes, verification, certificate.
-
-May import from `eraser.certificates` and below.
+"""When things happen: one drive's way through its job, and (with the server) many bays at once. Imports all rows below.
 """

@@ -1,0 +1,421 @@
+"""One drive's way through one job: markers, passes, verification, verdict. Every step is on record before it is taken.
+
+What is believed after a crash is the journal's (`domain/job.py`), what happens when the drive comes back is a rule
+(`domain/resumption.py`), whether the job passed is computed (`domain/verdict.py`); here is only the order of things.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from eraser.domain import merkle
+from eraser.domain.drive import Drive
+from eraser.domain.events import (
+    ActivitySeen,
+    Checkpoint,
+    JobEvent,
+    JobFinished,
+    JobInterrupted,
+    MarkersChecked,
+    MarkersStarted,
+    PassEnded,
+    PassStarted,
+    ProgramRestarted,
+    SightBegan,
+    SightChecked,
+    VerificationEnded,
+    VerificationStarted,
+)
+from eraser.domain.evidence import (
+    DriveActivity,
+    EndReason,
+    Extent,
+    FlushProof,
+    HashTree,
+    MarkersEvidence,
+    Operation,
+    SamplingEvidence,
+    SightCheck,
+    TransferReport,
+    VerificationEvidence,
+)
+from eraser.domain.job import JobState
+from eraser.domain.pattern import SEED_BYTES, AesCtrStream, Pattern, RandomBytes
+from eraser.domain.plan import Plan
+from eraser.domain.program import Verification
+from eraser.domain.resumption import BeginAgain, Check, HoldsEither, holds, resumption
+from eraser.domain.verdict import judge, required_verification
+from eraser.engine.transfer import Order, Snapshot, Transfer
+from eraser.engine.tuning import Tuning
+from eraser.errors import JournalError
+from eraser.ledger.journal import JobLog
+
+TICK_SECONDS = 0.2
+"""How often a running transfer is looked at when it has nothing to tell."""
+CANCEL_SECONDS = 6.0
+"""How long a transfer may take to reach a checkpoint when it is asked to end; a drive that hangs never does."""
+SECTOR_BYTES = 512
+"""Unit of `/sys/block/*/stat`, whatever the drive's own sectors are."""
+
+_INTERRUPTING = (EndReason.CANCELLED, EndReason.GONE, EndReason.PROCESS_DIED)
+"""Ends after which the job can be resumed; after any other it is judged by what it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityCounters:
+    """The kernel's counters of one drive: sectors of 512 bytes that were written, and flushes, since it appeared."""
+
+    sectors_written: int
+    flushes: int
+
+
+class ErasableDrive(Protocol):
+    """A drive whose claim we hold: nobody else can take it until `close`, not even after our death while an I/O is out.
+
+    `transfer` must be called on the thread of the event loop; at most one transfer may run at a time. `activity` is None
+    for what the kernel does not count (images).
+    """
+
+    @property
+    def drive(self) -> Drive: ...
+
+    @property
+    def boot_id(self) -> str: ...
+
+    def transfer(self, order: Order, tuning: Tuning, rate_limit: int) -> Transfer: ...
+
+    def activity(self) -> ActivityCounters | None: ...
+
+
+class Stage(StrEnum):
+    """What a job is doing, in people's words."""
+
+    STARTING = "starting"
+    MARKERS = "markers"
+    WRITING = "writing"
+    CHECKING_BACK = "checking what was written before"
+    VERIFYING = "verifying"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a job is: `done_bytes` of `total_bytes` in this stage."""
+
+    stage: Stage
+    pass_number: int
+    passes: int
+    done_bytes: int
+    total_bytes: int
+    errors: int
+    is_paused: bool
+    oldest_io_seconds: float
+
+
+class _Interrupted(Exception):
+    """Leaves the run in a way that can be resumed."""
+
+
+class _Stopped(Exception):
+    """Leaves the run because nothing more can be done; the verdict says why."""
+
+
+class JobRun:
+    """Runs one planned job on one claimed drive. `run` is called once; the other methods at any time meanwhile."""
+
+    def __init__(self, log: JobLog, drive: ErasableDrive, tuning: Tuning, *, random_bytes: RandomBytes) -> None:
+        state = log.state
+        if state.plan is None:
+            raise JournalError("a job without a plan can't run", subject=state.job_id)
+        self._log = log
+        self._drive = drive
+        self._plan: Plan = state.plan
+        self._tuning = tuning
+        self._random_bytes = random_bytes
+        self._transfer: Transfer | None = None
+        self._stage = (Stage.STARTING, 0, 0)
+        self._cancelled = asyncio.Event()
+        self._is_paused = False
+        self._rate_limit = 0
+        self._sent: list[TransferReport] = []
+        self._baseline: ActivityCounters | None = None
+        self.first_byte_ns = 0
+        self.last_byte_ns = 0
+        self.bytes_written = 0
+        self.bytes_verified = 0
+        self.leaves: tuple[bytes, ...] = ()
+        self.is_held = False
+        """Whether a transfer process is still in the kernel with an I/O of the drive."""
+
+    # ---- control
+
+    def cancel(self) -> None:
+        """Ends the run at a checkpoint; it can be resumed."""
+        self._cancelled.set()
+        if self._transfer is not None:
+            self._transfer.cancel()
+
+    def pause(self) -> None:
+        """Holds the run at a checkpoint until `resume`."""
+        self._is_paused = True
+        if self._transfer is not None:
+            self._transfer.pause()
+
+    def resume(self) -> None:
+        """Goes on after `pause`."""
+        self._is_paused = False
+        if self._transfer is not None:
+            self._transfer.resume()
+
+    def set_rate_limit(self, bytes_per_second: int) -> None:
+        """At most so much from now on; 0 for no limit."""
+        self._rate_limit = bytes_per_second
+        if self._transfer is not None:
+            self._transfer.set_rate_limit(bytes_per_second)
+
+    def progress(self) -> Progress:
+        """Where it is now."""
+        stage, number, total = self._stage
+        snapshot = self._transfer.snapshot() if self._transfer is not None else None
+        return Progress(
+            stage=stage,
+            pass_number=number,
+            passes=len(self._plan.passes),
+            done_bytes=snapshot.position_bytes if snapshot else 0,
+            total_bytes=total,
+            errors=(snapshot.bad_bytes + snapshot.mismatched_sectors + snapshot.retries) if snapshot else 0,
+            is_paused=bool(snapshot and snapshot.is_paused),
+            oldest_io_seconds=snapshot.oldest_io_seconds if snapshot else 0.0,
+        )
+
+    # ---- the way
+
+    async def run(self) -> JobState:
+        """The state at the end: passed, failed, or interrupted."""
+        try:
+            await self._begin_sight()
+            await self._write()
+            await self._verify_last()
+        except _Interrupted as interruption:
+            await self._append(JobInterrupted(str(interruption)))
+            return self._state
+        except _Stopped:
+            pass
+        await self._finish()
+        return self._state
+
+    @property
+    def _state(self) -> JobState:
+        return self._log.state
+
+    async def _append(self, event: JobEvent) -> None:
+        """On disk when it returns; the loop goes on meanwhile."""
+        await asyncio.to_thread(self._log.append, event)
+
+    async def _begin_sight(self) -> None:
+        returning = self._state.sights > 0
+        decision = resumption(self._state, 2 * self._tuning.checkpoint_bytes)
+        await self._append(SightBegan(self._drive.boot_id))
+        self._baseline = await asyncio.to_thread(self._drive.activity)
+        if not returning:
+            return
+        if isinstance(decision, BeginAgain):
+            await self._append(ProgramRestarted(decision.why))
+            return
+        for check in decision.checks:
+            if not await self._still_holds(check):
+                await self._append(ProgramRestarted("what was written before is no longer on the drive"))
+                return
+
+    async def _write(self) -> None:
+        if self._plan.needs_markers and self._state.markers is None and self._state.next_pass is not None:
+            await self._write_markers()
+        while (item := self._state.next_pass) is not None:
+            await self._write_pass(item.number, item.believed_bytes)
+            if self._plan.passes[item.number - 1].verify and item.number < len(self._plan.passes):
+                await self._verify(item.number, Verification.FULL)
+
+    async def _write_pass(self, number: int, start: int) -> None:
+        planned = self._plan.passes[number - 1]
+        order = Order(Operation.WRITE, planned.pattern, self._whole, planned.reverse, start)
+        await self._append(PassStarted(number, start))
+
+        async def record(snapshot: Snapshot, transfer: Transfer, known_bad: int) -> int:
+            found = transfer.bad_extents(known_bad)
+            await self._append(Checkpoint(number, snapshot.checkpoint_position_bytes, transfer.flush_proof, found))
+            return known_bad + len(found)
+
+        report = await self._run_transfer(order, (Stage.WRITING, number, self._capacity), record)
+        self.bytes_written += report.bytes_done
+        await self._append(PassEnded(number, report))
+        self._raise_unless_complete(report)
+
+    async def _write_markers(self) -> None:
+        from eraser.domain.markers import marker_places
+
+        seed = self._random_bytes(SEED_BYTES)
+        await self._append(MarkersStarted(seed))
+        sector_bytes = self._drive.drive.geometry.physical_sector_bytes
+        granularity, places = marker_places(self._capacity, sector_bytes, seed)
+        stage = (Stage.MARKERS, 0, 2 * sum(place.length_bytes for place in places))
+        pattern = AesCtrStream(seed)
+        written = await self._run_transfer(Order(Operation.WRITE, pattern, places), stage)
+        self.bytes_written += written.bytes_done
+        read_back = await self._run_transfer(Order(Operation.READ, pattern, places), stage)
+        await self._append(MarkersChecked(MarkersEvidence(seed, granularity, len(places), written, read_back)))
+        self._raise_unless_complete(written)
+        self._raise_unless_complete(read_back)
+        if read_back.mismatched_sectors:
+            raise _Stopped
+
+    async def _verify_last(self) -> None:
+        kind = required_verification(self._plan, self._state.sights)
+        if kind is not Verification.NONE:
+            await self._verify(len(self._plan.passes), kind)
+
+    async def _verify(self, number: int, kind: Verification) -> None:
+        seed = self._random_bytes(SEED_BYTES) if kind is Verification.SAMPLED else b""
+        await self._append(VerificationStarted(number, kind, seed))
+        ranges, sampling = self._places(kind, seed)
+        is_whole = kind is Verification.FULL
+        extent_bytes = self._plan.hash_extent_bytes if is_whole and number == len(self._plan.passes) else 0
+        order = Order(Operation.READ, self._pattern(number), ranges, hash_extent_bytes=extent_bytes)
+        total = sum(extent.length_bytes for extent in ranges)
+        report = await self._run_transfer(order, (Stage.VERIFYING, number, total))
+        self.bytes_verified += report.bytes_done
+        tree = self._hash_tree(extent_bytes) if report.end is EndReason.COMPLETED else None
+        await self._append(VerificationEnded(VerificationEvidence(number, kind, sampling, report, tree)))
+        self._raise_unless_complete(report)
+        if report.mismatched_sectors:
+            raise _Stopped
+
+    def _places(self, kind: Verification, seed: bytes) -> tuple[tuple[Extent, ...], SamplingEvidence | None]:
+        if kind is Verification.FULL:
+            return self._whole, None
+        from eraser.domain.sampling import sample  # numpy: not before the first byte is written
+
+        return sample(self._capacity, self._drive.drive.geometry.logical_sector_bytes, seed)
+
+    def _hash_tree(self, extent_bytes: int) -> HashTree | None:
+        if not extent_bytes:
+            return None
+        return HashTree(extent_bytes, len(self.leaves), merkle.root(self.leaves))
+
+    async def _still_holds(self, check: Check) -> bool:
+        first = await self._read_back(check.extent, check.pass_number)
+        mismatched = first.mismatched_sectors
+        unreadable = first.bad_bytes
+        if isinstance(check, HoldsEither):
+            earlier = await self._read_back(check.extent, check.earlier_number)
+            sectors = check.extent.length_bytes // self._drive.drive.geometry.logical_sector_bytes
+            mismatched = holds(check, sectors, mismatched, earlier.mismatched_sectors)
+        await self._append(SightChecked(SightCheck(check.pass_number, check.extent.length_bytes, mismatched)))
+        return not mismatched and not unreadable
+
+    async def _read_back(self, extent: Extent, number: int) -> TransferReport:
+        order = Order(Operation.READ, self._pattern(number), (extent,))
+        report = await self._run_transfer(order, (Stage.CHECKING_BACK, number, extent.length_bytes))
+        self._raise_unless_complete(report)
+        return report
+
+    async def _finish(self) -> None:
+        if (activity := await self._activity()) is not None:
+            await self._append(ActivitySeen(activity))
+        outcome, reasons = judge(self._state.facts())
+        self._stage = (Stage.DONE, len(self._plan.passes), 0)
+        await self._append(JobFinished(outcome, reasons))
+
+    async def _activity(self) -> DriveActivity | None:
+        now = await asyncio.to_thread(self._drive.activity)
+        if now is None or self._baseline is None:
+            return None
+        sent = sum(report.bytes_sent for report in self._sent)
+        doubtful = sum(report.failed_bytes_sent for report in self._sent)
+        return DriveActivity(
+            sectors_written_seen=now.sectors_written - self._baseline.sectors_written,
+            sectors_written_ours_least=(sent - doubtful) // SECTOR_BYTES,
+            sectors_written_ours_most=sent // SECTOR_BYTES,
+            flushes_seen=now.flushes - self._baseline.flushes,
+            flushes_expected=sum(item.flushes for item in self._sent if item.flush_proof is FlushProof.KERNEL_SENT),
+        )
+
+    # ---- one transfer
+
+    @property
+    def _capacity(self) -> int:
+        return self._drive.drive.geometry.capacity_bytes
+
+    @property
+    def _whole(self) -> tuple[Extent, ...]:
+        return (Extent(0, self._capacity),)
+
+    def _pattern(self, number: int) -> Pattern:
+        return self._plan.passes[number - 1].pattern
+
+    async def _run_transfer(
+        self, order: Order, stage: tuple[Stage, int, int], record: "Recorder | None" = None
+    ) -> TransferReport:
+        """One transfer from its start to its report, in which every checkpoint was recorded in time."""
+        self._stage = stage
+        transfer = self._drive.transfer(order, self._tuning, self._rate_limit)
+        self._transfer = transfer
+        try:
+            if self._is_paused:
+                transfer.pause()
+            if self._cancelled.is_set():
+                transfer.cancel()
+            await self._watch(transfer, record)
+            report, is_gone = await transfer.finish()
+            self.is_held = self.is_held or not is_gone
+            self.leaves = transfer.leaves()
+        finally:
+            self._transfer = None
+            transfer.close()
+        if order.operation is Operation.WRITE:
+            self._sent.append(report)
+        self.first_byte_ns = self.first_byte_ns or report.first_byte
+        self.last_byte_ns = max(self.last_byte_ns, report.last_byte)
+        return report
+
+    async def _watch(self, transfer: Transfer, record: "Recorder | None") -> None:
+        loop = asyncio.get_running_loop()
+        kill_at: float | None = None
+        checkpoints = known_bad = 0
+        has_ended = False
+        while not has_ended:
+            await transfer.changed(TICK_SECONDS)
+            # Asked before the counters are read, so that the last look sees everything.
+            has_ended = transfer.has_ended
+            snapshot = transfer.snapshot()
+            if record is not None and snapshot.checkpoints > checkpoints:
+                known_bad = await record(snapshot, transfer, known_bad)
+            checkpoints = snapshot.checkpoints
+            transfer.acknowledge(checkpoints)
+            if self._cancelled.is_set() and kill_at is None:
+                kill_at = loop.time() + CANCEL_SECONDS
+            if kill_at is not None and loop.time() > kill_at:
+                transfer.kill(EndReason.CANCELLED)
+
+    def _raise_unless_complete(self, report: TransferReport) -> None:
+        if report.end is EndReason.COMPLETED:
+            return
+        if report.end in _INTERRUPTING:
+            raise _Interrupted(_interruption(report.end))
+        raise _Stopped
+
+
+class Recorder(Protocol):
+    """Puts a checkpoint on record; takes the number of bad extents recorded before, gives the new one."""
+
+    async def __call__(self, snapshot: Snapshot, transfer: Transfer, known_bad: int) -> int: ...
+
+
+def _interruption(end: EndReason) -> str:
+    match end:
+        case EndReason.CANCELLED:
+            return "stopped on request"
+        case EndReason.GONE:
+            return "the drive is no longer there"
+        case _:
+            return "the transfer process died"
