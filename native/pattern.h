@@ -50,19 +50,19 @@ int pattern_init_aes_256_ctr(struct pattern *pattern, const uint8_t seed[PATTERN
 void pattern_generate(const struct pattern *pattern, uint64_t offset, void *out, size_t length);
 
 /*
- * Compares data, read at offset, with the pattern. Data is cut into sectors of sector_bytes (at least 1; the last may be
- * short). Returns how many sectors differ; the byte offsets on the drive (offset + start of the sector) of the first of
- * them go to places[0 .. *stored - 1], at most capacity of them, ascending. places may be NULL if capacity is 0.
- * Content is only ever compared: it is not copied, and what was expected is not written to memory.
+ * Compares data, read at offset, with the pattern. Data is cut into sectors of sector_bytes (at least 1; the last may
+ * be short). Returns how many sectors differ; the byte offsets on the drive (offset + start of the sector) of the
+ * first of them go to places[0 .. *stored - 1], at most capacity of them, ascending. places may be NULL if capacity
+ * is 0. Content is only ever compared: it is not copied, and what was expected is not written to memory.
  */
 uint64_t pattern_compare(const struct pattern *pattern, uint64_t offset, const void *data, size_t length,
                          size_t sector_bytes, uint64_t *places, size_t capacity, size_t *stored);
 
 /*
- * The code that computes AES: "vaes512", "vaes256", "aesni", "armv8" or "portable"; all give the same bytes. The best one
- * that the CPU has is chosen at first use. Forcing one is for tests and benchmarks: it holds for the whole process, from
- * the next call on. NULL goes back to the automatic choice. Returns 0, -ENOTSUP for a path that this CPU or build lacks,
- * -EINVAL for a name that is none of the five.
+ * The code that computes AES: "vaes512", "vaes256", "aesni", "armv8" or "portable"; all give the same bytes. The best
+ * one that the CPU has is chosen at first use. Forcing one is for tests and benchmarks: it holds for the whole
+ * process, from the next call on. NULL goes back to the automatic choice. Returns 0, -ENOTSUP for a path that this
+ * CPU or build lacks, -EINVAL for a name that is none of the five.
  */
 int pattern_force_path(const char *name);
 

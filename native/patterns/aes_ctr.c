@@ -1,4 +1,4 @@
-/* The AES-256-CTR stream by bytes: whole blocks go to the path in use, a block cut at either end through a block here. */
+/* The AES-256-CTR stream by bytes: whole blocks straight from the path in use, a block cut at an end by way of here. */
 #include "stream.h"
 
 #include <string.h>

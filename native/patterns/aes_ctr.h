@@ -1,9 +1,9 @@
 /*
  * AES-256 in counter mode, one implementation per instruction set. Internal to native/patterns.
  *
- * The stream is addressed by blocks of 16 bytes. Block n is the encryption of n as a 128-bit big-endian number. A drive's
- * offset is a uint64_t, so n < 2^60: the upper half of the counter is always zero, and adding to its lower half, as one
- * 64-bit number, never overflows. No implementation needs to carry.
+ * The stream is addressed by blocks of 16 bytes. Block n is the encryption of n as a 128-bit big-endian number. A
+ * drive's offset is a uint64_t, so n < 2^60: the upper half of the counter is always zero, and adding to its lower
+ * half, as one 64-bit number, never overflows. No implementation needs to carry.
  */
 #ifndef ERASER_AES_CTR_H
 #define ERASER_AES_CTR_H
@@ -20,8 +20,9 @@ struct aes_ctr_path {
     /* Writes blocks counter .. counter + blocks - 1 of the stream to out, of any alignment. */
     void (*generate_blocks)(const struct aes_256_key *key, uint64_t counter, uint8_t *out, size_t blocks);
     /*
-     * Compares data, of any alignment, with the same blocks of the stream. Returns `blocks` if all are equal. Otherwise a
-     * number of leading blocks that are equal, fewer than `blocks`, with a difference at most 256 blocks further on.
+     * Compares data, of any alignment, with the same blocks of the stream. Returns `blocks` if all are equal.
+     * Otherwise a number of leading blocks that are equal, fewer than `blocks`, with a difference at most 256 blocks
+     * further on.
      */
     size_t (*equal_blocks)(const struct aes_256_key *key, uint64_t counter, const uint8_t *data, size_t blocks);
 };
@@ -45,16 +46,16 @@ void aes_256_expand_key(struct aes_256_key *key, const uint8_t seed[PATTERN_SEED
 extern const uint8_t aes_sbox[256];
 
 /*
- * Counter-mode caching. In counter mode neighbouring blocks differ in the last byte of the counter alone, and AES needs
- * two rounds to spread a byte over the whole block. Number a block's bytes 0 to 15. After the first round, column 0 is
- * a function of bytes 0, 5, 10 and 15, and no other column is touched by these. In the second round each byte goes through
- * the S-box alone and MixColumns is linear, so the state after it is
+ * Counter-mode caching. In counter mode neighbouring blocks differ in the last byte of the counter alone, and AES
+ * needs two rounds to spread a byte over the whole block. Number a block's bytes 0 to 15. After the first round,
+ * column 0 is a function of bytes 0, 5, 10 and 15, and no other column is touched by these. In the second round each
+ * byte goes through the S-box alone and MixColumns is linear, so the state after it is
  *
  *     state2(counter) = f(bytes 0, 5, 10, 15) ^ g(the other bytes)
  *
- * Bytes 0 and 5 are zero, byte 10 is bits 40 to 47 of the counter and byte 15 its lowest 8 bits. Hence with a table of
- * state2 for the 256 blocks of one group, the first two of the fourteen rounds of any other group whose counters share
- * bits 40 to 47 are one XOR a block:
+ * Bytes 0 and 5 are zero, byte 10 is bits 40 to 47 of the counter and byte 15 its lowest 8 bits. Hence with a table
+ * of state2 for the 256 blocks of one group, the first two of the fourteen rounds of any other group whose counters
+ * share bits 40 to 47 are one XOR a block:
  *
  *     state2(group + i) = table[i] ^ (table[0] ^ state2(group))
  *

@@ -1,8 +1,9 @@
 /*
- * AES-256 in counter mode in plain C: the specification that the other files of this folder follow function by function.
+ * AES-256 in counter mode in plain C: the specification that the other files of this folder follow function by
+ * function.
  *
- * Its S-box is a table, so its timing tells something about the key to one who shares the cache. That is accepted: a seed
- * serves one pass, protects nothing, and is published in the certificate.
+ * Its S-box is a table, so its timing tells something about the key to one who shares the cache. That is accepted: a
+ * seed serves one pass, protects nothing, and is published in the certificate.
  */
 #include "aes_ctr.h"
 

@@ -1,6 +1,6 @@
 /*
- * AES-256 in counter mode, four blocks to a register (VAES, AVX-512). Mirrors aes_ctr_portable.c; the table of the first
- * two rounds is explained in aes_ctr.h. Carries and the upper half of the counter: see there too.
+ * AES-256 in counter mode, four blocks to a register (VAES, AVX-512). Mirrors aes_ctr_portable.c; the table of the
+ * first two rounds is explained in aes_ctr.h. Carries and the upper half of the counter: see there too.
  */
 #include "aes_ctr.h"
 
@@ -8,8 +8,10 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* The unit rests after 3 to 5 cycles and takes one instruction a cycle: 8 registers keep it busy, and with 15 round keys
- * fit into 32. */
+/*
+ * The unit rests after 3 to 5 cycles and takes one instruction a cycle: 8 registers keep it busy, and with 15 round
+ * keys fit into 32.
+ */
 #define IN_FLIGHT 8
 #define REGISTER_BLOCKS 4
 #define BATCH_BLOCKS (IN_FLIGHT * REGISTER_BLOCKS)

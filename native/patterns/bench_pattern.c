@@ -1,7 +1,7 @@
 /*
- * Rates of every AES path that this CPU has, and of the constant, on one core in GB/s: `bench_pattern [buffer KiB]`. The buffer, 128 KiB
- * unless given, is as small as a transfer's blocks, so that it stays in the L2 cache. Compare with
- * `openssl speed -evp aes-256-ctr -bytes 1048576` run in the same minute.
+ * Rates of every AES path that this CPU has, and of the constant, on one core in GB/s: `bench_pattern [buffer KiB]`.
+ * The buffer, 128 KiB unless given, is as small as a transfer's blocks, so that it stays in the L2 cache. Compare
+ * with `openssl speed -evp aes-256-ctr -bytes 1048576` run in the same minute.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /*
- * A repeated constant. Copies and comparisons run over a tile of 4 to 8 KiB that stays in the L1 cache, by libc's memcpy
- * and memcmp, which know the CPU: any length of constant and any phase goes at the speed of the memory.
+ * A repeated constant. Copies and comparisons run over a tile of 4 to 8 KiB that stays in the L1 cache, by libc's
+ * memcpy and memcmp, which know the CPU: any length of constant and any phase goes at the speed of the memory.
  */
 #include "stream.h"
 

@@ -48,9 +48,9 @@ static void record_sector(struct findings *findings, uint64_t place)
 }
 
 /*
- * Compares sector by sector from `start`, the start of a sector, until both the difference that is known to lie before
- * `until` and all different sectors that follow without a gap are found. Returns where it stopped: the start of a sector,
- * or length.
+ * Compares sector by sector from `start`, the start of a sector, until both the difference that is known to lie
+ * before `until` and all different sectors that follow without a gap are found. Returns where it stopped: the start
+ * of a sector, or length.
  */
 static size_t compare_sectors(const struct pattern *pattern, uint64_t offset, const uint8_t *data, size_t length,
                               size_t sector_bytes, size_t start, size_t until, struct findings *findings)

@@ -115,8 +115,8 @@ static void the_key_expands_as_in_fips_197(void)
 }
 
 /*
- * Encrypts any block with the counter mode under test: what the block has that the counter has not is added to the key of
- * round 0, where AES adds it to the counter.
+ * Encrypts any block with the counter mode under test: what the block has that the counter has not is added to the
+ * key of round 0, where AES adds it to the counter.
  */
 static void encrypt_block(const char *seed_hex, const char *plain_hex, uint64_t counter, uint8_t block[AES_BLOCK_BYTES])
 {
@@ -158,7 +158,7 @@ static void blocks_are_those_of_fips_197_and_sp_800_38a(void)
     }
 }
 
-/* Answers of `openssl enc -aes-256-ctr` with the counter as -iv: around each carry, and the very last block there is. */
+/* Answers of `openssl enc -aes-256-ctr` with the counter as -iv: around each carry, and the last block there is. */
 static void the_stream_is_that_of_openssl_at_any_counter(void)
 {
     static const struct {
