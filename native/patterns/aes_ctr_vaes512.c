@@ -1,0 +1,224 @@
+/*
+ * AES-256 in counter mode, four blocks to a register (VAES, AVX-512). Mirrors aes_ctr_portable.c; the table of the
+ * first two rounds is explained in aes_ctr.h. Carries and the upper half of the counter: see there too.
+ */
+#include "aes_ctr.h"
+
+#include <immintrin.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+/*
+ * The unit rests after 3 to 5 cycles and takes one instruction a cycle: 8 registers keep it busy, and with 15 round
+ * keys fit into 32.
+ */
+#define IN_FLIGHT 8
+#define REGISTER_BLOCKS 4
+#define BATCH_BLOCKS (IN_FLIGHT * REGISTER_BLOCKS)
+#define REGISTER_BYTES ((size_t)REGISTER_BLOCKS * AES_BLOCK_BYTES)
+#define GROUP_REGISTERS (AES_CTR_GROUP_BLOCKS / REGISTER_BLOCKS)
+
+struct round_keys {
+    __m512i round[AES_256_ROUNDS + 1];
+};
+
+struct table {
+    __m512i state[GROUP_REGISTERS];
+};
+
+INLINE struct round_keys load_key(const struct aes_256_key *key)
+{
+    struct round_keys keys;
+    for (size_t i = 0; i <= AES_256_ROUNDS; i++)
+        keys.round[i] = _mm512_broadcast_i32x4(_mm_load_si128((const __m128i *)(const void *)key->round_keys[i]));
+    return keys;
+}
+
+/* Four consecutive counters, big-endian, from the first of them. */
+INLINE __m512i counter_blocks(uint64_t counter)
+{
+    const __m512i reverse_upper_half =
+        _mm512_broadcast_i32x4(_mm_set_epi8(8, 9, 10, 11, 12, 13, 14, 15, 7, 6, 5, 4, 3, 2, 1, 0));
+    const __m512i steps = _mm512_set_epi64(3, 0, 2, 0, 1, 0, 0, 0);
+    __m512i numbers = _mm512_add_epi64(steps, _mm512_maskz_set1_epi64(0xaa, (long long)counter));
+    return _mm512_shuffle_epi8(numbers, reverse_upper_half);
+}
+
+/* The key addition and the first two rounds. */
+INLINE __m512i first_rounds(const struct round_keys *keys, uint64_t counter)
+{
+    __m512i state = _mm512_xor_si512(counter_blocks(counter), keys->round[0]);
+    state = _mm512_aesenc_epi128(state, keys->round[1]);
+    return _mm512_aesenc_epi128(state, keys->round[2]);
+}
+
+/* The other twelve. */
+INLINE void last_rounds(const struct round_keys *keys, __m512i state[], size_t count)
+{
+    for (size_t round = 3; round < AES_256_ROUNDS; round++)
+        for (size_t i = 0; i < count; i++)
+            state[i] = _mm512_aesenc_epi128(state[i], keys->round[round]);
+    for (size_t i = 0; i < count; i++)
+        state[i] = _mm512_aesenclast_epi128(state[i], keys->round[AES_256_ROUNDS]);
+}
+
+INLINE void encrypt_counters(const struct round_keys *keys, uint64_t counter, __m512i state[], size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        state[i] = first_rounds(keys, counter + i * REGISTER_BLOCKS);
+    last_rounds(keys, state, count);
+}
+
+INLINE void store_batch(uint8_t *out, const __m512i state[IN_FLIGHT])
+{
+    for (size_t i = 0; i < IN_FLIGHT; i++)
+        _mm512_storeu_si512(out + i * REGISTER_BYTES, state[i]);
+}
+
+INLINE bool batch_equals(const uint8_t *data, const __m512i state[IN_FLIGHT])
+{
+    __m512i differences = _mm512_setzero_si512();
+    for (size_t i = 0; i < IN_FLIGHT; i++) {
+        /* 0xf6: differences | (state ^ data) */
+        differences = _mm512_ternarylogic_epi64(differences, state[i],
+                                                _mm512_loadu_si512(data + i * REGISTER_BYTES), 0xf6);
+    }
+    return _mm512_test_epi64_mask(differences, differences) == 0;
+}
+
+/* Selects the 64-bit halves of the first `blocks` blocks of a register, all of it from four on. */
+INLINE __mmask8 block_mask(size_t blocks)
+{
+    return (__mmask8)(blocks >= REGISTER_BLOCKS ? 0xffU : (1U << 2 * blocks) - 1);
+}
+
+static void generate_run(const struct round_keys *keys, uint64_t counter, uint8_t *out, size_t blocks)
+{
+    size_t done = 0;
+    __m512i state[IN_FLIGHT];
+
+    for (; blocks - done >= BATCH_BLOCKS; done += BATCH_BLOCKS) {
+        encrypt_counters(keys, counter + done, state, IN_FLIGHT);
+        store_batch(out + done * AES_BLOCK_BYTES, state);
+    }
+    for (; done < blocks; done += REGISTER_BLOCKS) {
+        encrypt_counters(keys, counter + done, state, 1);
+        _mm512_mask_storeu_epi64(out + done * AES_BLOCK_BYTES, block_mask(blocks - done), state[0]);
+    }
+}
+
+static size_t equal_run(const struct round_keys *keys, uint64_t counter, const uint8_t *data, size_t blocks)
+{
+    size_t done = 0;
+    __m512i state[IN_FLIGHT];
+
+    for (; blocks - done >= BATCH_BLOCKS; done += BATCH_BLOCKS) {
+        encrypt_counters(keys, counter + done, state, IN_FLIGHT);
+        if (!batch_equals(data + done * AES_BLOCK_BYTES, state))
+            return done;
+    }
+    for (; done < blocks; done += REGISTER_BLOCKS) {
+        __mmask8 mask = block_mask(blocks - done);
+        encrypt_counters(keys, counter + done, state, 1);
+        __m512i read = _mm512_maskz_loadu_epi64(mask, data + done * AES_BLOCK_BYTES);
+        if (_mm512_mask_cmpneq_epi64_mask(mask, read, state[0]) != 0)
+            return done;
+    }
+    return blocks;
+}
+
+static void build_table(const struct round_keys *keys, uint64_t counter, struct table *table)
+{
+    for (size_t i = 0; i < GROUP_REGISTERS; i++)
+        table->state[i] = first_rounds(keys, counter + i * REGISTER_BLOCKS);
+}
+
+/* table[0] ^ state2(group), in each lane. */
+INLINE __m512i table_difference(const struct round_keys *keys, uint64_t counter, const struct table *table)
+{
+    __m512i difference = _mm512_xor_si512(first_rounds(keys, counter), table->state[0]);
+    return _mm512_shuffle_i64x2(difference, difference, 0);
+}
+
+INLINE void encrypt_from_table(const struct round_keys *keys, __m512i difference, const __m512i *table,
+                               __m512i state[IN_FLIGHT])
+{
+    for (size_t i = 0; i < IN_FLIGHT; i++)
+        state[i] = _mm512_xor_si512(difference, table[i]);
+    last_rounds(keys, state, IN_FLIGHT);
+}
+
+static void generate_groups(const struct round_keys *shared_keys, uint64_t counter, uint8_t *out, size_t groups)
+{
+    const struct round_keys keys = *shared_keys;
+    struct table table;
+    uint64_t table_counter = counter;
+
+    build_table(&keys, counter, &table);
+    for (; groups > 0; groups--, counter += AES_CTR_GROUP_BLOCKS) {
+        if (!aes_ctr_table_serves(table_counter, counter)) {
+            build_table(&keys, counter, &table);
+            table_counter = counter;
+        }
+        __m512i difference = table_difference(&keys, counter, &table);
+        for (size_t i = 0; i < GROUP_REGISTERS; i += IN_FLIGHT, out += IN_FLIGHT * REGISTER_BYTES) {
+            __m512i state[IN_FLIGHT];
+            encrypt_from_table(&keys, difference, table.state + i, state);
+            store_batch(out, state);
+        }
+    }
+}
+
+static size_t equal_groups(const struct round_keys *shared_keys, uint64_t counter, const uint8_t *data, size_t groups)
+{
+    const struct round_keys keys = *shared_keys;
+    struct table table;
+    uint64_t table_counter = counter;
+    size_t equal = 0;
+
+    build_table(&keys, counter, &table);
+    for (; groups > 0; groups--, counter += AES_CTR_GROUP_BLOCKS) {
+        if (!aes_ctr_table_serves(table_counter, counter)) {
+            build_table(&keys, counter, &table);
+            table_counter = counter;
+        }
+        __m512i difference = table_difference(&keys, counter, &table);
+        for (size_t i = 0; i < GROUP_REGISTERS; i += IN_FLIGHT, equal += BATCH_BLOCKS) {
+            __m512i state[IN_FLIGHT];
+            encrypt_from_table(&keys, difference, table.state + i, state);
+            if (!batch_equals(data + equal * AES_BLOCK_BYTES, state))
+                return equal;
+        }
+    }
+    return equal;
+}
+
+static void generate_blocks(const struct aes_256_key *key, uint64_t counter, uint8_t *out, size_t blocks)
+{
+    const struct round_keys keys = load_key(key);
+    struct aes_ctr_cut cut = aes_ctr_cut_at_groups(counter, blocks);
+    size_t done = cut.head_blocks;
+
+    generate_run(&keys, counter, out, cut.head_blocks);
+    if (cut.groups == 0)
+        return;
+    generate_groups(&keys, counter + done, out + done * AES_BLOCK_BYTES, cut.groups);
+    done += cut.groups * AES_CTR_GROUP_BLOCKS;
+    generate_run(&keys, counter + done, out + done * AES_BLOCK_BYTES, cut.tail_blocks);
+}
+
+static size_t equal_blocks(const struct aes_256_key *key, uint64_t counter, const uint8_t *data, size_t blocks)
+{
+    const struct round_keys keys = load_key(key);
+    struct aes_ctr_cut cut = aes_ctr_cut_at_groups(counter, blocks);
+    size_t done = equal_run(&keys, counter, data, cut.head_blocks);
+
+    if (done < cut.head_blocks || cut.groups == 0)
+        return done;
+    done += equal_groups(&keys, counter + done, data + done * AES_BLOCK_BYTES, cut.groups);
+    if (done < cut.head_blocks + cut.groups * AES_CTR_GROUP_BLOCKS)
+        return done;
+    return done + equal_run(&keys, counter + done, data + done * AES_BLOCK_BYTES, cut.tail_blocks);
+}
+
+const struct aes_ctr_path aes_ctr_vaes512 = {"vaes512", generate_blocks, equal_blocks};
