@@ -10,7 +10,10 @@
 
 #include "blake3_internal.h"
 
-enum { GROUP_NODES_BYTES = BLAKE3_GROUP_CHUNKS * BLAKE3_NODE_BYTES };
+enum {
+    GROUP_NODES_BYTES = BLAKE3_GROUP_CHUNKS * BLAKE3_NODE_BYTES,
+    MAX_RUN_LEVEL = 3, /* 8 groups, 128 KiB at once */
+};
 
 void blake3_init(struct blake3_hasher *hasher)
 {
@@ -19,22 +22,39 @@ void blake3_init(struct blake3_hasher *hasher)
     hasher->waiting_bytes = 0;
 }
 
-/* Counts up in binary: 16 nodes meet the 16 that wait on their level, their 16 parents those of the next level, and so on. */
-static void add_group(struct blake3_hasher *hasher, const struct blake3_code *code, const uint8_t *input)
+/* Adds 2^level groups whose nodes make up whole rows up to that level, because hasher->groups is a multiple of 2^level: the parents of
+ * one level in one call, so that each batch of 16 need not wait for the one before.
+ *
+ * From there on it counts up in binary: 16 nodes meet the 16 that wait on their level, their parents those of the next level... */
+static void add_run(struct blake3_hasher *hasher, const struct blake3_code *code, const uint8_t *input, int level)
 {
-    _Alignas(64) uint8_t nodes[2 * GROUP_NODES_BYTES];
-    uint8_t *const right = nodes + GROUP_NODES_BYTES;
+    _Alignas(64) uint8_t nodes[GROUP_NODES_BYTES << MAX_RUN_LEVEL];
+    _Alignas(64) uint8_t pair[2 * GROUP_NODES_BYTES];
+    const uint64_t run_groups = (uint64_t)1 << level;
+    assert(level <= MAX_RUN_LEVEL && hasher->groups % run_groups == 0);
 
-    code->hash_chunks(input, BLAKE3_GROUP_CHUNKS, hasher->groups * BLAKE3_GROUP_CHUNKS, right);
-    int level = 0;
+    size_t count = (size_t)BLAKE3_GROUP_CHUNKS << level;
+    code->hash_chunks(input, count, hasher->groups * BLAKE3_GROUP_CHUNKS, nodes);
+    for (; count > BLAKE3_GROUP_CHUNKS; count /= 2)
+        code->hash_parents(nodes, count / 2, nodes);
+
     for (; hasher->groups >> level & 1; level++) {
-        memcpy(nodes, hasher->pending[level], GROUP_NODES_BYTES);
-        code->hash_parents(nodes, BLAKE3_GROUP_CHUNKS, nodes);
-        memcpy(right, nodes, GROUP_NODES_BYTES);
+        memcpy(pair, hasher->pending[level], GROUP_NODES_BYTES);
+        memcpy(pair + GROUP_NODES_BYTES, nodes, GROUP_NODES_BYTES);
+        code->hash_parents(pair, BLAKE3_GROUP_CHUNKS, nodes);
     }
     assert(level < BLAKE3_GROUP_LEVELS);
-    memcpy(hasher->pending[level], right, GROUP_NODES_BYTES);
-    hasher->groups++;
+    memcpy(hasher->pending[level], nodes, GROUP_NODES_BYTES);
+    hasher->groups += run_groups;
+}
+
+/* The level of the longest run that may be added next and that `length` bytes fill. */
+static int next_run_level(const struct blake3_hasher *hasher, size_t length)
+{
+    int level = 0;
+    while (level < MAX_RUN_LEVEL && !(hasher->groups >> level & 1) && length >> (level + 1) >= BLAKE3_GROUP_BYTES)
+        level++;
+    return level;
 }
 
 void blake3_update(struct blake3_hasher *hasher, const void *data, size_t length)
@@ -54,11 +74,16 @@ void blake3_update(struct blake3_hasher *hasher, const void *data, size_t length
         length -= taken;
         if (hasher->waiting_bytes < BLAKE3_GROUP_BYTES)
             return;
-        add_group(hasher, code, hasher->waiting);
+        add_run(hasher, code, hasher->waiting, 0);
         hasher->waiting_bytes = 0;
     }
-    for (; length >= BLAKE3_GROUP_BYTES; length -= BLAKE3_GROUP_BYTES, input += BLAKE3_GROUP_BYTES)
-        add_group(hasher, code, input);
+    while (length >= BLAKE3_GROUP_BYTES) {
+        int level = next_run_level(hasher, length);
+        size_t run_bytes = (size_t)BLAKE3_GROUP_BYTES << level;
+        add_run(hasher, code, input, level);
+        input += run_bytes;
+        length -= run_bytes;
+    }
     if (length > 0)
         memcpy(hasher->waiting, input, length);
     hasher->waiting_bytes = length;

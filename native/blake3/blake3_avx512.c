@@ -62,45 +62,50 @@ INLINE void transpose_quarters(lanes r[4])
     r[3] = _mm512_unpackhi_epi64(high_01, high_23);
 }
 
-/* Four rows of four quarters: quarter q of row r goes to quarter r of row q. */
-INLINE void transpose_rows(lanes *a, lanes *b, lanes *c, lanes *d)
+INLINE __m128i load_quarter(const uint8_t *bytes)
 {
-    lanes even_ab = _mm512_shuffle_i32x4(*a, *b, 0x88); /* a0 a2 b0 b2 */
-    lanes odd_ab = _mm512_shuffle_i32x4(*a, *b, 0xdd);  /* a1 a3 b1 b3 */
-    lanes even_cd = _mm512_shuffle_i32x4(*c, *d, 0x88);
-    lanes odd_cd = _mm512_shuffle_i32x4(*c, *d, 0xdd);
-    *a = _mm512_shuffle_i32x4(even_ab, even_cd, 0x88);
-    *b = _mm512_shuffle_i32x4(odd_ab, odd_cd, 0x88);
-    *c = _mm512_shuffle_i32x4(even_ab, even_cd, 0xdd);
-    *d = _mm512_shuffle_i32x4(odd_ab, odd_cd, 0xdd);
+    return _mm_loadu_si128((const __m128i *)(const void *)bytes);
+}
+
+/* Four rows of 16 words, ready for transpose_quarters: quarter q of row r holds 16 bytes of lane 4q + r. */
+INLINE void load_quarters(const uint8_t *const input[LANES], size_t offset, lanes r[4])
+{
+    for (int row = 0; row < 4; row++) {
+        r[row] = _mm512_castsi128_si512(load_quarter(input[row] + offset));
+        r[row] = _mm512_inserti32x4(r[row], load_quarter(input[4 + row] + offset), 1);
+        r[row] = _mm512_inserti32x4(r[row], load_quarter(input[8 + row] + offset), 2);
+        r[row] = _mm512_inserti32x4(r[row], load_quarter(input[12 + row] + offset), 3);
+    }
 }
 
 INLINE void load_block(const uint8_t *const input[LANES], size_t offset, lanes message[16])
 {
-    /* Row r of group g is lane 4g + r. */
-    lanes rows[4][4];
-#define LOAD_ROWS(g)                                                 \
-    rows[g][0] = _mm512_loadu_si512(input[4 * (g) + 0] + offset);    \
-    rows[g][1] = _mm512_loadu_si512(input[4 * (g) + 1] + offset);    \
-    rows[g][2] = _mm512_loadu_si512(input[4 * (g) + 2] + offset);    \
-    rows[g][3] = _mm512_loadu_si512(input[4 * (g) + 3] + offset);    \
-    transpose_quarters(rows[g])
-    LOAD_ROWS(0);
-    LOAD_ROWS(1);
-    LOAD_ROWS(2);
-    LOAD_ROWS(3);
-#undef LOAD_ROWS
-#define STORE_WORDS(r)                                                          \
-    transpose_rows(&rows[0][r], &rows[1][r], &rows[2][r], &rows[3][r]);         \
-    message[0 + (r)] = rows[0][r];                                              \
-    message[4 + (r)] = rows[1][r];                                              \
-    message[8 + (r)] = rows[2][r];                                              \
-    message[12 + (r)] = rows[3][r]
-    STORE_WORDS(0);
-    STORE_WORDS(1);
-    STORE_WORDS(2);
-    STORE_WORDS(3);
-#undef STORE_WORDS
+    for (size_t word = 0; word < 16; word += 4) {
+        load_quarters(input, offset + 4 * word, message + word);
+        transpose_quarters(message + word);
+    }
+}
+
+/* The same without the inserts, which take the units that the rounds need too: the quarters are laid out in memory by plain loads and
+ * stores of 16 bytes while a block is mixed, and are read as whole rows for the next one. */
+struct stage {
+    _Alignas(64) uint8_t rows[16][64];
+};
+
+INLINE void stage_lane(struct stage *stage, const uint8_t *const input[LANES], size_t offset, int n)
+{
+    for (int word = 0; word < 16; word += 4)
+        _mm_store_si128((__m128i *)(void *)&stage->rows[word + n % 4][n / 4 * 16], load_quarter(input[n] + offset + 4 * word));
+}
+
+INLINE void load_staged(const struct stage *stage, const uint8_t *const input[LANES], size_t offset, lanes message[16])
+{
+    (void)input, (void)offset;
+    for (int word = 0; word < 16; word += 4) {
+        for (int row = 0; row < 4; row++)
+            message[word + row] = _mm512_load_si512(stage->rows[word + row]);
+        transpose_quarters(message + word);
+    }
 }
 
 /* Half a node of each lane: quarter q of `half` is lane 4q + r's. */
