@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "blake3.h"
+#include "extension_page.h"
 #include "pattern.h"
 
 /* A drive's size is a signed 64-bit number to the kernel: loff_t. */
@@ -349,12 +350,18 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, (void *)(uintptr_t)extension_add_page_layout},
+    {0, NULL},
+};
+
 static struct PyModuleDef module_definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "_native",
     .m_doc = "The engine's patterns and hash. Arguments are checked here; callers pass numbers and buffers.",
     .m_size = 0,
     .m_methods = methods,
+    .m_slots = slots,
 };
 
 PyMODINIT_FUNC PyInit__native(void)
