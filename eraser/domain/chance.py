@@ -1,4 +1,5 @@
-"""Numbers from chance without bias: from a source of random bytes, or from a recorded seed so that anyone can draw them again."""
+"""Numbers from chance without bias: from a source of random bytes, or from a recorded seed so that anyone can draw
+them again."""
 
 from collections.abc import Iterator, Sequence
 from hashlib import shake_256

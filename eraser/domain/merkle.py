@@ -1,7 +1,7 @@
 """The Merkle tree of RFC 9162 §2.1 over SHA-256: root, inclusion proof and its check.
 
-Used over the BLAKE3 hashes of a drive's extents, and by the transparency log. The leaves are hashed with a prefix of their
-own, so that no inner node can pass for a leaf.
+Used over the BLAKE3 hashes of a drive's extents, and by the transparency log. The leaves are hashed with a prefix of
+their own, so that no inner node can pass for a leaf.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ def inclusion_proof(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
 
 
 def is_included(leaf: bytes, index: int, size: int, proof: Sequence[bytes], expected_root: bytes) -> bool:
-    """RFC 9162 §2.1.3.2: whether the proof shows that `leaf` is entry `index` of the tree of `size` entries with this root."""
+    """RFC 9162 §2.1.3.2: whether the proof shows that `leaf` is entry `index` (from 0) of `size` under this root."""
     if not 0 <= index < size or any(len(item) != HASH_BYTES for item in proof):
         return False
     # `node` and `last` are the positions, on the present level, of the entry's ancestor and of the last node.

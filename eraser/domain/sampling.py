@@ -1,34 +1,37 @@
 """Representative sampling: which places of a drive are read back when not all of it is, and what that proves.
 
-The rule is NIST SP 800-88 Rev. 1 §4.7's: at least 1,000 equal parts, in each at least two samples that do not overlap, each
-at least 5 % of its part, at places drawn anew each time, and the first and the last sector that can be addressed.
+The rule is NIST SP 800-88 Rev. 1 §4.7's: at least 1,000 equal parts, in each at least two samples that do not overlap,
+each at least 5 % of its part, at places drawn anew each time, and the first and the last sector that can be addressed.
 
 To draw the places again by hand, from the recorded seed and the capacity C in bytes with logical sectors of B bytes:
 
 1. S = ceil(C / B) sectors. With fewer than 2,000 the whole drive is read.
-2. Part i (from 0 to 999) is the sectors from floor(i S / 1000) up to, but not including, floor((i + 1) S / 1000): L of them.
+2. Part i (from 0 to 999) is the sectors from floor(i S / 1000) up to, but not including, floor((i + 1) S / 1000): L of
+   them.
 3. Each sample has n = ceil(ceil(S / 1000) / 20) sectors.
-4. The stream is SHAKE-256 over the ASCII text `eraser sampling v1`, a zero byte and the seed. Part i takes its bytes 32 i to
-   32 i + 31: two big-endian integers u and v of 128 bits.
+4. The stream is SHAKE-256 over the ASCII text `eraser sampling v1`, a zero byte and the seed. Part i takes its bytes
+   32 i to 32 i + 31: two big-endian integers u and v of 128 bits.
 5. The first sample begins at sector a = floor(u L / 2^128) of the part, the second at b = (a + n + d) mod L with
    d = floor(v (L - 2 n + 1) / 2^128). A sample that reaches the end of its part goes on at the part's beginning.
 
-Step 5 lets samples wrap within their part so that *every* sector is read with the same probability 2 n / L, at least 10 %.
-Were they kept from wrapping, the sectors at the ends of parts would hardly ever be read, and all of them are known beforehand.
+Step 5 lets samples wrap within their part so that *every* sector is read with the same probability 2 n / L, at least
+10 %. Were they kept from wrapping, the sectors at the ends of parts would hardly ever be read, and all of them are
+known beforehand.
 
-**The bound.** Let the sectors that are not erased be chosen in any way that does not depend on the seed (it is drawn after
-the last write). If m >= 1 of a part's L sectors are not erased, then
-- at least min(L, m + n - 1) of the L beginnings make the first sample meet one of them: m sectors and the n - 1 beginnings
-  before each of them cover least when the m are neighbours;
-- given that the first sample met none, all m lie in the remaining line of L - n sectors, which has L - 2 n + 1 beginnings.
-  Those that miss lie in gaps that have L - n - m sectors together: at most L - 2 n - m + 1.
+**The bound.** Let the sectors that are not erased be chosen in any way that does not depend on the seed (it is drawn
+after the last write). If m >= 1 of a part's L sectors are not erased, then
+- at least min(L, m + n - 1) of the L beginnings make the first sample meet one of them: m sectors and the n - 1
+  beginnings before each of them cover least when the m are neighbours;
+- given that the first sample met none, all m lie in the remaining line of L - n sectors, which has L - 2 n + 1
+  beginnings. Those that miss lie in gaps that have L - n - m sectors together: at most L - 2 n - m + 1.
 So the part shows no difference with a probability of at most
 
     q(m) = (1 - (m + n - 1) / L) * (1 - m / (L - 2 n + 1)).
 
-Parts are drawn independently: with m not erased in each of k parts, nothing is seen with at most q(m)^k. log q is concave,
-so k unequal shares are seen sooner than k equal ones of the same sum. Hence with 95 % confidence the sectors not erased are
-fewer than the largest k * m with q(m)^k >= 5 %, over all k. On a large drive that is about 0.11 % of it: one part and a bit.
+Parts are drawn independently: with m not erased in each of k parts, nothing is seen with at most q(m)^k. log q is
+concave, so k unequal shares are seen sooner than k equal ones of the same sum. Hence with 95 % confidence the sectors
+not erased are fewer than the largest k * m with q(m)^k >= 5 %, over all k. On a large drive that is about 0.11 % of
+it: one part and a bit.
 """
 
 from collections.abc import Iterator
@@ -51,7 +54,7 @@ Run = tuple[int, int]
 
 
 def sample(capacity_bytes: int, sector_bytes: int, seed: bytes) -> tuple[tuple[Extent, ...], SamplingEvidence]:
-    """The places to read back, sorted and merged, with how they were drawn. Raises UsageError for sizes that make no sense."""
+    """The places to read back, sorted and merged, with how they were drawn. Raises UsageError for senseless sizes."""
     if capacity_bytes < 1 or sector_bytes < 1:
         raise UsageError(f"nothing to sample in {capacity_bytes} bytes of {sector_bytes}-byte sectors")
     if len(seed) != SEED_BYTES:
@@ -83,7 +86,8 @@ def sample_sectors(sectors: int) -> int:
 
 
 def bound_ppb(sectors: int) -> int:
-    """Upper 95 % bound on the share of sectors not erased when no sample differs, in parts per thousand million, rounded up.
+    """Upper 95 % bound on the share of sectors not erased when no sample differs, in parts per thousand million,
+    rounded up.
 
     See the module's text for the proof. Decimal numbers make it the same on every machine.
     """
@@ -105,7 +109,7 @@ def _most_missed(part: int, length: int) -> Decimal:
 
 
 def _unseen(part: int, length: int, miss: Decimal) -> Decimal:
-    """The m at which q(m) = miss: the smaller root of (x - m) (y - m) = miss L y, with x = L - n + 1 and y = L - 2 n + 1."""
+    """The m at which q(m) = miss: with x = L - n + 1 and y = L - 2 n + 1 the lesser root of (x - m) (y - m) = miss L y."""
     x, y = Decimal(part - length + 1), Decimal(part - 2 * length + 1)
     return ((x + y) - ((x - y) ** 2 + 4 * miss * part * y).sqrt()) / 2
 
