@@ -40,7 +40,7 @@ def from_json(cls: type[T], form: Any, *, where: str = "") -> T:
 
 def _object(value: Any) -> dict[str, Any]:
     form: dict[str, Any] = {}
-    if (kind := getattr(type(value), "kind", None)) is not None:
+    if (kind := _kind(type(value))) is not None:
         form["kind"] = kind
     cls: Any = type(value)
     hints = _hints(cls)
@@ -83,6 +83,12 @@ def _hints(cls: type) -> dict[str, Any]:
     return get_type_hints(cls)
 
 
+def _kind(cls: Any) -> str | None:
+    """The constant that tells this class from others in a union. A *field* called kind is none: there it is a slot."""
+    kind = getattr(cls, "kind", None)
+    return kind if isinstance(kind, str) else None
+
+
 def _is_nanoseconds(hint: Any) -> bool:
     return hint is Nanoseconds or Nanoseconds in get_args(hint)
 
@@ -110,7 +116,7 @@ def _read_union(options: tuple[Any, ...], form: Any, where: str) -> Any:
         return _read(rest[0], form, where)
     kind = form.get("kind") if isinstance(form, dict) else None
     for option in rest:
-        if getattr(option, "kind", None) == kind and kind is not None:
+        if _kind(option) == kind and kind is not None:
             return _read(option, form, where)
     known = ", ".join(str(getattr(option, "kind", option)) for option in rest)
     raise UsageError(f"{where}: kind {kind!r} is none of {known}")
@@ -141,7 +147,7 @@ def _read_dataclass(cls: Any, form: Any, where: str) -> Any:
     if not isinstance(form, dict):
         raise UsageError(f"{where}: expected an object, found {type(form).__name__}")
     names = {item.name for item in fields(cls)}
-    kind = getattr(cls, "kind", None)
+    kind = _kind(cls)
     if kind is not None and form.get("kind") != kind:
         raise UsageError(f"{where}: kind is {form.get('kind')!r}, expected {kind!r}")
     expected = names | ({"kind"} if kind is not None else set())
