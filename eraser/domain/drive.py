@@ -113,6 +113,7 @@ def same_drive(planned: Drive, found: Drive) -> str:
     altered one, or a bridge that translates differently, and none of these may go on with the job of the first.
     """
     checks = (
+        ("transport", planned.transport.value, found.transport.value),
         ("model", planned.identity.model, found.identity.model),
         ("serial", planned.identity.serial, found.identity.serial),
         ("WWN", planned.identity.wwn, found.identity.wwn),

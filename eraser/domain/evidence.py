@@ -123,9 +123,11 @@ class SamplingEvidence:
 
     seed: bytes
     parts: int
+    """1 where the drive was too small to be sampled and is read in full."""
     samples_per_part: int
     sample_bytes: int
     places: int
+    """Extents to read, after samples that touch were merged."""
     bytes_sampled: int
     bound_ppb: int
     """With 95 % confidence at most this share (parts per thousand million) of the drive is not erased, if no place differed."""

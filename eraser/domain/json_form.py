@@ -19,6 +19,8 @@ Nanoseconds = NewType("Nanoseconds", int)
 MAX_INTEGER = 2**53 - 1
 """RFC 8785 §3.2.2.3: integers beyond it are not exact in every reader."""
 
+MAX_NANOSECONDS = 2**64 - 1
+
 T = TypeVar("T")
 Json = dict[str, "Json"] | list["Json"] | str | int | bool | None
 
@@ -38,13 +40,21 @@ def from_json(cls: type[T], form: Any, *, where: str = "") -> T:
 
 def _object(value: Any) -> dict[str, Any]:
     form: dict[str, Any] = {}
-    if (kind := getattr(type(value), "kind", None)) is not None:
+    if (kind := _kind(type(value))) is not None:
         form["kind"] = kind
-    hints = _hints(type(value))
+    cls: Any = type(value)
+    hints = _hints(cls)
     for item in fields(value):
         content = getattr(value, item.name)
-        form[item.name] = str(content) if _is_nanoseconds(hints[item.name]) and content is not None else to_json(content)
+        is_time = _is_nanoseconds(hints[item.name]) and content is not None
+        form[item.name] = _nanoseconds(content) if is_time else to_json(content)
     return form
+
+
+def _nanoseconds(value: int) -> str:
+    if not 0 <= value <= MAX_NANOSECONDS:
+        raise UsageError(f"{value} is no number of nanoseconds from 0 to 2^64-1")
+    return str(int(value))
 
 
 def _scalar(value: Any) -> Any:
@@ -58,6 +68,8 @@ def _scalar(value: Any) -> Any:
                 raise UsageError(f"the integer {value} is beyond 2^53-1 and has no exact JSON form")
             return int(value)
         case str():
+            if not _is_unicode(value):
+                raise UsageError(f"{value!r} is not valid Unicode and has no JSON form")
             return value
         case bytes():
             return value.hex()
@@ -69,6 +81,12 @@ def _scalar(value: Any) -> Any:
 @cache
 def _hints(cls: type) -> dict[str, Any]:
     return get_type_hints(cls)
+
+
+def _kind(cls: Any) -> str | None:
+    """The constant that tells this class from others in a union. A *field* called kind is none: there it is a slot."""
+    kind = getattr(cls, "kind", None)
+    return kind if isinstance(kind, str) else None
 
 
 def _is_nanoseconds(hint: Any) -> bool:
@@ -98,7 +116,7 @@ def _read_union(options: tuple[Any, ...], form: Any, where: str) -> Any:
         return _read(rest[0], form, where)
     kind = form.get("kind") if isinstance(form, dict) else None
     for option in rest:
-        if getattr(option, "kind", None) == kind and kind is not None:
+        if _kind(option) == kind and kind is not None:
             return _read(option, form, where)
     known = ", ".join(str(getattr(option, "kind", option)) for option in rest)
     raise UsageError(f"{where}: kind {kind!r} is none of {known}")
@@ -111,20 +129,25 @@ def _read_tuple(items: tuple[Any, ...], form: Any, where: str) -> tuple[Any, ...
         return tuple(_read(items[0], item, f"{where}[{index}]") for index, item in enumerate(form))
     if len(items) != len(form):
         raise UsageError(f"{where}: expected {len(items)} items, found {len(form)}")
-    return tuple(_read(hint, item, f"{where}[{index}]") for index, (hint, item) in enumerate(zip(items, form, strict=True)))
+    return tuple(
+        _read(hint, item, f"{where}[{index}]") for index, (hint, item) in enumerate(zip(items, form, strict=True))
+    )
 
 
 def _read_nanoseconds(form: Any, where: str) -> int:
-    if not isinstance(form, str) or not form.isascii() or not form.isdigit() or str(int(form)) != form:
-        raise UsageError(f"{where}: expected nanoseconds as a decimal string, found {form!r}")
-    return int(form)
+    # The length comes first: CPython refuses to convert very long numbers with an error of its own.
+    if isinstance(form, str) and len(form) <= len(str(MAX_NANOSECONDS)) and form.isascii() and form.isdigit():
+        value = int(form)
+        if str(value) == form and value <= MAX_NANOSECONDS:
+            return value
+    raise UsageError(f"{where}: expected nanoseconds as a decimal string, found {form!r}")
 
 
 def _read_dataclass(cls: Any, form: Any, where: str) -> Any:
     if not isinstance(form, dict):
         raise UsageError(f"{where}: expected an object, found {type(form).__name__}")
     names = {item.name for item in fields(cls)}
-    kind = getattr(cls, "kind", None)
+    kind = _kind(cls)
     if kind is not None and form.get("kind") != kind:
         raise UsageError(f"{where}: kind is {form.get('kind')!r}, expected {kind!r}")
     expected = names | ({"kind"} if kind is not None else set())
@@ -151,9 +174,14 @@ def _read_scalar(hint: Any, form: Any, where: str) -> Any:
         return form
     if hint is int and isinstance(form, int) and not isinstance(form, bool) and abs(form) <= MAX_INTEGER:
         return form
-    if hint is str and isinstance(form, str):
+    if hint is str and isinstance(form, str) and _is_unicode(form):
         return form
     raise UsageError(f"{where}: expected {getattr(hint, '__name__', hint)}, found {form!r}")
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it can be written as UTF-8: no half of a surrogate pair, as in file names that are not."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _read_bytes(form: Any, where: str) -> bytes:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from eraser.domain.pattern import PatternSpec, RandomStream
+from eraser.domain.pattern import ComplementOf, PatternSpec, RandomStream, draw
 from eraser.errors import UsageError
 
 
@@ -64,6 +64,17 @@ class Program:
             raise UsageError("a program needs at least one pass", subject=self.name)
         if self.shuffled is not None and not 1 <= self.shuffled[0] < self.shuffled[1] <= len(self.passes):
             raise UsageError("the shuffled stretch lies outside the passes", subject=self.name)
+        specs = tuple(item.pattern for item in self.passes)
+        if self.shuffled is not None and any(isinstance(spec, ComplementOf) for spec in specs):
+            raise UsageError(
+                "a complement names a pass by its number, which a shuffled stretch moves", subject=self.name
+            )
+        draw(specs, bytes)  # Complements that cannot be resolved fail here and not in the middle of a job's planning.
+
+    @property
+    def required_verification(self) -> Verification:
+        """The least that a job must read back at its end; all, where the last pass itself asks to be read back."""
+        return Verification.FULL if self.passes[-1].verify else self.minimum_verification
 
     @property
     def is_all_constant(self) -> bool:

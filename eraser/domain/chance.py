@@ -1,0 +1,37 @@
+"""Numbers from chance without bias: from a source of random bytes, or from a recorded seed so that anyone can draw
+them again."""
+
+from collections.abc import Iterator, Sequence
+from hashlib import shake_256
+from typing import TypeVar
+
+from eraser.domain.pattern import RandomBytes
+
+T = TypeVar("T")
+
+WORD_BYTES = 16
+"""One drawn word: an unsigned big-endian integer of 128 bits."""
+
+
+def seeded_words(purpose: bytes, seed: bytes, count: int) -> Iterator[int]:
+    """The first `count` words of SHAKE-256 over purpose, a zero byte and seed (FIPS 202): the same on every machine."""
+    stream = shake_256(purpose + b"\x00" + seed).digest(count * WORD_BYTES)
+    for start in range(0, len(stream), WORD_BYTES):
+        yield int.from_bytes(stream[start : start + WORD_BYTES], "big")
+
+
+def scaled(word: int, choices: int) -> int:
+    """A number from 0 to `choices` - 1: floor(word * choices / 2^128).
+
+    No number is more likely than another by more than one part in 2^128 / choices, for drives below 2^64 bytes 2^-64.
+    """
+    return word * choices >> (8 * WORD_BYTES)
+
+
+def shuffled(items: Sequence[T], random_bytes: RandomBytes) -> tuple[T, ...]:
+    """The items in an order drawn from all orders alike (Fisher and Yates)."""
+    result = list(items)
+    for last in range(len(result) - 1, 0, -1):
+        chosen = scaled(int.from_bytes(random_bytes(WORD_BYTES), "big"), last + 1)
+        result[last], result[chosen] = result[chosen], result[last]
+    return tuple(result)

@@ -1,0 +1,159 @@
+"""Representative sampling: which places of a drive are read back when not all of it is, and what that proves.
+
+The rule is NIST SP 800-88 Rev. 1 §4.7's: at least 1,000 equal parts, in each at least two samples that do not overlap,
+each at least 5 % of its part, at places drawn anew each time, and the first and the last sector that can be addressed.
+
+To draw the places again by hand, from the recorded seed and the capacity C in bytes with logical sectors of B bytes:
+
+1. S = ceil(C / B) sectors. With fewer than 2,000 the whole drive is read.
+2. Part i (from 0 to 999) is the sectors from floor(i S / 1000) up to, but not including, floor((i + 1) S / 1000): L of
+   them.
+3. Each sample has n = ceil(ceil(S / 1000) / 20) sectors.
+4. The stream is SHAKE-256 over the ASCII text `eraser sampling v1`, a zero byte and the seed. Part i takes its bytes
+   32 i to 32 i + 31: two big-endian integers u and v of 128 bits.
+5. The first sample begins at sector a = floor(u L / 2^128) of the part, the second at b = (a + n + d) mod L with
+   d = floor(v (L - 2 n + 1) / 2^128). A sample that reaches the end of its part goes on at the part's beginning.
+
+Step 5 lets samples wrap within their part so that *every* sector is read with the same probability 2 n / L, at least
+10 %. Were they kept from wrapping, the sectors at the ends of parts would hardly ever be read, and all of them are
+known beforehand.
+
+**The bound.** Let the sectors that are not erased be chosen in any way that does not depend on the seed (it is drawn
+after the last write). If m >= 1 of a part's L sectors are not erased, then
+- at least min(L, m + n - 1) of the L beginnings make the first sample meet one of them: m sectors and the n - 1
+  beginnings before each of them cover least when the m are neighbours;
+- given that the first sample met none, all m lie in the remaining line of L - n sectors, which has L - 2 n + 1
+  beginnings. Those that miss lie in gaps that have L - n - m sectors together: at most L - 2 n - m + 1.
+So the part shows no difference with a probability of at most
+
+    q(m) = (1 - (m + n - 1) / L) * (1 - m / (L - 2 n + 1)).
+
+Parts are drawn independently: with m not erased in each of k parts, nothing is seen with at most q(m)^k. log q is
+concave, so k unequal shares are seen sooner than k equal ones of the same sum. Hence with 95 % confidence the sectors
+not erased are fewer than the largest k * m with q(m)^k >= 5 %, over all k. On a large drive that is about 0.11 % of
+it: one part and a bit.
+"""
+
+from collections.abc import Iterator
+from decimal import ROUND_CEILING, Context, Decimal, localcontext
+
+from eraser.domain.chance import scaled, seeded_words
+from eraser.domain.evidence import Extent, SamplingEvidence
+from eraser.domain.pattern import SEED_BYTES
+from eraser.errors import UsageError
+
+PARTS = 1000
+SAMPLES_PER_PART = 2
+SAMPLES_PER_LENGTH = 20
+"""A sample is a twentieth of its part: 5 %."""
+PURPOSE = b"eraser sampling v1"
+CONFIDENCE_MISS = Decimal("0.05")
+
+Run = tuple[int, int]
+"""First sector, and the first one behind."""
+
+
+def sample(capacity_bytes: int, sector_bytes: int, seed: bytes) -> tuple[tuple[Extent, ...], SamplingEvidence]:
+    """The places to read back, sorted and merged, with how they were drawn. Raises UsageError for senseless sizes."""
+    if capacity_bytes < 1 or sector_bytes < 1:
+        raise UsageError(f"nothing to sample in {capacity_bytes} bytes of {sector_bytes}-byte sectors")
+    if len(seed) != SEED_BYTES:
+        raise UsageError(f"a sampling seed has {SEED_BYTES} bytes, not {len(seed)}")
+    sectors = -(-capacity_bytes // sector_bytes)
+    if sectors < PARTS * SAMPLES_PER_PART:
+        return _whole(capacity_bytes, seed)
+    length = sample_sectors(sectors)
+    runs = [(0, 1), (sectors - 1, sectors), *_drawn(sectors, length, seed)]
+    extents = tuple(
+        Extent(first * sector_bytes, min(behind * sector_bytes, capacity_bytes) - first * sector_bytes)
+        for first, behind in _merged(runs)
+    )
+    evidence = SamplingEvidence(
+        seed=seed,
+        parts=PARTS,
+        samples_per_part=SAMPLES_PER_PART,
+        sample_bytes=length * sector_bytes,
+        places=len(extents),
+        bytes_sampled=sum(extent.length_bytes for extent in extents),
+        bound_ppb=bound_ppb(sectors),
+    )
+    return extents, evidence
+
+
+def sample_sectors(sectors: int) -> int:
+    """Sectors of each sample on a drive of so many: 5 % of the largest part, rounded up."""
+    return -(-_largest_part(sectors) // SAMPLES_PER_LENGTH)
+
+
+def bound_ppb(sectors: int) -> int:
+    """Upper 95 % bound on the share of sectors not erased when no sample differs, in parts per thousand million,
+    rounded up.
+
+    See the module's text for the proof. Decimal numbers make it the same on every machine.
+    """
+    part, length = _largest_part(sectors), sample_sectors(sectors)
+    with localcontext(Context(prec=50)):
+        most = Decimal(0)
+        for parts in range(1, PARTS + 1):
+            miss = (CONFIDENCE_MISS.ln() / parts).exp()
+            if miss > _most_missed(part, length):
+                break  # Not one sector in each of so many parts stays unseen.
+            most = max(most, parts * _unseen(part, length, miss))
+        share = min(Decimal(1), most / sectors)
+        return int((share * 10**9).to_integral_value(rounding=ROUND_CEILING))
+
+
+def _most_missed(part: int, length: int) -> Decimal:
+    """q(1): the probability that a single sector stays unseen."""
+    return Decimal(part - length) / part * Decimal(part - 2 * length) / (part - 2 * length + 1)
+
+
+def _unseen(part: int, length: int, miss: Decimal) -> Decimal:
+    """The m at which q(m) = miss: with x = L - n + 1 and y = L - 2 n + 1 the lesser root of (x - m) (y - m) = miss L y."""
+    x, y = Decimal(part - length + 1), Decimal(part - 2 * length + 1)
+    return ((x + y) - ((x - y) ** 2 + 4 * miss * part * y).sqrt()) / 2
+
+
+def _whole(capacity_bytes: int, seed: bytes) -> tuple[tuple[Extent, ...], SamplingEvidence]:
+    evidence = SamplingEvidence(
+        seed=seed,
+        parts=1,
+        samples_per_part=1,
+        sample_bytes=capacity_bytes,
+        places=1,
+        bytes_sampled=capacity_bytes,
+        bound_ppb=0,
+    )
+    return (Extent(0, capacity_bytes),), evidence
+
+
+def _largest_part(sectors: int) -> int:
+    return -(-sectors // PARTS)
+
+
+def _drawn(sectors: int, length: int, seed: bytes) -> Iterator[Run]:
+    words = seeded_words(PURPOSE, seed, PARTS * SAMPLES_PER_PART)
+    for index in range(PARTS):
+        first, behind = index * sectors // PARTS, (index + 1) * sectors // PARTS
+        size = behind - first
+        start = scaled(next(words), size)
+        gap = scaled(next(words), size - 2 * length + 1)
+        for begin in (start, (start + length + gap) % size):
+            for low, high in _wrapped(begin, length, size):
+                yield first + low, first + high
+
+
+def _wrapped(begin: int, length: int, size: int) -> Iterator[Run]:
+    yield begin, min(begin + length, size)
+    if begin + length > size:
+        yield 0, begin + length - size
+
+
+def _merged(runs: list[Run]) -> list[Run]:
+    merged: list[Run] = []
+    for first, behind in sorted(runs):
+        if merged and first <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], behind))
+        else:
+            merged.append((first, behind))
+    return merged
