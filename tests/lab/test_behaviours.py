@@ -242,6 +242,14 @@ def test_each_lie_is_told_as_described(behaviour: Behaviour, told: bytes, medium
     assert seen.medium == medium
 
 
+def test_stale_reads_are_one_write_behind() -> None:
+    with fuse_drive(SIZE, StaleReads(), fill=OLD) as drive, opened(drive.device) as device:
+        write_whole(device)
+        assert device.read(BLOCK, BLOCK) == WAS[:BLOCK]
+        write_whole(device, NEW[::-1])
+        assert device.read(BLOCK, BLOCK) == NEW[BLOCK : 2 * BLOCK]
+
+
 def test_a_drive_that_reverts_when_replugged_is_honest_until_then() -> None:
     with fuse_drive(SIZE, RevertsAfterReplug(), fill=OLD) as drive:
         before = drive.sysfs("diskseq")
@@ -290,11 +298,12 @@ def hanging(device: Path, action: str, flags: int = os.O_RDWR | os.O_DIRECT) -> 
 def test_a_hanging_request_waits_until_it_is_released(action: str, on: On) -> None:
     with fuse_drive(SIZE) as drive:
         drive.become(Hangs(on))
-        with hanging(drive.device, action) as process:
-            drive.wait_for(lambda counts: counts.held == 1, f"the {action} to hang")
-            assert process.poll() is None
-            drive.release()
-            assert process.wait(timeout=10) == 0
+        # Not in a `with` of its own: should this fail, the drive must be taken down before the process can end.
+        process = hanging(drive.device, action)
+        drive.wait_for(lambda counts: counts.held == 1, f"the {action} to hang")
+        assert process.poll() is None
+        drive.release()
+        assert process.wait(timeout=10) == 0
         assert drive.counts.held == 0
 
 

@@ -161,10 +161,11 @@ def test_a_mapped_drive_has_a_holder_where_the_kernel_can() -> None:
 def test_a_throttled_drive_is_as_slow_as_said_for_those_placed_under_it_only() -> None:
     with loop_drive(8 * MIB) as drive, throttled(drive.device, 16 * MIB) as throttle:
         copy = ["dd", f"if={drive.device}", "of=/dev/null", "iflag=direct", "bs=256k", "status=none"]
-        assert seconds_of(copy) < 0.2
-        assert 0.3 < seconds_of(throttle.command(copy)) < 2.0
+        slow_s = seconds_of(throttle.command(copy))
+        assert slow_s > 0.3
+        assert seconds_of(copy) < slow_s / 2
         throttle.limit(1024 * MIB)
-        assert seconds_of(throttle.command(copy)) < 0.2
+        assert seconds_of(throttle.command(copy)) < slow_s / 2
     assert not throttle.group.exists()
 
 
