@@ -1,7 +1,7 @@
 """What a lab test needs of the machine: asked for in one place, and a missing part is a skip with its reason.
 
-tests/conftest.py turns every skip into a failure where the lab must be complete (ERASER_REQUIRE_LAB=1), but for those
-whose reason begins with "hardware:".
+The conftest.py at the root turns every skip into a failure where the lab must be complete (ERASER_REQUIRE_LAB=1), but
+for those whose reason begins with "hardware:".
 """
 
 from __future__ import annotations
