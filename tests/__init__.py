@@ -1,0 +1,1 @@
+"""The project's tests; the tree mirrors the code's."""
