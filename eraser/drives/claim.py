@@ -1,0 +1,247 @@
+"""Holding a drive: nobody else can mount or exclusively open it, and it is still the one that was planned.
+
+The kernel keeps a device's claim until the last I/O of a dead process has returned. That is our fence against late writes;
+a claim that is refused is never worked around.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+import struct
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from eraser.domain.drive import Drive, Transport, same_drive
+from eraser.drives import guard
+from eraser.drives.commands import KernelCourier
+from eraser.drives.conditions import refuse_unfit
+from eraser.drives.discovery import LIVE, OpenCourier, identify
+from eraser.drives.numbers import BlockNumber
+from eraser.drives.sysfs import BlockDevice, Host
+from eraser.errors import DriveError, EraserError, Refused
+
+BLKGETDISKSEQ = 0x80081280
+
+# Documentation/block/stat.rst: the places of these counters in `stat`.
+_SECTORS_WRITTEN = 6
+_SECTORS_DISCARDED = 13
+_FLUSHES = 15
+
+
+_PASSING = frozenset({guard.Reason.OPEN.value, guard.Reason.HELD_BY_UNFINISHED_IO.value})
+"""Reasons that may be gone in a moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What reached the drive since it appeared, by whomever, over all its paths. Sectors of 512 bytes, whatever the drive's.
+
+    `flushes` is 0 on kernels before 5.5, which do not count them.
+    """
+
+    sectors_written: int
+    sectors_discarded: int
+    flushes: int
+
+
+class Claim:
+    """One drive, held. Made by `claim`; a context manager. `fd` is open for reading and writing; a process that inherits it
+    shares the claim, which lasts until the last of them is closed and the last I/O has returned.
+    """
+
+    def __init__(self, drive: Drive, fds: tuple[int, ...], boot_id: str, host: Host) -> None:
+        self.drive = drive
+        self.boot_id = boot_id
+        """The kernel's name for this boot: over another one, nobody knows who wrote to the drive meanwhile."""
+        self._fds = fds
+        self._host = host
+
+    @property
+    def fd(self) -> int:
+        """The drive's descriptor. Raises DriveError when the claim was closed."""
+        if not self._fds:
+            raise DriveError("the claim on it was given up", subject=self.drive.path)
+        return self._fds[0]
+
+    def uses(self, *, ignoring: Collection[int] = ()) -> tuple[guard.Use, ...]:
+        """Who else uses the drive now; `ignoring` are processes that we gave the descriptor to."""
+        return guard.uses(self.drive, self._host, ignoring=ignoring, held_fd=self.fd)
+
+    def activity(self) -> Activity | None:
+        """The kernel's counters for the drive; None for images, which have none. Raises DriveError when it is gone."""
+        if self.drive.transport is Transport.IMAGE:
+            return None
+        counts = [_counters(_device_of(fd, self._host, self.drive.path), self.drive.path) for fd in self._fds]
+        return Activity(
+            sectors_written=sum(count[_SECTORS_WRITTEN] for count in counts),
+            sectors_discarded=sum(count[_SECTORS_DISCARDED] for count in counts),
+            flushes=sum(count[_FLUSHES] if len(count) > _FLUSHES else 0 for count in counts),
+        )
+
+    def close(self) -> None:
+        """Gives the drive back. May be called again."""
+        fds, self._fds = self._fds, ()
+        for fd in fds:
+            # An error that a late write left behind was or will be reported to whoever flushed.
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def claim(
+    planned: Drive,
+    host: Host = LIVE,
+    courier: OpenCourier | None = KernelCourier,
+    *,
+    settle_seconds: float = guard.SETTLE_SECONDS,
+) -> Claim:
+    """Holds the drive through all its paths, or through none.
+
+    Then, while it is held: is it the planned one, can it be written, and does nobody else use it? Raises Refused with the
+    reason when any answer is no, DriveError when the drive is gone. Openers that go away within `settle_seconds` are waited
+    for, as after plugging in.
+    """
+    refuse_unfit(planned)
+    fds: list[int] = []
+    try:
+        for path in (planned.path, *planned.other_paths):
+            fds.append(_open(path, planned, host, settle_seconds))
+        drive = _same_through(fds, planned, host, courier)
+        guard.refuse(drive, guard.settled(lambda: guard.uses(drive, host, held_fd=fds[0]), settle_seconds))
+        boot_id = (host.proc / "sys/kernel/random/boot_id").read_text().strip()
+        return Claim(drive, tuple(fds), boot_id, host)
+    except BaseException:
+        for fd in fds:
+            os.close(fd)
+        raise
+
+
+def _open(path: str, drive: Drive, host: Host, settle_seconds: float) -> int:
+    is_image = drive.transport is Transport.IMAGE
+    fd = _open_settled(path, os.O_RDWR | (0 if is_image else os.O_EXCL), drive, host, settle_seconds)
+    try:
+        # O_NONBLOCK was for the opening alone: io_uring would answer EAGAIN instead of waiting.
+        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) & ~os.O_NONBLOCK)
+        _expect_kind(fd, path, is_image)
+        # On devices: udev looks into no device that is locked (systemd's block device locking convention).
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(fd)
+        raise Refused(
+            guard.Reason.OPEN.value,
+            "another process has locked it",
+            subject=path,
+            remedy="Wait for that process, or end it: lslocks shows it.",
+        ) from error
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _open_settled(path: str, flags: int, drive: Drive, host: Host, settle_seconds: float) -> int:
+    """Opens it, giving those who only look (another guard asking the kernel, as ours does) time to be done."""
+    deadline = time.monotonic() + settle_seconds
+    while True:
+        try:
+            return os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        except OSError as error:
+            refusal = _open_error(error, path, drive, host)
+            passing = isinstance(refusal, Refused) and refusal.reason in _PASSING
+            if not passing or time.monotonic() >= deadline:
+                raise refusal from error
+        time.sleep(guard.SETTLE_STEP_SECONDS)
+
+
+def _expect_kind(fd: int, path: str, is_image: bool) -> None:
+    mode = os.fstat(fd).st_mode
+    if not (stat.S_ISREG(mode) if is_image else stat.S_ISBLK(mode)):
+        raise DriveError("it is not what it was when it was planned", subject=path, remedy="Plan again.")
+
+
+def _open_error(error: OSError, path: str, drive: Drive, host: Host) -> EraserError:
+    match error.errno:
+        case errno.EBUSY:
+            found = guard.uses(drive, host) or (guard.unseen_holder(host),)
+            return Refused(found[0].reason.value, found[0].what, subject=path, remedy=found[0].remedy)
+        case errno.EAGAIN:
+            return Refused(
+                guard.Reason.OPEN.value, "another process has a lease on it", subject=path, remedy="End that process."
+            )
+        case errno.EROFS | errno.ETXTBSY:
+            return Refused("read-only", "it is read-only", subject=path, remedy="Make it writable.")
+        case errno.EACCES | errno.EPERM:
+            return Refused("no-permission", "you may not write to it", subject=path, remedy="Run it as root.")
+        case errno.ENOMEDIUM:
+            return Refused("no-medium", "there is no medium in it", subject=path, remedy="Insert one.")
+    return DriveError(f"it cannot be opened ({error.strerror})", subject=path, remedy="Plug it in again.")
+
+
+def _same_through(fds: list[int], planned: Drive, host: Host, courier: OpenCourier | None) -> Drive:
+    """The drive behind the held descriptors, identified anew. Raises Refused when it is not the planned one."""
+    found = identify(planned.path, host, courier)
+    for fd, path in zip(fds, (planned.path, *planned.other_paths), strict=True):
+        _expect_still(fd, path, host)
+    difference = same_drive(planned, found)
+    if not difference and set(found.other_paths) != set(planned.other_paths):
+        difference = f"its further paths are {', '.join(found.other_paths) or 'none'} now"
+    if difference:
+        raise Refused(
+            "another-drive",
+            f"it is not the drive that was planned: {difference}",
+            subject=planned.path,
+            remedy="Plan again.",
+        )
+    refuse_unfit(found)
+    return found
+
+
+def _expect_still(fd: int, path: str, host: Host) -> None:
+    """Raises DriveError unless what was identified by path is what we hold: a number may have gone to another drive."""
+    held, there = os.fstat(fd), Path(path).stat()
+    same = (held.st_dev, held.st_ino, held.st_rdev) == (there.st_dev, there.st_ino, there.st_rdev)
+    if same and stat.S_ISBLK(held.st_mode):
+        sequence = _device_of(fd, host, path).integer("diskseq", -1)
+        same = sequence == -1 or sequence == _disk_sequence(fd, sequence)
+    if not same:
+        raise DriveError("another drive took its place meanwhile", subject=path, remedy="Plan again.")
+
+
+def _disk_sequence(fd: int, unknown: int) -> int:
+    """The running number of the disk behind the descriptor; `unknown` on kernels before 5.15."""
+    buffer = bytearray(8)
+    try:
+        fcntl.ioctl(fd, BLKGETDISKSEQ, buffer)
+    except OSError as error:
+        if error.errno in (errno.ENOTTY, errno.EINVAL):
+            return unknown
+        raise DriveError("it is gone", subject="", remedy="Plug it in again.") from error
+    return int(struct.unpack("=Q", buffer)[0])
+
+
+def _device_of(fd: int, host: Host, path: str) -> BlockDevice:
+    number = os.fstat(fd).st_rdev
+    device = host.device(BlockNumber(os.major(number), os.minor(number)))
+    if device is None:
+        raise DriveError("the kernel has it no more", subject=path, remedy="Plug it in again.")
+    return device
+
+
+def _counters(device: BlockDevice, path: str) -> list[int]:
+    counts = [int(field) for field in device.text("stat").split()]
+    if len(counts) <= _SECTORS_DISCARDED:
+        raise DriveError("the kernel does not count what is written to it", subject=path)
+    return counts

@@ -1,0 +1,78 @@
+"""Loop devices: which file, and which part of it, they show as a disk."""
+
+import fcntl
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from eraser.drives.commands import KernelCourier, NoAnswer
+from eraser.drives.mounts import hanging_places
+from eraser.drives.numbers import BlockNumber, FileNumber
+from eraser.drives.sysfs import BlockDevice, Host
+
+LOOP_GET_STATUS64 = 0x4C05
+LOOP_DEADLINE_SECONDS = 1.0
+# struct loop_info64 of <linux/loop.h>: device, inode, rdevice, offset, size limit, four words, names, key, two more words.
+_LOOP_INFO = struct.Struct("=QQQQQIIII64s64s32sQQ")
+
+
+@dataclass(frozen=True, slots=True)
+class Backing:
+    """What a loop device shows: a file, or with `block` another block device, from `offset_bytes` on."""
+
+    file: FileNumber
+    block: BlockNumber | None
+    offset_bytes: int
+    path: str
+
+    @property
+    def serial(self) -> str:
+        """The same as the image's own where the whole file is shown."""
+        return self.file.name + (f"-{self.offset_bytes:x}" if self.offset_bytes else "")
+
+
+def is_bound(device: BlockDevice) -> bool:
+    """Whether it is a loop device with something under it."""
+    return (device.directory / "loop" / "backing_file").exists()
+
+
+def backing(device: BlockDevice, host: Host) -> Backing | None:
+    """What is under a loop device; None where that cannot be found out (no permission, no answer, or just detached).
+
+    The kernel asks the file's own file system for this. One whose server may hang is asked from a process of its own.
+    """
+    path = device.text("loop/backing_file")
+    try:
+        if path in hanging_places(host):
+            with KernelCourier(host.node(device), LOOP_DEADLINE_SECONDS) as courier:
+                info = courier.loop_status()
+        else:
+            info = _loop_status(host.node(device))
+    except PermissionError:
+        return _backing_by_path(path)
+    except (OSError, NoAnswer):
+        return None
+    holder, inode, shown, offset, *_ = _LOOP_INFO.unpack(info)
+    block = BlockNumber(os.major(shown), os.minor(shown)) if shown else None
+    return Backing(FileNumber(holder, inode), block, offset, path)
+
+
+def _loop_status(node: str) -> bytes:
+    fd = os.open(node, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        info = bytearray(_LOOP_INFO.size)
+        fcntl.ioctl(fd, LOOP_GET_STATUS64, info)
+        return bytes(info)
+    finally:
+        os.close(fd)
+
+
+def _backing_by_path(path: str) -> Backing | None:
+    """By the path alone, for users who may not ask the device. A path that was deleted or replaced answers None."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    block = BlockNumber(os.major(found.st_rdev), os.minor(found.st_rdev)) if found.st_rdev else None
+    return Backing(FileNumber(found.st_dev, found.st_ino), block, 0, path)
