@@ -173,6 +173,8 @@ class DriveActivity:
     sectors_written_ours_least: int
     sectors_written_ours_most: int
     """Least and most differ by the writes that came back with an error."""
+    sectors_discarded_seen: int
+    """By anybody: we never discard, so any is somebody else's."""
     flushes_seen: int
     flushes_expected: int
     """Those of ours that the kernel has to send, because the drive's cache is write back."""
@@ -185,4 +187,5 @@ class DriveActivity:
     @property
     def has_foreign_writes(self) -> bool:
         """Whether somebody else wrote, or our writes did not all go out: either way the evidence does not hold."""
-        return not self.sectors_written_ours_least <= self.sectors_written_seen <= self.sectors_written_ours_most
+        is_ours = self.sectors_written_ours_least <= self.sectors_written_seen <= self.sectors_written_ours_most
+        return not is_ours or self.sectors_discarded_seen != 0

@@ -46,6 +46,8 @@ from eraser.domain.plan import Plan
 from eraser.domain.program import Verification
 from eraser.domain.resumption import BeginAgain, Check, HoldsEither, holds, resumption
 from eraser.domain.verdict import judge, required_verification
+from eraser.drives.claim import Activity
+from eraser.drives.erasable import ErasableDrive
 from eraser.engine.transfer import Order, Snapshot, Transfer
 from eraser.engine.tuning import Tuning
 from eraser.errors import JournalError
@@ -60,32 +62,6 @@ SECTOR_BYTES = 512
 
 _INTERRUPTING = (EndReason.CANCELLED, EndReason.GONE, EndReason.PROCESS_DIED)
 """Ends after which the job can be resumed; after any other it is judged by what it has."""
-
-
-@dataclass(frozen=True, slots=True)
-class ActivityCounters:
-    """The kernel's counters of one drive: sectors of 512 bytes that were written, and flushes, since it appeared."""
-
-    sectors_written: int
-    flushes: int
-
-
-class ErasableDrive(Protocol):
-    """A drive whose claim we hold: nobody else can take it until `close`, not even after our death while an I/O is out.
-
-    `transfer` must be called on the thread of the event loop; at most one transfer may run at a time. `activity` is None
-    for what the kernel does not count (images).
-    """
-
-    @property
-    def drive(self) -> Drive: ...
-
-    @property
-    def boot_id(self) -> str: ...
-
-    def transfer(self, order: Order, tuning: Tuning, rate_limit: int) -> Transfer: ...
-
-    def activity(self) -> ActivityCounters | None: ...
 
 
 class Stage(StrEnum):
@@ -139,7 +115,7 @@ class JobRun:
         self._is_paused = False
         self._rate_limit = 0
         self._sent: list[TransferReport] = []
-        self._baseline: ActivityCounters | None = None
+        self._baseline: Activity | None = None
         self.first_byte_ns = 0
         self.last_byte_ns = 0
         self.bytes_written = 0
@@ -336,6 +312,7 @@ class JobRun:
             sectors_written_seen=now.sectors_written - self._baseline.sectors_written,
             sectors_written_ours_least=(sent - doubtful) // SECTOR_BYTES,
             sectors_written_ours_most=sent // SECTOR_BYTES,
+            sectors_discarded_seen=now.sectors_discarded - self._baseline.sectors_discarded,
             flushes_seen=now.flushes - self._baseline.flushes,
             flushes_expected=sum(item.flushes for item in self._sent if item.flush_proof is FlushProof.KERNEL_SENT),
         )

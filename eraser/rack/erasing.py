@@ -1,0 +1,283 @@
+"""From a path to a certificate: identify, guard, plan; then claim, run the job, judge it and issue what it proved.
+
+`prepare` only looks; `Prepared.start` is the first thing that leaves a trace. The same steps take an interrupted job up again.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from eraser.domain.drive import Drive, is_recognisable, same_drive
+from eraser.domain.events import CertificateIssued, DriveIdentified, JobAbandoned, JobFinished, JobPlanned, JobQueued, JobRefused
+from eraser.domain.job import JobState, Phase
+from eraser.domain.pattern import RandomBytes
+from eraser.domain.plan import Level, Plan
+from eraser.domain.policy import make_plan
+from eraser.domain.program import Program, Verification
+from eraser.domain.verdict import judge
+from eraser.drives import guard
+from eraser.drives.claim import claim
+from eraser.drives.conditions import refuse_unfit
+from eraser.drives.discovery import identify, list_drives
+from eraser.drives.erasable import ClaimedDrive
+from eraser.engine.tuning import Tuning, tuning_for
+from eraser.errors import DriveError, Refused
+from eraser.ledger.journal import FileJournal, JobLog
+from eraser.rack.job_run import JobRun
+
+
+class Ended(StrEnum):
+    """How a call ended for one drive."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    REFUSED = "refused"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What somebody wants done."""
+
+    standard: str
+    level: Level | None = None
+    verification: Verification | None = None
+    hashing: bool = True
+    operator: str = ""
+    custom: Program | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How it ended. `seconds` from the first to the last byte of this run; `certificate` is None where there is none."""
+
+    device: str
+    outcome: Ended
+    reason: str
+    certificate: Path | None = None
+    bytes_written: int = 0
+    bytes_verified: int = 0
+    seconds: float = 0.0
+    is_held: bool = False
+    """Whether an I/O that has not returned still holds the drive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A certificate as it lies on disk."""
+
+    certificate_id: str
+    path: Path
+    digest: bytes
+    """SHA-256 of the file."""
+
+
+class Issuer(Protocol):
+    """Signs and stores the one certificate of a finished job; whole and durable when it returns, and never a second one
+    however often it is called for that job. May block. `leaves` are the hashes of the extents as read back.
+    """
+
+    def __call__(self, state: JobState, duration_ns: int, leaves: tuple[bytes, ...]) -> Issued: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """What every job needs of its surroundings."""
+
+    journal: FileJournal
+    issue: Issuer
+    now_utc: Callable[[], str]
+    random_bytes: RandomBytes
+    new_id: Callable[[], str]
+    tune: Callable[[Drive], Tuning] = tuning_for
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A drive that may be erased, as far as one can tell without holding it, and how."""
+
+    drive: Drive
+    plan: Plan
+    request: Request
+
+
+# ---- looking
+
+
+def prepare(path: str, request: Request, random_bytes: RandomBytes) -> Prepared:
+    """Identifies the drive, sees that it is free, and plans. Writes nothing, anywhere; may block for seconds.
+
+    Raises UsageError, DriveError, or Refused with the reason.
+    """
+    drive = identify(path)
+    refuse_unfit(drive)
+    guard.refuse_if_used(drive)
+    plan = make_plan(
+        drive,
+        request.standard,
+        random_bytes=random_bytes,
+        level=request.level,
+        verification=request.verification,
+        hashing=request.hashing,
+        custom=request.custom,
+    )
+    return Prepared(drive, plan, request)
+
+
+def open_job(drive: Drive, journal: FileJournal) -> JobState | None:
+    """The job on this very drive that has something left to do, if there is one. Raises JournalError."""
+    return next((state for state in journal.open_states() if state.drive and _is_same(state.drive, drive)), None)
+
+
+def _is_same(planned: Drive, found: Drive) -> bool:
+    if not is_recognisable(planned):
+        return planned.path == found.path and not same_drive(planned, found)
+    return not same_drive(planned, found)
+
+
+def refuse_if_interrupted(drive: Drive, journal: FileJournal) -> None:
+    """Raises Refused when this drive has a job that can be taken up again."""
+    if (state := open_job(drive, journal)) is not None:
+        raise Refused(
+            "interrupted-job",
+            f"it has a job that was interrupted (job {state.job_id}: {state.why or 'the host or the program stopped'})",
+            subject=drive.path,
+            remedy=f"Go on with it: eraser resume {drive.path}; or give it up and begin anew: add --restart.",
+        )
+
+
+def resumable(journal: FileJournal, paths: Iterable[str] = ()) -> list[tuple[JobState, Drive]]:
+    """Interrupted jobs whose drive is here, with the drive as it is now; of these paths, or of all drives when none is given.
+
+    May block. Raises JournalError, UsageError or DriveError for a path that is none.
+    """
+    states = list(journal.open_states())
+    named = [identify(path) for path in paths]
+    found = named or _present(states)
+    pairs = []
+    for state in states:
+        drive = next((drive for drive in found if state.drive is not None and _is_same(state.drive, drive)), None)
+        if drive is not None:
+            pairs.append((state, drive))
+    return pairs
+
+
+def _present(states: list[JobState]) -> list[Drive]:
+    """All drives of this host, and the images that the jobs were on."""
+    present = list_drives()
+    for state in states:
+        if state.drive is not None and all(drive.path != state.drive.path for drive in present):
+            try:
+                present.append(identify(state.drive.path))
+            except (DriveError, Refused):
+                continue
+    return present
+
+
+# ---- doing
+
+
+class Erasing:
+    """One drive on its way. `run` once; `cancel`, `job` and the rest at any time meanwhile."""
+
+    def __init__(self, station: Station, path: str) -> None:
+        self._station = station
+        self.path = path
+        self.job: JobRun | None = None
+        self._is_cancelled = False
+
+    def cancel(self) -> None:
+        """Stops at a checkpoint; the job can be resumed."""
+        self._is_cancelled = True
+        if self.job is not None:
+            self.job.cancel()
+
+    async def begin(self, prepared: Prepared, abandon: JobState | None = None) -> Result:
+        """A new job on a prepared drive, after giving up an earlier one. Raises nothing for what the drive does."""
+        if abandon is not None:
+            await self._give_up(abandon)
+        log = await asyncio.to_thread(self._open_log, prepared)
+        return await self._run(log, prepared.drive)
+
+    async def take_up(self, state: JobState, drive: Drive) -> Result:
+        """Goes on with an interrupted job on the drive as it was found now. Raises JournalError."""
+        log = await asyncio.to_thread(self._station.journal.take_up, state.job_id)
+        if log.state.outcome is not None:
+            try:
+                return await self._issue(log, None)
+            finally:
+                await asyncio.to_thread(log.close)
+        return await self._run(log, drive)
+
+    def _open_log(self, prepared: Prepared) -> JobLog:
+        request = JobQueued(
+            job_id=self._station.new_id(),
+            path=prepared.drive.path,
+            standard=prepared.plan.standard,
+            operator=prepared.request.operator,
+        )
+        log = self._station.journal.begin(request)
+        log.append(DriveIdentified(prepared.drive))
+        log.append(JobPlanned(prepared.plan))
+        return log
+
+    async def _give_up(self, state: JobState) -> None:
+        """An earlier job ends as failed, with its certificate: a drive that was written to never leaves silently."""
+        log = await asyncio.to_thread(self._station.journal.take_up, state.job_id)
+        try:
+            if log.state.outcome is None:
+                log.append(JobAbandoned("given up for a new job"))
+                if log.state.plan is None:
+                    log.append(JobRefused("abandoned", "given up before it was planned"))
+                    return
+                log.append(JobFinished(*judge(log.state.facts())))
+            await self._issue(log, None)
+        finally:
+            await asyncio.to_thread(log.close)
+
+    async def _run(self, log: JobLog, drive: Drive) -> Result:
+        try:
+            try:
+                held = await asyncio.to_thread(claim, drive)
+            except (Refused, DriveError) as error:
+                return await self._not_claimed(log, error)
+            erasable = ClaimedDrive(held, now_utc=self._station.now_utc)
+            try:
+                self.job = JobRun(log, erasable, self._station.tune(held.drive), random_bytes=self._station.random_bytes)
+                if self._is_cancelled:
+                    self.job.cancel()
+                await self.job.run()
+            finally:
+                erasable.close()
+            return await self._issue(log, self.job)
+        finally:
+            await asyncio.to_thread(log.close)
+
+    async def _not_claimed(self, log: JobLog, error: Refused | DriveError) -> Result:
+        """A drive that was free a moment ago and is not now. A job that has written stays open."""
+        reason = error.reason if isinstance(error, Refused) else error.code
+        if log.state.phase is Phase.PLANNED:
+            await asyncio.to_thread(log.append, JobRefused(reason, error.what))
+        return Result(self.path, Ended.REFUSED, str(error))
+
+    async def _issue(self, log: JobLog, job: JobRun | None) -> Result:
+        state = log.state
+        duration_ns = job.last_byte_ns - job.first_byte_ns if job is not None else 0
+        issued: Issued | None = None
+        if state.outcome is not None:
+            leaves = job.leaves if job is not None else ()
+            issued = await asyncio.to_thread(self._station.issue, state, duration_ns, leaves)
+            await asyncio.to_thread(log.append, CertificateIssued(issued.certificate_id, issued.digest))
+        return Result(
+            device=self.path,
+            outcome=Ended(state.outcome.value) if state.outcome is not None else Ended.INTERRUPTED,
+            reason="; ".join(reason.what for reason in state.reasons) or (state.why if state.outcome is None else ""),
+            certificate=issued.path if issued is not None else None,
+            bytes_written=job.bytes_written if job is not None else 0,
+            bytes_verified=job.bytes_verified if job is not None else 0,
+            seconds=duration_ns / 1e9,
+            is_held=job.is_held if job is not None else False,
+        )
