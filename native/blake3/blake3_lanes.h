@@ -54,7 +54,7 @@ BLAKE3_INLINE void prefetch_next_group(const uint8_t *input)
     __builtin_prefetch((const void *)((uintptr_t)input + BLAKE3_GROUP_BYTES));
 }
 
-/* Every lane's words but the state's: of chunks, from one block to the next. */
+/* One whole chunk for each lane: where it is and its number. */
 struct lanes_chunks {
     const uint8_t *start[LANES];
     uint32_t counter_low[LANES];
@@ -69,7 +69,7 @@ BLAKE3_INLINE void stage_if_lane(struct stage *stage, const uint8_t *const start
     prefetch_next_group(start[n] + offset);
 }
 
-/* Between two rounds the load and store units idle: they fetch a part of the next block. Nothing when `stage` is NULL. */
+/* Fetches a quarter of the next block between two rounds, when the load and store units idle. Nothing when `stage` is NULL. */
 BLAKE3_INLINE void stage_part(struct stage *stage, const uint8_t *const start[LANES], size_t offset, int part)
 {
     if (stage == NULL)
