@@ -1,0 +1,49 @@
+"""The ways in which a certificate or a key fails, each with its own stable code."""
+
+from typing import ClassVar
+
+from eraser.errors import CertificateError, ExitStatus
+
+
+class MalformedError(CertificateError):
+    """The file is no certificate in its one strict form: what is read twice must be read the same way by everybody."""
+
+    code = "malformed"
+
+
+class UnsupportedError(CertificateError):
+    """Its format, version or algorithm is none that this program knows."""
+
+    code = "unsupported"
+
+
+class AlteredError(CertificateError):
+    """The signature does not belong to these bytes: the certificate or the signature was changed."""
+
+    code = "altered"
+
+
+class UnknownKeyError(CertificateError):
+    """It names a key that is not trusted here; without that key nothing can be said about the signature."""
+
+    code = "unknown-key"
+    exit_status: ClassVar[ExitStatus] = ExitStatus.UNKNOWN_KEY
+
+
+class ContradictoryError(CertificateError):
+    """It is well signed and its own facts contradict its outcome."""
+
+    code = "contradictory"
+
+
+class DuplicateError(CertificateError):
+    """The job has a certificate already, and it is another one."""
+
+    code = "duplicate"
+
+
+class KeyFileError(CertificateError):
+    """A key file that cannot be used: its mode, its place or its content is wrong."""
+
+    code = "key"
+    exit_status: ClassVar[ExitStatus] = ExitStatus.USAGE

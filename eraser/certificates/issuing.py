@@ -1,0 +1,90 @@
+"""Issuing: exactly one certificate for each job, whole and durable before anybody hears of it."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from eraser.certificates.envelope import Signer, seal, unseal
+from eraser.certificates.errors import ContradictoryError, DuplicateError
+from eraser.certificates.files import sync_directory, write_new
+from eraser.certificates.verifying import content
+from eraser.domain.certificate import Certificate, cleaned, contradictions
+from eraser.domain.json_form import to_json
+from eraser.errors import CertificateError
+
+SHORT_ID_CHARACTERS = 12
+MAX_NAME_CHARACTERS = 64
+_UNSAFE = re.compile(r"[^A-Za-z0-9_+]+")
+
+
+def issue(certificate: Certificate, signer: Signer, directory: Path) -> Path:
+    """Signs the certificate and puts it into the folder (made when missing); the path of the job's one certificate.
+
+    Whole and durable when it returns. After a crash at any step the folder holds no `*.json` of this job or the whole
+    one; calling it again, also with a new certificate id and time, gives the one that is there. Raises
+    ContradictoryError for a certificate that contradicts itself, DuplicateError when another one is in its place,
+    OSError for the folder's faults.
+    """
+    certificate = cleaned(certificate)
+    if against := contradictions(certificate):
+        raise ContradictoryError(
+            f"a certificate that says {certificate.outcome.value} was not signed: {'; '.join(against)}"
+        )
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in _names(certificate):
+        path = directory / name
+        if (existing := _existing(path)) is not None:
+            if existing.job_id != certificate.job_id:
+                continue  # another job of the same drive whose id begins alike
+            return _same(existing, certificate, path)
+        document = seal(to_json(certificate), signer)
+        # Read again before it is kept: what cannot be verified must not be given away.
+        if content(unseal(document)) != certificate:
+            raise CertificateError("the certificate does not read back as it was written", subject=str(path))
+        if write_new(path, document, 0o644):
+            return path
+        return issue(certificate, signer, directory)
+    raise DuplicateError("other jobs' certificates are in its place", subject=str(directory))
+
+
+def file_name(certificate: Certificate, id_characters: int = SHORT_ID_CHARACTERS) -> str:
+    """`<serial or device>-<beginning of the job's id>.json`, safe on every file system; equal for equal jobs."""
+    label = certificate.drive.identity.serial or Path(certificate.drive.path).name
+    safe = _UNSAFE.sub("_", label).strip("_")[:MAX_NAME_CHARACTERS] or "drive"
+    job = _UNSAFE.sub("", certificate.job_id)[:id_characters] or "job"
+    return f"{safe}-{job}.json"
+
+
+def _names(certificate: Certificate) -> tuple[str, str]:
+    return file_name(certificate), file_name(certificate, 2 * MAX_NAME_CHARACTERS)
+
+
+def _existing(path: Path) -> Certificate | None:
+    try:
+        document = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        return content(unseal(document))
+    except CertificateError as error:
+        raise DuplicateError(
+            f"a file is in the certificate's place and is no certificate: {error.what}",
+            subject=str(path),
+            remedy="Move it away; nothing is overwritten.",
+        ) from error
+
+
+def _same(existing: Certificate, certificate: Certificate, path: Path) -> Path:
+    """The path, if what is there differs in nothing but what each issuing draws or learns anew."""
+    anew = replace(
+        certificate,
+        certificate_id=existing.certificate_id,
+        issued_at=existing.issued_at,
+        tool=existing.tool,
+        times=existing.times,
+        station=existing.station,
+    )
+    if anew != existing:
+        raise DuplicateError("this job has a certificate already, and it says something else", subject=str(path))
+    sync_directory(path.parent)  # the process that made it may have died before it was durable
+    return path

@@ -1,0 +1,203 @@
+"""Keys for certificates: the station's own Ed25519 key, made on first use, and the public keys that are trusted.
+
+In the station's key folder (mode 0700): `certificate.key`, the private half (PEM, PKCS #8, mode 0600), and `<key
+id>.pub`, public halves in PEM; every `*.pub` there is trusted on this station. A key id is the first 16 hex digits of
+SHA-256 of the 32 raw bytes of the public key.
+"""
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+
+from eraser.certificates.errors import KeyFileError
+from eraser.certificates.files import sync_directory, write_new
+
+PRIVATE_NAME = "certificate.key"
+MAX_KEY_FILE_BYTES = 1 << 20
+_PUBLIC_PEM = re.compile(rb"-----BEGIN PUBLIC KEY-----\r?\n.*?-----END PUBLIC KEY-----", re.DOTALL)
+
+
+class PublicKey:
+    """A public key and its id."""
+
+    def __init__(self, key: Ed25519PublicKey) -> None:
+        self._key = key
+        self.key_id = hashlib.sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:16]
+
+    def is_signature(self, signature: bytes, message: bytes) -> bool:
+        """Whether this key made the signature (RFC 8032) of exactly this message."""
+        try:
+            self._key.verify(signature, message)
+        except InvalidSignature:
+            return False
+        return True
+
+    def pem(self) -> bytes:
+        """SubjectPublicKeyInfo in PEM, as OpenSSL reads it."""
+        return self._key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+class FileSigner:
+    """A Signer whose private key is in this process's memory, read from a file."""
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._key = key
+        self.public = PublicKey(key.public_key())
+
+    @property
+    def key_id(self) -> str:
+        """Of the public half."""
+        return self.public.key_id
+
+    def sign(self, message: bytes) -> bytes:
+        """Ed25519 of the message."""
+        return self._key.sign(message)
+
+
+TrustedKeys = Mapping[str, PublicKey]
+"""Trusted public keys by their id."""
+
+
+def open_signer(directory: Path) -> FileSigner:
+    """The station's signer, its key made on first use; its public half is in the folder when this returns.
+
+    Several processes may do this at once: all get the same key. Raises KeyFileError for a folder or a file that others
+    could read or change, for symbolic links, and for what is no Ed25519 key.
+    """
+    _make_directory(directory)
+    private = directory / PRIVATE_NAME
+    try:
+        if not private.is_symlink() and not private.exists():
+            # Whoever comes second keeps the first one's key: write_new never replaces.
+            write_new(private, _new_private_pem(), 0o600)
+        signer = FileSigner(_load_private(private))
+        write_new(directory / f"{signer.key_id}.pub", signer.public.pem(), 0o644)
+    except OSError as error:
+        raise KeyFileError(f"the signing key cannot be used: {error.strerror}", subject=str(private)) from error
+    return signer
+
+
+def station_keys(directory: Path) -> TrustedKeys:
+    """What this station trusts by itself: every `*.pub` in its key folder; nothing when there is no such folder."""
+    if not directory.is_dir():
+        return {}
+    _check_directory(directory)
+    return _by_id(key for path in sorted(directory.glob("*.pub")) for key in _load_public(path))
+
+
+def load_keys(path: Path) -> TrustedKeys:
+    """The public keys in a PEM file (one or more), or in the `*.pub` and `*.pem` files of a folder.
+
+    Raises KeyFileError when there is none, or when anything in them is not an Ed25519 public key.
+    """
+    files = sorted(item for item in path.iterdir() if item.suffix in (".pub", ".pem")) if path.is_dir() else [path]
+    keys = _by_id(key for file in files for key in _load_public(file))
+    if not keys:
+        raise KeyFileError(
+            "there is no public key in it", subject=str(path), remedy="Give a PEM file, or a folder of *.pub."
+        )
+    return keys
+
+
+def _by_id(keys: Iterable[PublicKey]) -> TrustedKeys:
+    return {key.key_id: key for key in keys}
+
+
+def _new_private_pem() -> bytes:
+    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _make_directory(directory: Path) -> None:
+    try:
+        directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            directory.mkdir(mode=0o700)
+            sync_directory(directory.parent)
+        except FileExistsError:
+            pass
+    except OSError as error:
+        raise KeyFileError(f"the key folder cannot be made: {error.strerror}", subject=str(directory)) from error
+    _check_directory(directory)
+
+
+def _check_directory(directory: Path) -> None:
+    status = directory.lstat()
+    if not stat.S_ISDIR(status.st_mode):
+        raise KeyFileError("the key folder is no folder, or a symbolic link to one", subject=str(directory))
+    _check_owner(status, directory, 0o700)
+
+
+def _check_owner(status: os.stat_result, path: Path, mode: int) -> None:
+    if status.st_uid != os.geteuid():
+        raise KeyFileError(f"it belongs to user {status.st_uid} and not to the one who runs this", subject=str(path))
+    if status.st_mode & 0o077:
+        raise KeyFileError(
+            f"others can get at it: its mode is {stat.S_IMODE(status.st_mode):04o}",
+            subject=str(path),
+            remedy=f"If nobody can have read it meanwhile: chmod {mode:o} {path}. Else make a new key.",
+        )
+
+
+def _load_private(path: Path) -> Ed25519PrivateKey:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        why = "it is a symbolic link" if path.is_symlink() else f"it cannot be opened: {error.strerror}"
+        raise KeyFileError(why, subject=str(path), remedy="The key itself must be in the key folder.") from error
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise KeyFileError("it is no regular file", subject=str(path))
+        _check_owner(status, path, 0o600)
+        content = file.read(MAX_KEY_FILE_BYTES)
+    try:
+        key = load_pem_private_key(content, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise KeyFileError("it holds no private key in PEM without a password", subject=str(path)) from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise KeyFileError("its key is not an Ed25519 key", subject=str(path))
+    return key
+
+
+def _load_public(path: Path) -> list[PublicKey]:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_KEY_FILE_BYTES + 1)
+    except OSError as error:
+        raise KeyFileError(f"the key file cannot be read: {error.strerror}", subject=str(path)) from error
+    if len(content) > MAX_KEY_FILE_BYTES:
+        raise KeyFileError("it is too long for a file of keys", subject=str(path))
+    if b"PRIVATE KEY-----" in content:
+        raise KeyFileError(
+            "it holds a private key, which must not leave its station",
+            subject=str(path),
+            remedy="Give the public half: `eraser certificate key` on the station prints it.",
+        )
+    blocks = _PUBLIC_PEM.findall(content)
+    if not blocks:
+        raise KeyFileError("there is no public key in PEM in it", subject=str(path))
+    return [_public_key(block, path) for block in blocks]
+
+
+def _public_key(block: bytes, path: Path) -> PublicKey:
+    try:
+        key = load_pem_public_key(block + b"\n")
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise KeyFileError("its public key cannot be read", subject=str(path)) from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise KeyFileError("its public key is not an Ed25519 key", subject=str(path))
+    return PublicKey(key)

@@ -1,0 +1,285 @@
+"""`eraser certificate`: show, verify, and the station's public key."""
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from eraser.errors import CertificateError, EraserError, ExitStatus, UsageError
+
+if TYPE_CHECKING:  # cryptography is loaded by the commands that need it
+    from eraser.certificates.keys import TrustedKeys
+    from eraser.domain.certificate import Certificate, CertifiedPass, Reading
+
+GENUINE = "genuine"
+MAX_MESSAGE_CHARACTERS = 600
+
+_keys_option = click.option(
+    "--keys",
+    "key_paths",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="PATH",
+    help="PEM file or folder of the public keys to trust, instead of this station's own.",
+)
+_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a file.")
+
+
+@click.group("certificate", short_help="Show and verify certificates.")
+def certificate_group() -> None:
+    """Show and verify certificates.
+
+    Exit status: 0 genuine; 4 not to be believed; 5 signed with a key that is not trusted here; 2 wrong usage or
+    unreadable file.
+    """
+
+
+@certificate_group.command("verify")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@_keys_option
+@_json_option
+def verify_command(files: tuple[Path, ...], key_paths: tuple[Path, ...], as_json: bool) -> None:
+    """Check that certificates are genuine, unaltered and free of contradiction.
+
+    Genuine does not mean passed: a certificate that says "failed" is just as genuine. Both are printed.
+    """
+    trusted = _trusted(key_paths)
+    checks = [_check(path, trusted) for path in files]
+    for check in checks:
+        click.echo(json.dumps(check.summary()) if as_json else check.sentence())
+    sys.exit(max(check.exit_status for check in checks))
+
+
+@certificate_group.command("show")
+@click.argument("file", type=click.Path(path_type=Path))
+@_keys_option
+@_json_option
+def show_command(file: Path, key_paths: tuple[Path, ...], as_json: bool) -> None:
+    """Show what a certificate says, and whether it may be believed (exit status as for verify)."""
+    check = _check(file, _trusted(key_paths))
+    if as_json:
+        click.echo(json.dumps({**check.summary(), "certificate": check.form}))
+    else:
+        click.echo(check.sentence())
+        if check.certificate is not None:
+            click.echo("\n" + "\n".join(_lines(check.certificate)))
+    sys.exit(check.exit_status)
+
+
+@certificate_group.command("key")
+def key_command() -> None:
+    """Print this station's public key (PEM) for those who verify; made on first use."""
+    from eraser.certificates.keys import open_signer
+    from eraser.settings import keys_dir
+
+    signer = open_signer(keys_dir(os.environ))
+    click.echo(f"key id {signer.key_id}", err=True)
+    click.echo(signer.public.pem(), nl=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """What became of one file; `form` and `certificate` are None when they cannot be read at all."""
+
+    path: Path
+    error: EraserError | None
+    key_ids: tuple[str, ...] = ()
+    certificate: "Certificate | None" = None
+    form: Any = None
+
+    @property
+    def result(self) -> str:
+        return GENUINE if self.error is None else self.error.code
+
+    @property
+    def exit_status(self) -> int:
+        return int(ExitStatus.PASSED if self.error is None else self.error.exit_status)
+
+    def summary(self) -> dict[str, Any]:
+        """For machines; what the certificate says is given only when it is genuine."""
+        genuine = self.certificate if self.error is None else None
+        return {
+            "file": str(self.path),
+            "result": self.result,
+            "message": "" if self.error is None else _short(self.error),
+            "key_ids": list(self.key_ids),
+            "outcome": genuine.outcome.value if genuine else None,
+            "certificate_id": genuine.certificate_id if genuine else None,
+            "job_id": genuine.job_id if genuine else None,
+            "serial": genuine.drive.identity.serial if genuine else None,
+        }
+
+    def sentence(self) -> str:
+        """For people."""
+        if self.error is not None:
+            return f"{self.path}: NOT VERIFIED ({self.result}): {_short(self.error)}"
+        assert self.certificate is not None
+        outcome = self.certificate.outcome.value.upper()
+        return (
+            f"{self.path}: genuine, signed by key {', '.join(self.key_ids)}: {self.certificate.drive.label}: {outcome}"
+        )
+
+
+def _trusted(key_paths: tuple[Path, ...]) -> "TrustedKeys":
+    from eraser.certificates.keys import load_keys, station_keys
+    from eraser.settings import keys_dir
+
+    if not key_paths:
+        return station_keys(keys_dir(os.environ))
+    return {key_id: key for path in key_paths for key_id, key in load_keys(path).items()}
+
+
+def _check(path: Path, trusted: "TrustedKeys") -> _Check:
+    from eraser.certificates.verifying import verify
+    from eraser.domain.json_form import to_json
+
+    try:
+        document = _read(path)
+    except UsageError as error:
+        return _Check(path, error)
+    try:
+        verified = verify(document, trusted)
+    except CertificateError as error:
+        certificate = _unproved(document)
+        return _Check(path, error, (), certificate, certificate and to_json(certificate))
+    return _Check(path, None, verified.key_ids, verified.certificate, to_json(verified.certificate))
+
+
+def _unproved(document: bytes) -> "Certificate | None":
+    """What a document that is not proved says, if it can be read; shown only under the sentence that says so."""
+    from eraser.certificates.envelope import unseal
+    from eraser.certificates.verifying import content
+
+    try:
+        return content(unseal(document))
+    except CertificateError:
+        return None
+
+
+def _read(path: Path) -> bytes:
+    from eraser.certificates.canonical import MAX_DOCUMENT_BYTES
+
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_DOCUMENT_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"the file cannot be read: {error.strerror}") from error
+
+
+def _short(error: EraserError) -> str:
+    text = str(error)
+    return text if len(text) <= MAX_MESSAGE_CHARACTERS else text[:MAX_MESSAGE_CHARACTERS] + "…"
+
+
+def _lines(certificate: "Certificate") -> list[str]:
+    sections = (
+        _outcome_rows(certificate),
+        _drive_rows(certificate),
+        _sanitization_rows(certificate),
+        [row for item in certificate.passes for row in _pass_rows(item)],
+        [row for item in certificate.pass_verifications for row in _reading_rows(item)],
+        _reading_rows(certificate.final_verification) if certificate.final_verification else [("Verification", "none")],
+        _exception_rows(certificate),
+        _origin_rows(certificate),
+    )
+    return [line for rows in sections for line in [*(f"{name:<16}{text}".rstrip() for name, text in rows if text), ""]][
+        :-1
+    ]
+
+
+def _outcome_rows(certificate: "Certificate") -> list[tuple[str, str]]:
+    return [
+        ("Outcome", certificate.outcome.value.upper()),
+        *(("  because", f"{reason.what} ({reason.code})") for reason in certificate.reasons),
+        ("Certificate", certificate.certificate_id),
+        ("Job", certificate.job_id),
+        ("Issued", certificate.issued_at),
+    ]
+
+
+def _drive_rows(certificate: "Certificate") -> list[tuple[str, str]]:
+    drive = certificate.drive
+    identity, geometry = drive.identity, drive.geometry
+    serial = f"{identity.serial} (the {identity.serial_source.value}'s own word)" if identity.serial else ""
+    sectors = f"{geometry.logical_sector_bytes}/{geometry.physical_sector_bytes}-byte sectors"
+    return [
+        ("Drive", " ".join(part for part in (identity.manufacturer, identity.model) if part) or drive.path),
+        ("Serial", serial),
+        ("WWN", identity.wwn),
+        ("EUI-64", identity.eui64),
+        ("NGUID", identity.nguid),
+        ("Firmware", identity.firmware),
+        ("Kind", f"{drive.transport.value}, {drive.media.value}, {geometry.capacity_bytes:,} bytes, {sectors}"),
+        ("Bridge", drive.bridge),
+        ("Path", drive.path),
+        ("Property tag", certificate.provenance.property_tag),
+        ("Source", certificate.provenance.source),
+        ("Destination", certificate.provenance.destination),
+    ]
+
+
+def _sanitization_rows(certificate: "Certificate") -> list[tuple[str, str]]:
+    done = certificate.sanitization
+    reached = done.level_reached.value if done.level_reached else "none"
+    return [
+        ("Sanitization", f"{done.technique.value}: {done.title}"),
+        ("  asked", f"{done.standard}, level {done.level_asked.value}, verification {done.verification_asked.value}"),
+        ("  reached", f"level {reached}"),
+        ("  claim", done.claim),
+        ("  source", f"{done.source} ({done.standing.value})"),
+        *(("  note", note) for note in done.notes),
+    ]
+
+
+def _pass_rows(item: "CertifiedPass") -> list[tuple[str, str]]:
+    from eraser.domain.pattern import Constant
+
+    pattern = item.pattern
+    named = pattern.data.hex() if isinstance(pattern, Constant) else pattern.seed.hex()
+    state = "complete" if item.is_complete else "NOT COMPLETE"
+    rows = [(f"Pass {item.number}", f"{state}, {item.direction.value}, {item.bytes_written:,} bytes written")]
+    rows.append(("  pattern", f"{pattern.kind} {named[:64]}{'…' if len(named) > 64 else ''}"))
+    rows += [("  run", f"{run.started_at}, {run.access.value}, ended: {run.end.value}") for run in item.runs]
+    if item.bad.bytes_total:
+        rows.append(("  bad", f"{item.bad.bytes_total:,} bytes could not be written"))
+    return rows
+
+
+def _reading_rows(item: "Reading") -> list[tuple[str, str]]:
+    read = f"{item.run.bytes_done:,} bytes read back, ended: {item.run.end.value}"
+    rows = [("Verification", f"{item.verification.value}, pass {item.pass_number}: {read}")]
+    rows.append(("  differing", f"{item.run.mismatched_sectors:,} sectors"))
+    if item.sampling is not None:
+        bound = f"at most {item.sampling.bound_ppb / 1e7:.4f} % not erased, with 95 % confidence"
+        rows.append(("  sampled", f"{item.sampling.places:,} places, seed {item.sampling.seed.hex()}: {bound}"))
+    if item.hash_tree is not None:
+        rows.append(("  Merkle root", item.hash_tree.root.hex()))
+    if item.bad.bytes_total:
+        rows.append(("  bad", f"{item.bad.bytes_total:,} bytes could not be read"))
+    return rows
+
+
+def _exception_rows(certificate: "Certificate") -> list[tuple[str, str]]:
+    left = certificate.exceptions
+    parts = (
+        (left.not_written.bytes_total, "not written: old content may still be there"),
+        (left.not_read.bytes_total, "not readable: not checked"),
+        (left.hidden_bytes, "hidden from the host: not erased"),
+    )
+    return [("Left", f"{count:,} bytes {what}") for count, what in parts if count] or [("Left", "nothing")]
+
+
+def _origin_rows(certificate: "Certificate") -> list[tuple[str, str]]:
+    times, tool = certificate.times, certificate.tool
+    return [
+        ("Began", times.started_at),
+        ("Ended", f"{times.finished_at} (after {times.duration / 1e9:,.1f} s)"),
+        ("Station", " ".join(part for part in (certificate.station.id, certificate.station.location) if part)),
+        ("Operator", certificate.operator),
+        ("Witness", certificate.witness),
+        ("Tool", f"{tool.name} {tool.version} ({tool.build})"),
+    ]

@@ -1,0 +1,36 @@
+"""Where the station keeps what outlives a command. Pure paths: nothing is made here, and the environment is passed in."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from eraser.errors import UsageError
+
+
+def data_dir(environ: Mapping[str, str]) -> Path:
+    """The station's own folder: `$XDG_DATA_HOME/eraser`, else `$HOME/.local/share/eraser`.
+
+    Source: XDG Base Directory Specification; relative values are ignored, as it says. Raises UsageError when neither is
+    set.
+    """
+    for value, below in ((environ.get("XDG_DATA_HOME"), "eraser"), (environ.get("HOME"), ".local/share/eraser")):
+        if value and Path(value).is_absolute():
+            return Path(value) / below
+    raise UsageError(
+        "there is no place for the station's data: neither XDG_DATA_HOME nor HOME is an absolute path",
+        remedy="Set XDG_DATA_HOME to a folder that outlives this command.",
+    )
+
+
+def keys_dir(environ: Mapping[str, str]) -> Path:
+    """Signing keys and the public keys that this station trusts."""
+    return data_dir(environ) / "keys"
+
+
+def certificates_dir(environ: Mapping[str, str]) -> Path:
+    """Certificates, unless the command names another folder."""
+    return data_dir(environ) / "certificates"
+
+
+def journal_dir(environ: Mapping[str, str]) -> Path:
+    """The journals of all jobs."""
+    return data_dir(environ) / "journal"
