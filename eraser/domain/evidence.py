@@ -146,7 +146,7 @@ class VerificationEvidence:
 
 @dataclass(frozen=True, slots=True)
 class MarkersEvidence:
-    """Distinct markers, written and read back before constants: a drive that answers zeros or wraps its addresses fails here."""
+    """Distinct markers, written and read back before constants: a drive that answers zeros or wraps addresses fails here."""
 
     seed: bytes
     granularity_bytes: int

@@ -89,7 +89,9 @@ class PassState:
 
     def without_running(self) -> "PassState":
         """After a run that died: what its checkpoints told is all that will be known of it."""
-        return replace(self, bad_extents_lost=(*self.bad_extents_lost, *self.bad_extents_running), bad_extents_running=())
+        return replace(
+            self, bad_extents_lost=(*self.bad_extents_lost, *self.bad_extents_running), bad_extents_running=()
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +175,12 @@ class JobState:
 def fold(entries: Iterable[Entry]) -> JobState:
     """The state after all entries. Raises JournalError for a gap, or for an event that can't follow those before it."""
     state: JobState | None = None
-    expected = 0
-    for entry in entries:
+    for expected, entry in enumerate(entries):
         if entry.sequence != expected:
-            raise JournalError(f"event {expected} is missing (found {entry.sequence})", subject=state.job_id if state else "")
+            raise JournalError(
+                f"event {expected} is missing (found {entry.sequence})", subject=state.job_id if state else ""
+            )
         state = apply(state, entry.event)
-        expected += 1
     if state is None:
         raise JournalError("the journal is empty")
     return state
@@ -233,7 +235,16 @@ def apply(state: JobState | None, event: JobEvent) -> JobState:
             _expect(state, event, Phase.PLANNED, Phase.RUNNING, Phase.VERIFYING, Phase.INTERRUPTED)
             return replace(state, phase=Phase.INTERRUPTED, why=why)
         case JobAbandoned(why):
-            _expect(state, event, Phase.QUEUED, Phase.IDENTIFIED, Phase.PLANNED, Phase.RUNNING, Phase.VERIFYING, Phase.INTERRUPTED)
+            _expect(
+                state,
+                event,
+                Phase.QUEUED,
+                Phase.IDENTIFIED,
+                Phase.PLANNED,
+                Phase.RUNNING,
+                Phase.VERIFYING,
+                Phase.INTERRUPTED,
+            )
             return replace(state, why=why, abandoned=why)
         case JobFinished(outcome, reasons):
             return _finished(state, event, outcome, reasons)
@@ -246,7 +257,9 @@ def apply(state: JobState | None, event: JobEvent) -> JobState:
 
 
 def _unexpected(state: JobState, event: JobEvent) -> JournalError:
-    return JournalError(f"the event {event.kind!r} can't follow a job that is {state.phase.value}", subject=state.job_id)
+    return JournalError(
+        f"the event {event.kind!r} can't follow a job that is {state.phase.value}", subject=state.job_id
+    )
 
 
 def _expect(state: JobState, event: JobEvent, *phases: Phase) -> None:
@@ -297,7 +310,10 @@ def _running_pass(state: JobState, event: JobEvent, number: int) -> PassState:
 
 def _checkpoint(state: JobState, event: Checkpoint) -> JobState:
     current = _running_pass(state, event, event.number)
-    if not current.believed_bytes <= event.position_bytes <= state.capacity_bytes and event.flush_proof is not FlushProof.ASSUMED:
+    if (
+        not current.believed_bytes <= event.position_bytes <= state.capacity_bytes
+        and event.flush_proof is not FlushProof.ASSUMED
+    ):
         raise JournalError(f"a checkpoint at byte {event.position_bytes} goes backwards", subject=state.job_id)
     # A flush of which nothing was sent to the drive says nothing about a power cut.
     counts = event.flush_proof is not FlushProof.ASSUMED
@@ -344,7 +360,9 @@ def _restarted(state: JobState, event: ProgramRestarted, why: str) -> JobState:
 def _verification_ended(state: JobState, event: VerificationEnded, evidence: VerificationEvidence) -> JobState:
     _expect(state, event, Phase.VERIFYING)
     if not 1 <= evidence.pass_number <= len(state.passes) or not state.passes[evidence.pass_number - 1].is_complete:
-        raise JournalError(f"pass {evidence.pass_number} can't have been verified: it is not complete", subject=state.job_id)
+        raise JournalError(
+            f"pass {evidence.pass_number} can't have been verified: it is not complete", subject=state.job_id
+        )
     if evidence.pass_number == len(state.passes):
         return replace(state, final_verification=evidence)
     return replace(state, pass_verifications=(*state.pass_verifications, evidence))

@@ -85,7 +85,9 @@ def _hidden(drive: Drive) -> Iterator[Reason]:
             f"the drive says that it has {drive.geometry.hidden_bytes} bytes more than the system shows; they were not reached",
         )
     elif drive.geometry.hidden_areas:
-        yield Reason("hidden-area", f"the drive hides an area ({', '.join(drive.geometry.hidden_areas)}); it was not reached")
+        yield Reason(
+            "hidden-area", f"the drive hides an area ({', '.join(drive.geometry.hidden_areas)}); it was not reached"
+        )
 
 
 def _markers(facts: Facts) -> Iterator[Reason]:
@@ -118,7 +120,9 @@ def _passes(facts: Facts) -> Iterator[Reason]:
 
 def _end_code(runs: tuple[TransferReport, ...]) -> str:
     end = runs[-1].end if runs else EndReason.COMPLETED
-    return "pass-incomplete" if end in (EndReason.COMPLETED, EndReason.CANCELLED) else end.name.lower().replace("_", "-")
+    return (
+        "pass-incomplete" if end in (EndReason.COMPLETED, EndReason.CANCELLED) else end.name.lower().replace("_", "-")
+    )
 
 
 def _sight(facts: Facts) -> Iterator[Reason]:
@@ -177,12 +181,14 @@ def _activity(facts: Facts) -> Iterator[Reason]:
     if facts.drive.transport is Transport.IMAGE:
         return
     if facts.activity is None:
-        yield Reason("activity-unknown", "the kernel's counters of the drive are missing, so nobody knows who else wrote")
+        yield Reason(
+            "activity-unknown", "the kernel's counters of the drive are missing, so nobody knows who else wrote"
+        )
         return
     if facts.activity.has_foreign_writes:
         yield Reason(
             "foreign-write",
-            f"the drive took {facts.activity.sectors_written_seen} sectors, we sent {facts.activity.sectors_written_ours_least}: "
+            f"the drive took {facts.activity.sectors_written_seen} sectors, ours are {facts.activity.sectors_written_ours_least}: "
             "somebody else wrote, or not all of ours went out",
         )
     if facts.activity.has_lost_flushes:

@@ -101,7 +101,13 @@ class Transfer:
     """A running pass. Create it with `start` on the thread of the event loop: the process dies with that thread."""
 
     def __init__(
-        self, page: Page, event_fd: int, process: subprocess.Popen[bytes], target: Target, tuning: Tuning, started_at: str
+        self,
+        page: Page,
+        event_fd: int,
+        process: subprocess.Popen[bytes],
+        target: Target,
+        tuning: Tuning,
+        started_at: str,
     ) -> None:
         self._page = page
         self._event_fd = event_fd
@@ -118,7 +124,9 @@ class Transfer:
         self._loop = loop
 
     @classmethod
-    def start(cls, target: Target, order: Order, tuning: Tuning, *, now_utc: Callable[[], str], rate_limit: int = 0) -> "Transfer":
+    def start(
+        cls, target: Target, order: Order, tuning: Tuning, *, now_utc: Callable[[], str], rate_limit: int = 0
+    ) -> "Transfer":
         """Starts the process; it inherits the drive's descriptor. Raises TransferError when it cannot be started."""
         leaf_count = -(-target.drive_bytes // order.hash_extent_bytes) if order.hash_extent_bytes else 0
         page = Page(Tables.lay(len(order.ranges), BAD_CAPACITY, leaf_count))

@@ -41,7 +41,9 @@ class JobLog(Protocol):
 class FileJobLog:
     """A job's file, open and locked for this process. Not for use by two threads at once."""
 
-    def __init__(self, fd: int, path: Path, entries: tuple[Entry, ...], state: JobState, now_utc: Callable[[], str]) -> None:
+    def __init__(
+        self, fd: int, path: Path, entries: tuple[Entry, ...], state: JobState, now_utc: Callable[[], str]
+    ) -> None:
         self._fd = fd
         self._path = path
         self._sequence = len(entries)

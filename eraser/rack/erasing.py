@@ -10,8 +10,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from eraser.certificates.issuer import Issued
 from eraser.domain.drive import Drive, is_recognisable, same_drive
-from eraser.domain.events import CertificateIssued, DriveIdentified, JobAbandoned, JobFinished, JobPlanned, JobQueued, JobRefused
+from eraser.domain.events import (
+    CertificateIssued,
+    DriveIdentified,
+    JobAbandoned,
+    JobFinished,
+    JobPlanned,
+    JobQueued,
+    JobRefused,
+)
 from eraser.domain.job import JobState, Phase
 from eraser.domain.pattern import RandomBytes
 from eraser.domain.plan import Level, Plan
@@ -63,16 +72,6 @@ class Result:
     seconds: float = 0.0
     is_held: bool = False
     """Whether an I/O that has not returned still holds the drive."""
-
-
-@dataclass(frozen=True, slots=True)
-class Issued:
-    """A certificate as it lies on disk."""
-
-    certificate_id: str
-    path: Path
-    digest: bytes
-    """SHA-256 of the file."""
 
 
 class Issuer(Protocol):
@@ -246,7 +245,9 @@ class Erasing:
                 return await self._not_claimed(log, error)
             erasable = ClaimedDrive(held, now_utc=self._station.now_utc)
             try:
-                self.job = JobRun(log, erasable, self._station.tune(held.drive), random_bytes=self._station.random_bytes)
+                self.job = JobRun(
+                    log, erasable, self._station.tune(held.drive), random_bytes=self._station.random_bytes
+                )
                 if self._is_cancelled:
                     self.job.cancel()
                 await self.job.run()

@@ -10,7 +10,6 @@ from enum import StrEnum
 from typing import Protocol
 
 from eraser.domain import merkle
-from eraser.domain.drive import Drive
 from eraser.domain.events import (
     ActivitySeen,
     Checkpoint,

@@ -1,0 +1,77 @@
+"""`eraser`: the group of all commands. Each is loaded when it is called, so that an erasure starts fast."""
+
+import importlib
+import sys
+from importlib.metadata import version
+
+import click
+
+from eraser.errors import EraserError, ExitStatus
+
+_COMMANDS = {
+    "bench": ("eraser.cli.bench:bench_command", "Measure this machine's rates per core."),
+    "certificate": ("eraser.cli.certificate:certificate_group", "Show and verify certificates."),
+    "completion": ("eraser.cli.completion:completion_command", "Print the shell completion."),
+    "drives": ("eraser.cli.drives:drives_command", "List this host's drives and whether they can be erased."),
+    "erase": ("eraser.cli.erase:erase_command", "Erase drives and issue their certificates."),
+    "programs": ("eraser.cli.programs:programs_command", "List the overwrite programs and standards."),
+    "resume": ("eraser.cli.resume:resume_command", "Go on with interrupted jobs."),
+    "verify": ("eraser.cli.verify:verify_command", "Read a drive back against its certificate."),
+}
+
+
+class _LazyGroup(click.Group):
+    """Knows its commands by name and one line each; loads a command's module only to run it or to show its own help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, name = _COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in sorted(_COMMANDS.items())])
+
+
+def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        click.echo(f"eraser {version('eraser')}")
+        ctx.exit()
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, callback=_print_version, expose_value=False, is_eager=True, help="Print the version."
+)
+def cli() -> None:
+    """Erases whole drives, proves it, and signs what was proved.
+
+    Exit status: 0 passed, 1 interrupted, 2 wrong usage, 3 refused, 4 failed, 5 signed by a key that is not trusted; of
+    several drives the highest counts.
+    """
+
+
+def main() -> None:
+    """The installed command: a person's mistake ends with one sentence and its status, never with a traceback."""
+    try:
+        sys.exit(cli(standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(ExitStatus.USAGE)
+    except click.Abort:
+        click.echo("Aborted: nothing was written.", err=True)
+        sys.exit(ExitStatus.USAGE)
+    except EraserError as error:
+        click.echo(f"eraser: {error}", err=True)
+        sys.exit(error.exit_status)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(ExitStatus.INTERRUPTED)
+    except KeyboardInterrupt:
+        sys.exit(ExitStatus.INTERRUPTED)

@@ -1,0 +1,53 @@
+"""`eraser resume`: goes on with interrupted jobs whose drives are here again."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from eraser.cli.running import Work, run_all
+from eraser.cli.station import open_station
+from eraser.domain.drive import Drive, is_recognisable
+from eraser.domain.job import JobState
+from eraser.errors import ExitStatus, UsageError
+from eraser.rack.erasing import Ended, Erasing, Result, Station, resumable
+
+
+@click.command("resume", short_help="Go on with interrupted jobs.")
+@click.argument("devices", nargs=-1, metavar="[DEVICE]...")
+@click.option("--certificates", type=click.Path(path_type=Path, file_okay=False), help="Folder for the certificates.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line; one a device at the end.")
+def resume_command(devices: tuple[str, ...], certificates: Path | None, as_json: bool) -> None:
+    """Go on with interrupted jobs: of the drives named, or of all that are here again.
+
+    A drive is known by its own serial number or world-wide name. What was written before it left our sight counts only once
+    it has been read back in full.
+    """
+    station = open_station(certificates)
+    pairs = resumable(station.journal, devices)
+    if len(pairs) < len(devices):
+        found = {drive.path for _, drive in pairs}
+        missing = next(device for device in devices if _real(device) not in {_real(path) for path in found})
+        raise UsageError(
+            "there is no interrupted job for this drive", subject=missing, remedy="`eraser erase` begins one."
+        )
+    if not pairs:
+        click.echo("Nothing to resume: no interrupted job's drive is here.", err=True)
+        sys.exit(ExitStatus.PASSED)
+    refused = [_unrecognisable(drive) for _, drive in pairs if not is_recognisable(drive)]
+    work = [_work(station, state, drive) for state, drive in pairs if is_recognisable(drive)]
+    sys.exit(run_all(work, refused=refused, as_json=as_json))
+
+
+def _real(path: str) -> str:
+    return str(Path(path).resolve())
+
+
+def _work(station: Station, state: JobState, drive: Drive) -> Work:
+    erasing = Erasing(station, drive.path)
+    return erasing, lambda: erasing.take_up(state, drive)
+
+
+def _unrecognisable(drive: Drive) -> Result:
+    what = "it has no serial number or world-wide name of its own, so nobody knows whether it is the same drive"
+    return Result(drive.path, Ended.REFUSED, f"{drive.path}: {what}. Begin anew: eraser erase {drive.path} --restart")

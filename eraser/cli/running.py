@@ -1,0 +1,134 @@
+"""Runs the erasure of many drives at once for a person or a program: live lines, signals, results, exit status.
+
+Shared by `erase` and `resume`, which differ only in how each drive's work begins.
+"""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import click
+
+from eraser.errors import EraserError, ExitStatus
+from eraser.rack.erasing import Ended, Erasing, Result
+
+LOOK_SECONDS = 0.25
+"""How often the live lines are drawn anew."""
+JSON_SECONDS = 1.0
+"""How often `--json` prints progress."""
+
+_STATUS = {
+    Ended.PASSED: ExitStatus.PASSED,
+    Ended.INTERRUPTED: ExitStatus.INTERRUPTED,
+    Ended.REFUSED: ExitStatus.REFUSED,
+    Ended.FAILED: ExitStatus.FAILED,
+}
+
+Start = Callable[[], Awaitable[Result]]
+Work = tuple[Erasing, Start]
+"""A drive, and how its work begins."""
+
+
+def run_all(work: Sequence[Work], *, refused: Sequence[Result], as_json: bool) -> ExitStatus:
+    """Runs all of it at once, reports, and gives the status: of several drives the highest counts."""
+    results = [*refused, *asyncio.run(_run(work, as_json))] if work else list(refused)
+    for result in results:
+        click.echo(json.dumps(_form(result))) if as_json else _tell(result)
+    return max((_STATUS[result.outcome] for result in results), default=ExitStatus.PASSED)
+
+
+def refusal(path: str, error: EraserError) -> Result:
+    """The result for a drive that was turned down before anything began."""
+    return Result(path, Ended.REFUSED, str(error))
+
+
+async def _run(work: Sequence[Work], as_json: bool) -> list[Result]:
+    erasings = [erasing for erasing, _ in work]
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        for erasing in erasings:
+            erasing.cancel()
+        click.echo("\nStopping at a checkpoint; what was done is kept.", err=True)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop)
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(_guarded(erasing, start)) for erasing, start in work]
+        watcher = tasks.create_task(_print_progress(erasings) if as_json else _draw(erasings))
+        results = [await task for task in running]
+        watcher.cancel()
+    return results
+
+
+async def _guarded(erasing: Erasing, start: Start) -> Result:
+    """One drive's fault is its own: the others go on."""
+    try:
+        return await start()
+    except (EraserError, OSError) as error:
+        return Result(erasing.path, Ended.FAILED, str(error))
+
+
+async def _print_progress(erasings: Sequence[Erasing]) -> None:
+    while True:
+        await asyncio.sleep(JSON_SECONDS)
+        for erasing in erasings:
+            if erasing.job is not None:
+                now = erasing.job.progress()
+                line = {
+                    "device": erasing.path,
+                    "stage": now.stage.value,
+                    "pass": now.pass_number,
+                    "passes": now.passes,
+                    "done_bytes": now.done_bytes,
+                    "total_bytes": now.total_bytes,
+                    "errors": now.errors,
+                }
+                click.echo(json.dumps(line))
+
+
+async def _draw(erasings: Sequence[Erasing]) -> None:
+    # Rich takes a tenth of a second to load: not before bytes are on their way.
+    while not any(erasing.job is not None and erasing.job.first_byte_ns for erasing in erasings):
+        await asyncio.sleep(LOOK_SECONDS / 10)
+        if any(erasing.job is not None and erasing.job.progress().done_bytes for erasing in erasings):
+            break
+    display: AbstractContextManager[Callable[[], None]] = nullcontext(lambda: None)
+    if sys.stderr.isatty():
+        from eraser.cli.live import live_lines
+
+        display = live_lines(erasings)
+    with display as draw:
+        while True:
+            draw()
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+def _form(result: Result) -> dict[str, object]:
+    return {
+        "device": result.device,
+        "outcome": result.outcome.value,
+        "reason": result.reason,
+        "certificate": str(result.certificate) if result.certificate is not None else None,
+        "bytes_written": result.bytes_written,
+        "bytes_verified": result.bytes_verified,
+        "seconds": result.seconds,
+    }
+
+
+def _tell(result: Result) -> None:
+    colours = {Ended.PASSED: "green", Ended.FAILED: "red", Ended.REFUSED: "yellow", Ended.INTERRUPTED: "yellow"}
+    word = click.style(result.outcome.value.upper(), fg=colours[result.outcome], bold=True)
+    click.echo(f"{word}  {result.device}" + (f"  {result.reason}" if result.reason else ""))
+    if result.bytes_written:
+        written, verified = result.bytes_written, result.bytes_verified
+        click.echo(f"        {written:,} bytes written, {verified:,} read back, {result.seconds:.1f} s")
+    if result.certificate is not None:
+        click.echo(f"        certificate {result.certificate}")
+    if result.is_held:
+        click.echo("        An I/O of the drive has not returned, so the system still holds it: power-cycle it.")
+    if result.outcome is Ended.INTERRUPTED:
+        click.echo(f"        Go on with: eraser resume {result.device}")
