@@ -132,11 +132,10 @@ static void build_table(const struct round_keys *keys, uint64_t counter, struct 
         table->state[i] = first_rounds(keys, counter + i * REGISTER_BLOCKS);
 }
 
-/* table[0] ^ state2(group), in each lane. */
+/* table[0] ^ state2(group): in lane i it is table[i] ^ state2(group + i), which is the same. */
 INLINE __m256i table_difference(const struct round_keys *keys, uint64_t counter, const struct table *table)
 {
-    __m256i difference = _mm256_xor_si256(first_rounds(keys, counter), table->state[0]);
-    return _mm256_permute2x128_si256(difference, difference, 0);
+    return _mm256_xor_si256(first_rounds(keys, counter), table->state[0]);
 }
 
 INLINE void encrypt_from_table(const struct round_keys *keys, __m256i difference, const __m256i *table,

@@ -133,11 +133,10 @@ static void build_table(const struct round_keys *keys, uint64_t counter, struct 
         table->state[i] = first_rounds(keys, counter + i * REGISTER_BLOCKS);
 }
 
-/* table[0] ^ state2(group), in each lane. */
+/* table[0] ^ state2(group): in lane i it is table[i] ^ state2(group + i), which is the same. */
 INLINE __m512i table_difference(const struct round_keys *keys, uint64_t counter, const struct table *table)
 {
-    __m512i difference = _mm512_xor_si512(first_rounds(keys, counter), table->state[0]);
-    return _mm512_shuffle_i64x2(difference, difference, 0);
+    return _mm512_xor_si512(first_rounds(keys, counter), table->state[0]);
 }
 
 INLINE void encrypt_from_table(const struct round_keys *keys, __m512i difference, const __m512i *table,
