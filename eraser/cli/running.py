@@ -65,11 +65,11 @@ async def _run(work: Sequence[Work], as_json: bool) -> list[Result]:
 
 
 async def _guarded(erasing: Erasing, start: Start) -> Result:
-    """One drive's fault is its own: the others go on."""
+    """One drive's fault is its own: the others go on. A job that had begun stays open, so that nothing of it is lost."""
     try:
         return await start()
     except (EraserError, OSError) as error:
-        return Result(erasing.path, Ended.FAILED, str(error))
+        return Result(erasing.path, Ended.REFUSED if erasing.job is None else Ended.INTERRUPTED, str(error))
 
 
 async def _print_progress(erasings: Sequence[Erasing]) -> None:

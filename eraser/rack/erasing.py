@@ -128,7 +128,12 @@ def prepare(path: str, request: Request, random_bytes: RandomBytes) -> Prepared:
 
 def open_job(drive: Drive, journal: FileJournal) -> JobState | None:
     """The job on this very drive that has something left to do, if there is one. Raises JournalError."""
-    return next((state for state in journal.open_states() if state.drive and _is_same(state.drive, drive)), None)
+    return next((state for state in _planned(journal) if state.drive and _is_same(state.drive, drive)), None)
+
+
+def _planned(journal: FileJournal) -> list[JobState]:
+    """Open jobs that came as far as a plan: before it nothing was begun, so there is nothing to go on with."""
+    return [state for state in journal.open_states() if state.plan is not None]
 
 
 def _is_same(planned: Drive, found: Drive) -> bool:
@@ -153,7 +158,7 @@ def resumable(journal: FileJournal, paths: Iterable[str] = ()) -> list[tuple[Job
 
     May block. Raises JournalError, UsageError or DriveError for a path that is none.
     """
-    states = list(journal.open_states())
+    states = _planned(journal)
     named = [identify(path) for path in paths]
     found = named or _present(states)
     pairs = []

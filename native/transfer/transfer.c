@@ -441,7 +441,10 @@ void transfer_run(struct transfer_page *page, size_t page_bytes, int drive_fd, i
     if (plan_read(&transfer.plan, page, page_bytes) < 0) {
         transfer_end(&transfer, TRANSFER_INTERNAL, EINVAL);
     } else {
+        /* The first looks at the drive may hang as well as any later I/O: the parent sees how old they are. */
+        page_set(&page->oldest_io_ns, clock_ns());
         begin(&transfer);
+        page_set(&page->oldest_io_ns, 0);
         if (transfer.end == 0) {
             page_set(&page->state, TRANSFER_RUNNING);
             run(&transfer);
