@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 import tempfile
@@ -104,19 +105,14 @@ class LoopDrive:
         return self._last
 
     def _attach(self, *where: str | Path) -> Path:
-        options = ("--direct-io=on", f"--sector-size={self.sector_bytes}")
-        return Path(run("losetup", *options, *where, self.backing) or "")
+        return attach("--direct-io=on", f"--sector-size={self.sector_bytes}", *where, self.backing)
 
     def unplug(self) -> None:
         """Detach the loop device. Raises LabError when somebody still has it open after 10 s."""
         device, self._device = self.device, None
         # The kernel keeps this setting for the next file attached to the same number.
         _set_write_cache(device, "write back")
-        run("losetup", "--detach", device)
-        try:
-            wait_until(lambda: not is_attached(device, self.backing), f"{device} to be let go")
-        except LabError as error:
-            raise LabError(f"{error}; open in processes {openers(device)}") from None
+        detach(device, self.backing)
 
     def replug(self) -> None:
         """Pull the drive and put it back: the same medium, a new `diskseq`."""
@@ -130,6 +126,26 @@ class LoopDrive:
 
 def _set_write_cache(device: Path, kind: str) -> None:
     (Path("/sys/block") / device.name / "queue/write_cache").write_text(kind)
+
+
+def attach(*options: str | Path) -> Path:
+    """Run losetup with `options`; the device that it prints, if it does.
+
+    One at a time: two that find the same free device would both open it, and a test would see the other's descriptor
+    of its own drive for a moment.
+    """
+    with Path("/dev/loop-control").open("rb") as control:
+        fcntl.flock(control, fcntl.LOCK_EX)
+        return Path(run("losetup", *options))
+
+
+def detach(device: Path, backing: Path) -> None:
+    """Detach a loop device from `backing`, now. Raises LabError when somebody still has it open after 10 s."""
+    run("losetup", "--detach", device)
+    try:
+        wait_until(lambda: not is_attached(device, backing), f"{device} to be let go")
+    except LabError as error:
+        raise LabError(f"{error}; open in processes {openers(device)}") from None
 
 
 def is_attached(device: Path, backing: Path) -> bool:

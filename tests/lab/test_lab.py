@@ -144,7 +144,7 @@ def test_a_loop_device_over_another_is_not_noticed_by_an_exclusive_open() -> Non
 @pytest.mark.lab
 def test_a_drive_held_open_by_another_process_shows_in_its_descriptors() -> None:
     with loop_drive(MIB) as drive, held_open(drive.device, os.O_RDWR | os.O_EXCL) as pid:
-        assert openers(drive.device) == [pid]
+        assert pid in openers(drive.device)
         with pytest.raises(OSError, match="busy"):
             os.open(drive.device, os.O_RDWR | os.O_EXCL)
 
@@ -158,21 +158,24 @@ def test_a_mapped_drive_has_a_holder_where_the_kernel_can() -> None:
 
 
 @pytest.mark.lab
-def test_a_throttled_drive_is_as_slow_as_said_for_those_placed_under_it_only() -> None:
-    with loop_drive(8 * MIB) as drive, throttled(drive.device, 16 * MIB) as throttle:
+def test_a_throttled_drive_is_slow_for_those_placed_under_it_only_until_the_limit_is_raised() -> None:
+    with loop_drive(8 * MIB) as drive, throttled(drive.device, MIB // 8) as throttle:
         copy = ["dd", f"if={drive.device}", "of=/dev/null", "iflag=direct", "bs=256k", "status=none"]
-        slow_s = seconds_of(throttle.command(copy))
-        assert slow_s > 0.3
-        assert seconds_of(copy) < slow_s / 2
-        throttle.limit(1024 * MIB)
-        assert seconds_of(throttle.command(copy)) < slow_s / 2
+        with subprocess.Popen(throttle.command(copy)) as placed:
+            subprocess.run(copy, check=True, timeout=30)
+            assert placed.poll() is None  # it would take a minute
+            throttle.limit(1024 * MIB)
+            assert placed.wait(timeout=30) == 0
     assert not throttle.group.exists()
 
 
-def seconds_of(command: list[str]) -> float:
-    started_s = time.monotonic()
-    subprocess.run(command, check=True)
-    return time.monotonic() - started_s
+@pytest.mark.lab
+def test_a_throttled_drive_takes_the_time_that_its_limit_asks() -> None:
+    with loop_drive(8 * MIB) as drive, throttled(drive.device, 16 * MIB) as throttle:
+        copy = ["dd", f"if={drive.device}", "of=/dev/null", "iflag=direct", "bs=256k", "status=none"]
+        started_s = time.monotonic()
+        subprocess.run(throttle.command(copy), check=True)
+        assert time.monotonic() - started_s > 0.3
 
 
 @pytest.mark.lab("root")
