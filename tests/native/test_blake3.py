@@ -5,14 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import blake3 as official
 import pytest
-from eraser.engine import _native
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from eraser.engine import _native
 
 GROUP_BYTES = 16 * 1024  # what the native code hashes side by side
 MAX_RANDOM_BYTES = 300_000
 
-# Input lengths of the official test vectors (test_vectors.json of the BLAKE3 project); the inputs are `pattern(length)`.
+# Lengths of the official test vectors (test_vectors.json of the BLAKE3 project); their inputs are `pattern(length)`.
 OFFICIAL_LENGTHS = [
     *range(9), 63, 64, 65, 127, 128, 129, 1023, 1024, 1025, 2048, 2049, 3072, 3073, 4096, 4097, 5120, 5121, 6144, 6145,
     7168, 7169, 8192, 8193, 16384, 31744, 102400,
