@@ -1,8 +1,9 @@
 /* BLAKE3's tree, built group by group.
  *
- * The paper's tree (section 2.1) is the one that pairs neighbours level by level and takes an odd node at the right end up as it
- * is. So 16 chunks can be hashed side by side, and of 32 neighbouring nodes of one level 16 parents side by side, however the
- * input was cut into updates. Only blake3_final meets rows that are not full, and only there can a node be the root.
+ * The paper's tree (section 2.1) is the one that pairs neighbours level by level and takes an odd node at the right
+ * end up as it is. So 16 chunks can be hashed side by side, and of 32 neighbouring nodes of one level 16 parents side
+ * by side, however the input was cut into updates. Only blake3_final meets rows that are not full, and only there can
+ * a node be the root.
  */
 #include <assert.h>
 #include <stdbool.h>
@@ -22,10 +23,11 @@ void blake3_init(struct blake3_hasher *hasher)
     hasher->waiting_bytes = 0;
 }
 
-/* Adds 2^level groups whose nodes make up whole rows up to that level, because hasher->groups is a multiple of 2^level: the parents of
- * one level in one call, so that each batch of 16 need not wait for the one before.
+/* Adds 2^level groups whose nodes make up whole rows up to that level, because hasher->groups is a multiple of
+ * 2^level: the parents of one level in one call, so that each batch of 16 need not wait for the one before.
  *
- * From there on it counts up in binary: 16 nodes meet the 16 that wait on their level, their parents those of the next level... */
+ * From there on it counts up in binary: 16 nodes meet the 16 that wait on their level, their parents those of the
+ * next level... */
 static void add_run(struct blake3_hasher *hasher, const struct blake3_code *code, const uint8_t *input, int level)
 {
     _Alignas(64) uint8_t nodes[GROUP_NODES_BYTES << MAX_RUN_LEVEL];

@@ -86,8 +86,8 @@ INLINE void load_block(const uint8_t *const input[LANES], size_t offset, lanes m
     }
 }
 
-/* The same without the inserts, which take the units that the rounds need too: the quarters are laid out in memory by plain loads and
- * stores of 16 bytes while a block is mixed, and are read as whole rows for the next one. */
+/* The same without the inserts, which take the units that the rounds need too: the quarters are laid out in memory by
+ * plain loads and stores of 16 bytes while a block is mixed, and are read as whole rows for the next one. */
 struct stage {
     _Alignas(64) uint8_t rows[16][64];
 };
@@ -95,9 +95,11 @@ struct stage {
 INLINE void stage_lane(struct stage *stage, const uint8_t *const input[LANES], size_t offset, int n)
 {
     for (int word = 0; word < 16; word += 4)
-        _mm_store_si128((__m128i *)(void *)&stage->rows[word + n % 4][n / 4 * 16], load_quarter(input[n] + offset + 4 * word));
+        _mm_store_si128((__m128i *)(void *)&stage->rows[word + n % 4][n / 4 * 16],
+                        load_quarter(input[n] + offset + 4 * word));
 #ifdef __clang__
-    /* Or clang sees through the memory and makes inserts of it again: 8 % slower. GCC does not, and is slower with this. */
+    /* Or clang sees through the memory and makes inserts of it again: 8 % slower. GCC does not, and is slower with
+     * this. */
     __asm__ volatile("" : "+m"(*stage));
 #endif
 }

@@ -8,7 +8,8 @@
 
 #if defined(__x86_64__)
 
-/* The compiler's run-time check covers the operating system's part too: a register file that is not saved is not there. */
+/* The compiler's run-time check covers the operating system's part too: a register file that is not saved is not
+ * there. */
 static bool cpu_has_avx2(void)
 {
     __builtin_cpu_init();
@@ -18,7 +19,8 @@ static bool cpu_has_avx2(void)
 static bool cpu_has_avx512(void)
 {
     __builtin_cpu_init();
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512bw");
 }
 
 #endif
@@ -44,10 +46,12 @@ static const struct {
 
 enum { CANDIDATES = sizeof candidates / sizeof candidates[0] };
 
-/* Every path's name, whatever machine this was built for: an unknown name is the caller's mistake, a path that this build lacks is not. */
+/* Every path's name, whatever machine this was built for: an unknown name is the caller's mistake, a path that this
+ * build lacks is not. */
 static const char *const known_names[] = {"avx512", "avx2", "neon", "portable"};
 
-/* NULL until first use. Threads that race to choose choose the same; what it points to never changes, so relaxed order suffices. */
+/* NULL until first use. Threads that race to choose choose the same; what it points to never changes, so relaxed
+ * order suffices. */
 static const struct blake3_code *_Atomic active;
 
 static const struct blake3_code *fastest(void)

@@ -31,10 +31,10 @@ enum {
 
 /* One code path. Every implementation keeps to this:
  *
- * - hash_chunks: `input` holds `chunks` (0 or more) whole chunks of 1,024 bytes, the first of which is number `first_chunk` of the
- *   whole input. Stores one node of 32 bytes for each, none of them the root.
- * - hash_parents: `children` holds 2 * `parents` nodes. Stores the parent of each neighbouring pair, none of them the root.
- *   `nodes` may be `children` itself; any other overlap is forbidden.
+ * - hash_chunks: `input` holds `chunks` (0 or more) whole chunks of 1,024 bytes, the first of which is number
+ *   `first_chunk` of the whole input. Stores one node of 32 bytes for each, none of them the root.
+ * - hash_parents: `children` holds 2 * `parents` nodes. Stores the parent of each neighbouring pair, none of them the
+ *   root. `nodes` may be `children` itself; any other overlap is forbidden.
  *
  * Any alignment. Only the named bytes are read or written. Any number of threads at once. */
 struct blake3_code {
@@ -54,7 +54,8 @@ const struct blake3_code *blake3_active_code(void);
 /* The node of one chunk of `length` bytes, 0 to 1,024. `flags`: BLAKE3_ROOT when it is the whole input, else 0. */
 void blake3_portable_chunk(const uint8_t *input, size_t length, uint64_t chunk, uint32_t flags, uint8_t *node);
 
-/* The parent of two neighbouring nodes. `flags`: BLAKE3_ROOT when it is the tree's root, else 0. `node` may be `children`. */
+/* The parent of two neighbouring nodes. `flags`: BLAKE3_ROOT when it is the tree's root, else 0. `node` may be
+ * `children`. */
 void blake3_portable_parent(const uint8_t *children, uint32_t flags, uint8_t *node);
 
 #endif

@@ -1,17 +1,19 @@
 /* BLAKE3 on many inputs side by side: the part that all instruction sets share.
  *
- * Word i of the state of input n is lane n of vector i. A file that includes this defines first, for its instruction set:
+ * Word i of the state of input n is lane n of vector i. A file that includes this defines first, for its instruction
+ * set:
  *
- *     LANES                              how many inputs
- *     lanes                              a vector of LANES words of 32 bits
- *     lanes_set(word), lanes_add(a, b), lanes_xor(a, b)
- *     lanes_rotate_16(a), _12, _8, _7    each word rotated right
- *     lanes_load(words)                  from LANES words in memory, any alignment
- *     load_block(input, offset, m)       vector i of m[16]: word i of the 64 bytes at input[n] + offset, for each lane n
- *     struct stage                       room for one such block, on the stack
- *     stage_lane(stage, input, offset, n) starts to load lane n's part of a block
+ *     LANES                                how many inputs
+ *     lanes                                a vector of LANES words of 32 bits
+ *     lanes_set(word)                      the word in every lane
+ *     lanes_add(a, b), lanes_xor(a, b)     lane by lane
+ *     lanes_rotate_16(a), _12, _8, _7      each word rotated right
+ *     lanes_load(words)                    LANES words from memory, any alignment
+ *     load_block(input, offset, m)         vector i of m[16]: word i, in lane n, of the 64 bytes at input[n] + offset
+ *     struct stage                         room for one such block, on the stack
+ *     stage_lane(stage, input, offset, n)  starts to load lane n's part of a block
  *     load_staged(stage, input, offset, m) load_block, after stage_lane for every lane
- *     store_nodes(node, out)             the reverse for a node of 8 words: 32 bytes at out + 32 * n for each lane n
+ *     store_nodes(node, out)               the reverse for a node of 8 words: 32 bytes at out + 32 * n for each lane n
  *
  * and gets hash_chunks and hash_parents (see struct blake3_code).
  */
@@ -48,7 +50,8 @@ BLAKE3_INLINE void mix(lanes *a, lanes *b, lanes *c, lanes *d, lanes x, lanes y)
         mix(&(s)[3], &(s)[4], &(s)[9], &(s)[14], (m)[m14], (m)[m15]);                       \
     } while (0)
 
-/* Brings into the cache what will be read after this group of chunks. Not a read: it may lie beyond the input's end, hence the integer. */
+/* Brings into the cache what will be read after this group of chunks. Not a read: it may lie beyond the input's end,
+ * hence the integer. */
 BLAKE3_INLINE void prefetch_next_group(const uint8_t *input)
 {
     __builtin_prefetch((const void *)((uintptr_t)input + BLAKE3_GROUP_BYTES));
@@ -69,7 +72,8 @@ BLAKE3_INLINE void stage_if_lane(struct stage *stage, const uint8_t *const start
     prefetch_next_group(start[n] + offset);
 }
 
-/* Fetches a quarter of the next block between two rounds, when the load and store units idle. Nothing when `stage` is NULL. */
+/* Fetches a quarter of the next block between two rounds, when the load and store units idle. Nothing when `stage` is
+ * NULL. */
 BLAKE3_INLINE void stage_part(struct stage *stage, const uint8_t *const start[LANES], size_t offset, int part)
 {
     if (stage == NULL)
@@ -81,8 +85,8 @@ BLAKE3_INLINE void stage_part(struct stage *stage, const uint8_t *const start[LA
 }
 
 /* The seven rounds. The orders are the permutation of section 2.2, table 2, applied 0 to 6 times. */
-BLAKE3_INLINE void mix_seven_rounds(lanes s[16], const lanes m[16], struct stage *stage, const uint8_t *const start[LANES],
-                                    size_t offset)
+BLAKE3_INLINE void mix_seven_rounds(lanes s[16], const lanes m[16], struct stage *stage,
+                                    const uint8_t *const start[LANES], size_t offset)
 {
     MIX_ALL(s, m, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     stage_part(stage, start, offset, 0);
@@ -109,9 +113,10 @@ BLAKE3_INLINE void set_initial_node(lanes node[8])
     node[7] = lanes_set(BLAKE3_IV_7);
 }
 
-/* Section 2.2: replaces the chaining values `node` by the first half of the compression function's output for whole blocks. */
-BLAKE3_INLINE void compress(lanes node[8], const lanes message[16], lanes counter_low, lanes counter_high, uint32_t flags,
-                            struct stage *stage, const uint8_t *const start[LANES], size_t offset)
+/* Section 2.2: replaces the chaining values `node` by the first half of the compression function's output for whole
+ * blocks. `stage`, unless NULL, gets what lies at `start` + `offset`: the block after this one. */
+BLAKE3_INLINE void compress(lanes node[8], const lanes message[16], lanes counter_low, lanes counter_high,
+                            uint32_t flags, struct stage *stage, const uint8_t *const start[LANES], size_t offset)
 {
     lanes state[16] = {
         node[0], node[1], node[2], node[3], node[4], node[5], node[6], node[7],
@@ -144,7 +149,8 @@ static void hash_chunk_lanes(const struct lanes_chunks *chunks, uint8_t *nodes)
             flags |= BLAKE3_CHUNK_START;
         if (offset == BLAKE3_CHUNK_BYTES - BLAKE3_BLOCK_BYTES)
             flags |= BLAKE3_CHUNK_END;
-        /* After the last block the first one is loaded again, in vain: cheaper than a branch and a second copy of the rounds. */
+        /* After the last block the first one is loaded again, in vain: cheaper than a branch and a second copy of the
+         * rounds. */
         size_t next_offset = (offset + BLAKE3_BLOCK_BYTES) % BLAKE3_CHUNK_BYTES;
         compress(node, message, lanes_load(chunks->counter_low), lanes_load(chunks->counter_high), flags, &stage,
                  chunks->start, next_offset);

@@ -1,4 +1,5 @@
-/* BLAKE3's compression function as the paper has it, one block at a time: the reference that every other path is tested against. */
+/* BLAKE3's compression function as the paper has it, one block at a time: the reference that every other path is
+ * tested against. */
 #include <string.h>
 
 #include "blake3_internal.h"

@@ -8,8 +8,8 @@
 
 #include "blake3_internal.h"
 
-/* The lengths of the official test vectors and the edges of our groups and runs. Input: byte i is i % 251. Computed with the official
- * `blake3` package 1.0.11 for Python: blake3(bytes(i % 251 for i in range(length))).hexdigest(). */
+/* The lengths of the official test vectors and the edges of our groups and runs. Input: byte i is i % 251. Computed
+ * with the official `blake3` package 1.0.11 for Python: blake3(bytes(i % 251 for i in range(length))).hexdigest(). */
 static const struct {
     size_t length;
     const char *hash;
@@ -66,7 +66,13 @@ static const struct {
     {1049601, "860f19b5fefff01454de342be87a20059449529116a20fb22a21da665aafa071"},
 };
 
-enum { VECTORS = sizeof vectors / sizeof vectors[0], MAX_LENGTH = 1049601, MAX_PATHS = 8, RANDOM_INPUTS = 150, RANDOM_BYTES = 400000 };
+enum {
+    VECTORS = sizeof vectors / sizeof vectors[0],
+    MAX_LENGTH = 1049601, /* the longest of them */
+    MAX_PATHS = 8,
+    RANDOM_INPUTS = 150,
+    RANDOM_BYTES = 400000,
+};
 
 static int failures;
 
@@ -195,11 +201,13 @@ static void test_chunk_numbers_beyond_32_bits(const char *path, const struct bla
     for (size_t i = 0; i < sizeof first_chunks / sizeof first_chunks[0]; i++) {
         blake3_code_portable.hash_chunks(input, CHUNKS, first_chunks[i], expected);
         code->hash_chunks(input, CHUNKS, first_chunks[i], nodes);
-        check(memcmp(nodes, expected, sizeof nodes) == 0, path, "nodes of far chunks are the portable path's", first_chunks[i]);
+        check(memcmp(nodes, expected, sizeof nodes) == 0, path, "nodes of far chunks are the portable path's",
+              first_chunks[i]);
     }
 }
 
-static void test_any_number_of_chunks_and_parents(const char *path, const struct blake3_code *code, const uint8_t *input)
+static void test_any_number_of_chunks_and_parents(const char *path, const struct blake3_code *code,
+                                                  const uint8_t *input)
 {
     for (size_t count = 0; count <= 40; count++) {
         size_t node_bytes = count * BLAKE3_NODE_BYTES;
