@@ -1,4 +1,4 @@
-"""Where the station keeps what outlives a command. Pure paths: nothing is made here, and the environment is passed in."""
+"""Where the station keeps what outlives a command. Only paths: nothing is made here, the environment is passed in."""
 
 from collections.abc import Mapping
 from pathlib import Path

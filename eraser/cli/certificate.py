@@ -66,7 +66,7 @@ def show_command(file: Path, key_paths: tuple[Path, ...], as_json: bool) -> None
     else:
         click.echo(check.sentence())
         if check.certificate is not None:
-            click.echo("\n" + "\n".join(_lines(check.certificate)))
+            click.echo("\n" + _described(check.certificate))
     sys.exit(check.exit_status)
 
 
@@ -175,7 +175,7 @@ def _short(error: EraserError) -> str:
     return text if len(text) <= MAX_MESSAGE_CHARACTERS else text[:MAX_MESSAGE_CHARACTERS] + "…"
 
 
-def _lines(certificate: "Certificate") -> list[str]:
+def _described(certificate: "Certificate") -> str:
     sections = (
         _outcome_rows(certificate),
         _drive_rows(certificate),
@@ -186,9 +186,8 @@ def _lines(certificate: "Certificate") -> list[str]:
         _exception_rows(certificate),
         _origin_rows(certificate),
     )
-    return [line for rows in sections for line in [*(f"{name:<16}{text}".rstrip() for name, text in rows if text), ""]][
-        :-1
-    ]
+    paragraphs = ("\n".join(f"{name:<16}{text}".rstrip() for name, text in rows if text) for rows in sections if rows)
+    return "\n\n".join(paragraphs)
 
 
 def _outcome_rows(certificate: "Certificate") -> list[tuple[str, str]]:

@@ -7,8 +7,8 @@ Lists are capped, and say by how much, so that the certificate of a dying drive 
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
-from enum import StrEnum
+from dataclasses import dataclass, fields, is_dataclass, replace
+from enum import Enum, StrEnum
 from typing import Any
 
 from eraser.domain.drive import Drive
@@ -28,7 +28,7 @@ from eraser.domain.evidence import (
     VerificationEvidence,
 )
 from eraser.domain.job import JobState, PassState
-from eraser.domain.json_form import Nanoseconds, from_json, to_json
+from eraser.domain.json_form import Nanoseconds, from_json
 from eraser.domain.pattern import Pattern
 from eraser.domain.plan import Level, Plan, PlannedPass
 from eraser.domain.printable import is_printable, printable
@@ -266,7 +266,8 @@ def read(form: Any) -> Certificate:
 
 def cleaned(certificate: Certificate) -> Certificate:
     """The same certificate with every text made printable: paths and serials come from outside."""
-    return from_json(Certificate, _clean(to_json(certificate)), where="certificate")
+    result: Certificate = _clean(certificate)
+    return result
 
 
 def listed_run(report: TransferReport) -> Run:
@@ -438,12 +439,16 @@ def _leaves(form: Any, where: str) -> Iterable[tuple[str, Any]]:
         yield where, form
 
 
-def _clean(form: Any) -> Any:
-    if isinstance(form, dict):
-        return {name: _clean(item) for name, item in form.items()}
-    if isinstance(form, list):
-        return [_clean(item) for item in form]
-    return printable(form) if isinstance(form, str) else form
+def _clean(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, tuple):
+        return tuple(_clean(item) for item in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{item.name: _clean(getattr(value, item.name)) for item in fields(value)})
+    return value
 
 
 @dataclass(frozen=True, slots=True)

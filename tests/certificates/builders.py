@@ -129,7 +129,7 @@ def a_pass(number: int = 1, **changes: Any) -> PassState:
 
 
 def an_activity(**changes: Any) -> DriveActivity:
-    return replace(DriveActivity(1000, 1000, 1000, 3, 3), **changes)
+    return replace(DriveActivity(1000, 1000, 1000, 0, 3, 3), **changes)
 
 
 def a_job(patterns: tuple[Pattern, ...] = (RANDOM,), **changes: Any) -> JobState:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from typing import Any
 
@@ -104,7 +103,7 @@ def test_whatever_json_comes_only_a_certificate_error_comes_out(value: dict[str,
             assert error.what
 
 
-@pytest.mark.skipif(shutil.which("jq") is None, reason="needs the program jq")
+@pytest.mark.lab("jq")
 def test_the_canonical_form_is_what_jq_writes_for_every_printable_character() -> None:
     characters = [chr(code) for code in [*range(0x20, 0xD800), *range(0xE000, 0x11000, 7), 0x1F600, 0x10FFFF]]
     form = {"text": "".join(filter(is_printable, characters)), "z_9": 2**53 - 1, "Z": [None, True, {}, []], "a": ""}

@@ -165,6 +165,7 @@ def test_the_public_half_comes_back_when_it_was_lost(tmp_path: Path) -> None:
     assert set(station_keys(tmp_path / "keys")) == {signer.key_id}
 
 
+@pytest.mark.lab("openssl")
 def test_openssl_reads_the_private_half_as_pkcs_8(tmp_path: Path) -> None:
     open_signer(tmp_path / "keys")
     command = ["openssl", "pkey", "-in", str(tmp_path / "keys" / PRIVATE_NAME), "-noout", "-text"]

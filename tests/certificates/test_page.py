@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
@@ -19,9 +18,7 @@ from tests.certificates.builders import a_certificate, a_failed_job, a_job, a_jo
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "certificate.md"
 COMMANDS = "\n".join(re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE))
 
-needs_tools = pytest.mark.skipif(
-    not (shutil.which("jq") and shutil.which("openssl")), reason="needs the programs jq and openssl"
-)
+needs_tools = pytest.mark.lab("jq", "openssl")
 
 
 def run_commands(certificate: Path, key: Path, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from eraser.certificates.envelope import PREFIX, seal, signed_bytes
 from eraser.certificates.errors import (
@@ -22,6 +24,7 @@ from eraser.domain.events import Outcome
 from eraser.domain.json_form import to_json
 from eraser.errors import CertificateError, ExitStatus
 from tests.certificates.builders import (
+    Steps,
     a_certificate,
     a_document,
     a_failed_job,
@@ -239,3 +242,30 @@ def test_the_certificate_ids_of_two_jobs_do_not_make_one_document_verify_as_the_
     replayed = replace(CERTIFICATE, job_id="f" * 32)
     with pytest.raises(AlteredError):
         verify(as_bytes({"certificate": to_json(replayed), "signatures": [ENTRY]}), trusting(SIGNER))
+
+
+LEAVES = [("certificate", *steps) for steps, _ in leaves(FORM["certificate"])]
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["kind", "end", "a"]), inner),
+    max_leaves=5,
+)
+TRAPS = st.sampled_from(["9" * 5000, "00", "-1", "aes-256-ctr", "constant", "passed", "full", "0" * 10000])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(LEAVES), ANYTHING | TRAPS), min_size=1, max_size=3))
+def test_whatever_stands_in_a_field_only_a_certificate_error_comes_out(changes: list[tuple[Steps, Any]]) -> None:
+    form = FORM
+    for steps, value in changes:
+        form = with_leaf(form, steps, value)
+    with pytest.raises(CertificateError):
+        verify(as_bytes(form), {})
+    with pytest.raises(CertificateError) as caught:
+        verify(seal(form["certificate"], SIGNER), {})
+    assert str(caught.value)
+
+
+def test_a_duration_of_too_many_digits_is_malformed() -> None:
+    with pytest.raises(MalformedError, match="duration"):
+        verify(_resigned(times={**FORM["certificate"]["times"], "duration": "9" * 5000}), trusting(SIGNER))

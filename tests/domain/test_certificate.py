@@ -205,6 +205,7 @@ LIES: dict[str, Lie] = {
     "not found again after a return": lambda: a_certificate(a_job(sights=2, sight_checks=(SightCheck(1, 1, 1),))),
     "somebody else wrote": lambda: a_certificate(a_job(activity=an_activity(sectors_written_seen=1001))),
     "our writes did not go out": lambda: a_certificate(a_job(activity=an_activity(sectors_written_seen=999))),
+    "somebody discarded": lambda: a_certificate(a_job(activity=an_activity(sectors_discarded_seen=8))),
     "a flush was lost": lambda: a_certificate(a_job(activity=an_activity(flushes_seen=2))),
     "nobody counted": lambda: a_certificate(a_job(activity=None)),
     "given up": lambda: a_certificate(a_job(abandoned="restarted")),
