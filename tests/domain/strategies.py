@@ -1,4 +1,4 @@
-"""Any value of the domain, made from the dataclasses themselves, so that a new field or event is tested without being named."""
+"""Any value of the domain, made from the dataclasses themselves: a new field or event is tested without being named."""
 
 import inspect
 import types

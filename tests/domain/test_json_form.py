@@ -124,7 +124,7 @@ def test_every_event_has_a_kind_of_its_own() -> None:
 def test_integers_beyond_2_to_the_53_are_refused_both_ways(beyond: int) -> None:
     with pytest.raises(UsageError, match="2\\^53-1"):
         to_json(Extent(beyond, 1))
-    with pytest.raises(UsageError, match="Extent.offset_bytes"):
+    with pytest.raises(UsageError, match="offset_bytes"):
         from_json(Extent, {"offset_bytes": beyond, "length_bytes": 1})
 
 
@@ -132,7 +132,7 @@ def test_true_is_no_integer_and_one_is_no_truth() -> None:
     with pytest.raises(UsageError, match="offset_bytes"):
         from_json(Extent, {"offset_bytes": True, "length_bytes": 1})
     form = to_json(PlannedPass(Constant(b"\0"), reverse=False, verify=False))
-    with pytest.raises(UsageError, match="PlannedPass.verify"):
+    with pytest.raises(UsageError, match="verify"):
         from_json(PlannedPass, {**form, "verify": 1})
 
 
