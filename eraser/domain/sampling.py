@@ -109,7 +109,7 @@ def _most_missed(part: int, length: int) -> Decimal:
 
 
 def _unseen(part: int, length: int, miss: Decimal) -> Decimal:
-    """The m at which q(m) = miss: with x = L - n + 1 and y = L - 2 n + 1 the lesser root of (x - m) (y - m) = miss L y."""
+    """The m at which q(m) = miss: the lesser root of (x - m) (y - m) = miss L y; x = L - n + 1, y = L - 2 n + 1."""
     x, y = Decimal(part - length + 1), Decimal(part - 2 * length + 1)
     return ((x + y) - ((x - y) ** 2 + 4 * miss * part * y).sqrt()) / 2
 

@@ -59,7 +59,12 @@ def test_a_label_is_what_people_read_on_the_drive_or_else_its_path() -> None:
 
 @pytest.mark.parametrize(("seen", "foreign"), [(9, True), (10, False), (12, False), (13, True)])
 def test_writes_that_are_not_ours_or_did_not_go_out_are_foreign(seen: int, foreign: bool) -> None:
-    assert DriveActivity(seen, 10, 12, 0).has_foreign_writes is foreign
+    assert DriveActivity(seen, 10, 12, 0, 0).has_foreign_writes is foreign
+
+
+@pytest.mark.parametrize(("seen", "lost"), [(2, True), (3, False), (4, False)])
+def test_fewer_flushes_than_ours_are_lost_ones(seen: int, lost: bool) -> None:
+    assert DriveActivity(10, 10, 10, seen, 3).has_lost_flushes is lost
 
 
 def test_an_extent_ends_before_its_end() -> None:

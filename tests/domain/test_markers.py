@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -65,6 +66,16 @@ def test_every_wrap_at_a_multiple_of_the_granularity_destroys_a_marker(
         multiple = data.draw(st.one_of(st.integers(1, highest), st.integers(max(1, highest - 5000), highest)))
         offsets = {place.offset_bytes for place in places}
         assert any(offset + multiple * granularity in offsets for offset in offsets)
+
+
+@pytest.mark.parametrize("capacity", [20 * 10**12, 1_000_204_886_016, 4 * 10**12 - 512])
+def test_every_single_multiple_of_the_granularity_is_the_distance_of_two_places(capacity: int) -> None:
+    granularity, places = marker_places(capacity, 512, SEED)
+    marks = np.array([place.offset_bytes // granularity for place in places if place.offset_bytes % granularity == 0])
+    found = np.zeros((capacity - 1) // granularity + 1, dtype=bool)
+    for mark in marks:
+        found[marks[marks >= mark] - mark] = True
+    assert found.all()
 
 
 @pytest.mark.parametrize("capacity", [2000 * 512, 1_000_204_886_016, 20 * 10**12, 123_456_789 * 512 + 77])
