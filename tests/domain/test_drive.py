@@ -57,14 +57,28 @@ def test_a_label_is_what_people_read_on_the_drive_or_else_its_path() -> None:
     assert a_drive(identity=Identity()).label == "/dev/sdz"
 
 
+QUIET = DriveActivity(
+    sectors_written_seen=10,
+    sectors_written_ours_least=10,
+    sectors_written_ours_most=12,
+    sectors_discarded_seen=0,
+    flushes_seen=3,
+    flushes_expected=3,
+)
+
+
 @pytest.mark.parametrize(("seen", "foreign"), [(9, True), (10, False), (12, False), (13, True)])
 def test_writes_that_are_not_ours_or_did_not_go_out_are_foreign(seen: int, foreign: bool) -> None:
-    assert DriveActivity(seen, 10, 12, 0, 0).has_foreign_writes is foreign
+    assert replace(QUIET, sectors_written_seen=seen).has_foreign_writes is foreign
+
+
+def test_a_discard_is_never_ours() -> None:
+    assert replace(QUIET, sectors_discarded_seen=1).has_foreign_writes
 
 
 @pytest.mark.parametrize(("seen", "lost"), [(2, True), (3, False), (4, False)])
 def test_fewer_flushes_than_ours_are_lost_ones(seen: int, lost: bool) -> None:
-    assert DriveActivity(10, 10, 10, seen, 3).has_lost_flushes is lost
+    assert replace(QUIET, flushes_seen=seen).has_lost_flushes is lost
 
 
 def test_an_extent_ends_before_its_end() -> None:
