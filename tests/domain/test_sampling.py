@@ -168,13 +168,14 @@ def test_the_smallest_drive_that_is_sampled_is_read_in_full_all_the_same() -> No
     assert (evidence.parts, evidence.bound_ppb) == (1000, 0)
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("sector", [512, 4096])
 def test_twenty_terabytes_take_less_than_50_milliseconds(sector: int) -> None:
     fastest = 1.0
     for _ in range(5):
-        started = time.perf_counter()
+        started = time.process_time()
         sample(20 * TERABYTE, sector, SEED)
-        fastest = min(fastest, time.perf_counter() - started)
+        fastest = min(fastest, time.process_time() - started)
     assert fastest < 0.05
 
 
