@@ -114,7 +114,6 @@ def same_drive(planned: Drive, found: Drive) -> str:
     differ: a drive that says of itself the same through another bay or bridge is the same drive.
     """
     checks = (
-        ("transport", planned.transport.value, found.transport.value),
         ("model", planned.identity.model, found.identity.model),
         ("serial", planned.identity.serial, found.identity.serial),
         ("WWN", planned.identity.wwn, found.identity.wwn),

@@ -40,10 +40,12 @@ from eraser.domain.evidence import (
     VerificationEvidence,
 )
 from eraser.domain.job import JobState
+from eraser.domain.markers import marker_places
 from eraser.domain.pattern import SEED_BYTES, AesCtrStream, Pattern, RandomBytes
 from eraser.domain.plan import Plan
 from eraser.domain.program import Verification
 from eraser.domain.resumption import BeginAgain, Check, HoldsEither, holds, resumption
+from eraser.domain.sampling import sample
 from eraser.domain.verdict import judge, required_verification
 from eraser.drives.claim import Activity
 from eraser.drives.erasable import ErasableDrive
@@ -227,8 +229,6 @@ class JobRun:
         self._raise_unless_complete(report)
 
     async def _write_markers(self) -> None:
-        from eraser.domain.markers import marker_places
-
         seed = self._random_bytes(SEED_BYTES)
         await self._append(MarkersStarted(seed))
         sector_bytes = self._drive.drive.geometry.physical_sector_bytes
@@ -268,8 +268,6 @@ class JobRun:
     def _places(self, kind: Verification, seed: bytes) -> tuple[tuple[Extent, ...], SamplingEvidence | None]:
         if kind is Verification.FULL:
             return self._whole, None
-        from eraser.domain.sampling import sample  # numpy: not before the first byte is written
-
         return sample(self._capacity, self._drive.drive.geometry.logical_sector_bytes, seed)
 
     def _hash_tree(self, extent_bytes: int) -> HashTree | None:

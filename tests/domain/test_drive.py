@@ -9,6 +9,10 @@ from eraser.domain.evidence import DriveActivity, Extent
 from tests.domain.builders import GEOMETRY, IDENTITY, a_drive
 
 
+def test_a_drive_is_the_same_behind_another_interface() -> None:
+    assert same_drive(a_drive(), a_drive(transport=Transport.USB)) == ""
+
+
 def test_a_drive_is_the_same_under_another_name_of_its_path() -> None:
     assert same_drive(a_drive(), a_drive(path="/dev/sdq", other_paths=("/dev/sdr",), bridge="JMS578")) == ""
 
@@ -16,7 +20,6 @@ def test_a_drive_is_the_same_under_another_name_of_its_path() -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"transport": Transport.USB}, "transport"),
         ({"identity": replace(IDENTITY, model="Spinner 2000")}, "model"),
         ({"identity": replace(IDENTITY, serial="OTHER")}, "serial"),
         ({"identity": replace(IDENTITY, wwn="5000c500a1b2c3d4")}, "WWN"),
