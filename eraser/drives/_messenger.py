@@ -1,10 +1,10 @@
 """A program of its own: carries commands to one drive and its answers back. Run by `commands.py`, never imported.
 
-A drive may leave an ioctl hanging for ever, and the process that waits for it cannot be killed; so it is this small process.
+A drive may leave an ioctl hanging for ever, and the process that waits for it cannot be killed: so it is this one.
 Standard library only, so that it starts in about 10 ms (`python -I -S`). One line in, one line out:
 
-    scsi <cdb, hex> <bytes to read>                         ->  <status> <host status> <sense, hex or -> <data, hex or ->
-    nvme <opcode> <nsid> <cdw10> <cdw11> <bytes to read>    ->  <status> 0 - <data, hex or ->
+    scsi <cdb, hex> <bytes to read>                         ->  <status> <host status> <sense, hex/-> <data, hex/->
+    nvme <opcode> <nsid> <cdw10> <cdw11> <bytes to read>    ->  <status> 0 - <data, hex/->
     loop                                                    ->  0 0 - <struct loop_info64, hex>
     an error of the kernel                                  ->  error <errno>
 """
@@ -52,7 +52,8 @@ def nvme(fd: int, opcode: int, nsid: int, cdw10: int, cdw11: int, length: int) -
     data = array("B", bytes(length))
     command = bytearray(
         NVME_COMMAND.pack(
-            opcode, 0, 0, nsid, 0, 0, 0, data.buffer_info()[0], 0, length, cdw10, cdw11, 0, 0, 0, 0, COMMAND_TIMEOUT_MS, 0
+            opcode, 0, 0, nsid, 0, 0, 0, data.buffer_info()[0], 0, length,
+            cdw10, cdw11, 0, 0, 0, 0, COMMAND_TIMEOUT_MS, 0,
         )
     )  # fmt: skip
     status = fcntl.ioctl(fd, NVME_IOCTL_ADMIN_CMD, command)

@@ -1,5 +1,6 @@
 """Finding drives, and saying of one path which drive it is."""
 
+import contextlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
@@ -35,15 +36,17 @@ def list_drives(host: Host = LIVE, courier: OpenCourier | None = KernelCourier) 
     for device in drives_of(host):
         if any(host.node(device) in drive.other_paths for drive in found):
             continue
-        found.append(describe(device, host, courier, links=links))
+        # A drive that is pulled while it is looked at is not here.
+        with contextlib.suppress(DriveError):
+            found.append(describe(device, host, courier, links=links))
     return found
 
 
 def identify(path: str | os.PathLike[str], host: Host = LIVE, courier: OpenCourier | None = KernelCourier) -> Drive:
     """The drive at `path`: a whole disk's device node, any link to it, or a regular file as a disk image.
 
-    Raises UsageError where nothing there could be a drive, Refused for a partition, an assembled device or an empty file,
-    DriveError when it goes away meanwhile.
+    Raises UsageError where nothing there could be a drive, Refused for a partition, an assembled device or an empty
+    file, DriveError when it goes away meanwhile.
     """
     given = os.fspath(path)
     try:

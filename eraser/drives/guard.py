@@ -1,7 +1,7 @@
 """Is the drive in use? Everything that may need its content is looked for, and what cannot be known counts as a use.
 
-Nothing here forces anything: there is no way past a use but to end it. The answer is of one moment; `claim.py` asks again
-while it holds the drive.
+Nothing here forces anything: there is no way past a use but to end it. The answer is of one moment; `claim.py` asks
+again while it holds the drive.
 """
 
 import errno
@@ -56,8 +56,11 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """What belongs to the drive. `ground`: the drive's own nodes and, for a loop device on a device, that device's disk;
-    `parts`: their partitions; `file`: an image's own number; `backing`: the file that a loop drive shows."""
+    """What belongs to the drive.
+
+    `own` are its devices; `ground` also, for a loop device on a device, that device and its disk; `parts` their
+    partitions; `file` is an image's own number; `backing` the file that a loop drive shows.
+    """
 
     ground: frozenset[Node]
     parts: frozenset[Node]
@@ -97,8 +100,9 @@ def uses(
 ) -> tuple[Use, ...]:
     """Everything that uses the drive now, the gravest first; empty when it is provably free.
 
-    `held_fd` is our claim on the drive where there is one: our own descriptors do not count then, nor those of the processes
-    that we gave it to (`ignoring`), and the kernel need not be asked whether it would grant the claim. Raises DriveError when the drive is gone.
+    `held_fd` is our claim on the drive where there is one: our own descriptors do not count then, nor those of the
+    processes that we gave it to (`ignoring`), and the kernel need not be asked whether it would grant the claim. Raises
+    DriveError when the drive is gone.
     """
     if drive.transport is Transport.IMAGE and _is_provably_closed(drive.path, held_fd):
         return ()
@@ -279,7 +283,7 @@ def _opened(others: Openers) -> list[Use]:
     return [
         Use(
             Reason.OPEN,
-            f"it is {'mapped' if opener.mapped else 'opened'} by {opener.command or 'a process'} (process {opener.pid})",
+            f"it is {'mapped' if opener.mapped else 'opened'} by {opener.command} (process {opener.pid})",
             f"End that process, or wait for it: ps {opener.pid}",
         )
         for opener in others.seen
@@ -308,7 +312,7 @@ def _exclusively_held(drive: Drive, host: Host) -> list[Use]:
 
 
 def unseen_holder(host: Host) -> Use:
-    """Who refuses the claim when nobody is to be seen: a ZFS pool where there is ZFS, else an I/O that never returned."""
+    """Who refuses the claim when nobody is to be seen: a ZFS pool where there is ZFS, else an I/O that never ended."""
     if any((host.proc / "spl" / "kstat" / "zfs").glob("*/state")):
         return Use(
             Reason.HELD_BY_KERNEL, "the kernel holds it, perhaps for a ZFS pool", "Export the pool: zpool export"

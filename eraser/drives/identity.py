@@ -93,7 +93,7 @@ def from_drive(found: Findings, courier: Courier, device: BlockDevice) -> Findin
 
 
 def from_udev(found: Findings, links: tuple[str, ...], properties: dict[str, str]) -> Findings:
-    """`found` with what udev noted where nothing better is known: its properties, or the names under /dev/disk/by-id."""
+    """`found` with what udev noted where nothing better is known: its properties, the names in /dev/disk/by-id."""
     identity = found.identity
     own = found.transport not in (Transport.USB, Transport.LOOP, Transport.ZRAM)
     serial = properties.get("ID_SERIAL_SHORT", "")

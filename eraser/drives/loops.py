@@ -13,7 +13,7 @@ from eraser.drives.sysfs import BlockDevice, Host
 
 LOOP_GET_STATUS64 = 0x4C05
 LOOP_DEADLINE_SECONDS = 1.0
-# struct loop_info64 of <linux/loop.h>: device, inode, rdevice, offset, size limit, four words, names, key, two more words.
+# struct loop_info64 of <linux/loop.h>: device, inode, rdevice, offset, size limit, four words, names, key, two words.
 _LOOP_INFO = struct.Struct("=QQQQQIIII64s64s32sQQ")
 
 

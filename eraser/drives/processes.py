@@ -98,7 +98,7 @@ def _has_open(base: str, targets: Targets, avoid: Container[str]) -> bool:
     names = os.listdir(f"{base}/fd")  # noqa: PTH208
     if names:
         return _has_open_here(base, names, targets, avoid)
-    # A process whose first thread has ended shows its descriptors with its other threads only. (Links: two, and one each.)
+    # A process whose first thread has ended shows its descriptors with the others only. (Links: two, and one each.)
     if os.stat(f"{base}/task").st_nlink <= 3:  # noqa: PTH116
         return False
     for thread in os.listdir(f"{base}/task"):  # noqa: PTH208
@@ -143,7 +143,7 @@ def _is_written(base: str, descriptor: str) -> bool:
 
 
 def _number_without_asking(base: str, descriptor: str) -> set[int]:
-    """A descriptor's inode by the kernel's own word (`ino:` of fdinfo, since Linux 5.14), never by its file system's."""
+    """A descriptor's inode by the kernel's own word (`ino:` of fdinfo, since 5.14), never by its file system's."""
     text = Path(base, "fdinfo", descriptor).read_text()
     return {int(line.split()[1]) for line in text.splitlines() if line.startswith("ino:")}
 

@@ -1,7 +1,7 @@
 """What lies on what: partitions on disks, dm, md and bcache on their parts, loop devices on files, files on disks.
 
-One picture of the machine at one moment, walked both ways: up from a drive to all that uses it, down from a mounted file
-system to all the disks under it.
+One picture of the machine at one moment, walked both ways: up from a drive to all that uses it, down from a mounted
+file system to all the disks under it.
 """
 
 import os
