@@ -135,7 +135,11 @@ def _other_paths(device: BlockDevice, found: Findings, host: Host) -> tuple[str,
     names = identity.world_wide_names(found.identity)
     if not names:
         return ()
-    others = (other for other in drives_of(host) if other.directory != device.directory)
+    others = (
+        other
+        for other in drives_of(host)
+        if other.directory != device.directory and identity.transport_of(other) in identity.ASKED
+    )
     return tuple(host.node(other) for other in others if names & identity.names_of(other, host))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from eraser.drives.commands import KernelCourier, NoAnswer
 from eraser.drives.mounts import hanging_places
 from eraser.drives.numbers import BlockNumber, FileNumber
-from eraser.drives.sysfs import BlockDevice, Host
+from eraser.drives.sysfs import SYSFS_SECTOR_BYTES, BlockDevice, Host
 
 LOOP_GET_STATUS64 = 0x4C05
 LOOP_DEADLINE_SECONDS = 1.0
@@ -25,6 +25,8 @@ class Backing:
     block: BlockNumber | None
     offset_bytes: int
     path: str
+    size_bytes: int = 0
+    """Of the file, where it was looked at."""
 
     @property
     def serial(self) -> str:
@@ -58,6 +60,19 @@ def backing(device: BlockDevice, host: Host) -> Backing | None:
     return Backing(FileNumber(holder, inode), block, offset, path)
 
 
+def backing_without_opening(device: BlockDevice, host: Host) -> Backing | None:
+    """The same, where it can be told without opening the loop device: who detaches it would have to wait for us.
+
+    By the path that the kernel names now. It may be one of another mount namespace, so the size must fit, too.
+    """
+    found = _backing_by_path(device.text("loop/backing_file"))
+    if found is None or device.integer("loop/sizelimit") or device.integer("loop/offset"):
+        return backing(device, host)
+    size_bytes = device.integer("size") * SYSFS_SECTOR_BYTES
+    fits = found.block is not None or 0 <= found.size_bytes - size_bytes < SYSFS_SECTOR_BYTES
+    return found if fits else backing(device, host)
+
+
 def _loop_status(node: str) -> bytes:
     fd = os.open(node, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
@@ -75,4 +90,4 @@ def _backing_by_path(path: str) -> Backing | None:
     except OSError:
         return None
     block = BlockNumber(os.major(found.st_rdev), os.minor(found.st_rdev)) if found.st_rdev else None
-    return Backing(FileNumber(found.st_dev, found.st_ino), block, 0, path)
+    return Backing(FileNumber(found.st_dev, found.st_ino), block, 0, path, found.st_size)

@@ -96,7 +96,7 @@ class Stack:
         if path in self._may_hang:
             self._lie(number, path)
             return
-        backing = loops.backing(device, self._host)
+        backing = loops.backing_without_opening(device, self._host)
         if backing is None:
             if loops.is_bound(device):
                 self.unknown_loops.append(device.name)
