@@ -5,7 +5,6 @@ Standard library only, so that it starts in about 10 ms (`python -I -S`). One li
 
     scsi <cdb, hex> <bytes to read>                         ->  <status> <host status> <sense, hex/-> <data, hex/->
     nvme <opcode> <nsid> <cdw10> <cdw11> <bytes to read>    ->  <status> 0 - <data, hex/->
-    loop                                                    ->  0 0 - <struct loop_info64, hex>
     an error of the kernel                                  ->  error <errno>
 """
 
@@ -25,9 +24,6 @@ SENSE_BYTES = 64
 NVME_IOCTL_ADMIN_CMD = 0xC0484E41
 # struct nvme_passthru_cmd of <linux/nvme_ioctl.h>.
 NVME_COMMAND = struct.Struct("=BBHIIIQQIIIIIIIIII")
-
-LOOP_GET_STATUS64 = 0x4C05
-LOOP_INFO_BYTES = 232
 
 COMMAND_TIMEOUT_MS = 3000
 
@@ -60,19 +56,11 @@ def nvme(fd: int, opcode: int, nsid: int, cdw10: int, cdw11: int, length: int) -
     return f"{status} 0 - {data.tobytes().hex()}"
 
 
-def loop(fd: int) -> str:
-    info = bytearray(LOOP_INFO_BYTES)
-    fcntl.ioctl(fd, LOOP_GET_STATUS64, info)
-    return f"0 0 - {info.hex()}"
-
-
 def answer(fd: int, line: str) -> str:
     kind, *arguments = line.split()
     try:
         if kind == "scsi":
             return scsi(fd, bytes.fromhex(arguments[0]), int(arguments[1]))
-        if kind == "loop":
-            return loop(fd)
         return nvme(fd, *(int(argument) for argument in arguments))
     except OSError as error:
         return f"error {error.errno}"

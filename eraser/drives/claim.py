@@ -34,10 +34,6 @@ _SECTORS_DISCARDED = 13
 _FLUSHES = 15
 
 
-_PASSING = frozenset({guard.Reason.OPEN.value, guard.Reason.HELD_BY_UNFINISHED_IO.value})
-"""Reasons that may be gone in a moment."""
-
-
 @dataclass(frozen=True, slots=True)
 class Activity:
     """What reached the drive since it appeared, by whomever, over all its paths, in sectors of 512 bytes.
@@ -161,7 +157,7 @@ def _open_settled(path: str, flags: int, drive: Drive, host: Host, settle_second
             return os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
         except OSError as error:
             refusal = _open_error(error, path, drive, host)
-            passing = isinstance(refusal, Refused) and refusal.reason in _PASSING
+            passing = isinstance(refusal, Refused) and refusal.reason in guard.PASSING
             if not passing or time.monotonic() >= deadline:
                 raise refusal from error
         time.sleep(guard.SETTLE_STEP_SECONDS)

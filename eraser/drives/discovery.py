@@ -57,7 +57,7 @@ def identify(path: str | os.PathLike[str], host: Host = LIVE, courier: OpenCouri
         ) from error
     kind = stat.S_IFMT(status.st_mode)
     if kind == stat.S_IFREG:
-        return _image(os.path.realpath(given), status)
+        return _image(os.path.realpath(given), status, host)
     if kind != stat.S_IFBLK:
         raise UsageError(
             f"is {_KINDS.get(kind, 'no file')}, not a drive", subject=given, remedy="Name a whole disk or a disk image."
@@ -186,7 +186,7 @@ def _refuse_parts(device: BlockDevice, host: Host, given: str) -> None:
         )
 
 
-def _image(path: str, status: os.stat_result) -> Drive:
+def _image(path: str, status: os.stat_result, host: Host) -> Drive:
     """A regular file as a drive. Raises Refused when it is empty."""
     if status.st_size == 0:
         raise Refused("zero-capacity", "it is an empty file", subject=path, remedy="Name a disk image with content.")
@@ -194,7 +194,7 @@ def _image(path: str, status: os.stat_result) -> Drive:
         path=path,
         transport=Transport.IMAGE,
         media=Media.UNKNOWN,
-        identity=identity.of_image(FileNumber(status.st_dev, status.st_ino)),
+        identity=identity.of_image(FileNumber(status.st_dev, status.st_ino), path, host),
         geometry=Geometry(status.st_size, IMAGE_SECTOR_BYTES, IMAGE_BLOCK_BYTES),
         conditions=() if _may_write(path) else (Condition.READ_ONLY,),
     )

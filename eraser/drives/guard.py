@@ -45,6 +45,10 @@ class Reason(StrEnum):
     UNKNOWN_USE = "unknown-use"
 
 
+PASSING = frozenset({Reason.OPEN, Reason.HELD_BY_UNFINISHED_IO})
+"""Uses that may be gone in a moment, without anybody's doing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Use:
     """One thing that uses the drive, and how a person ends that."""
@@ -83,7 +87,7 @@ def settled(look: Callable[[], tuple[Use, ...]], settle_seconds: float) -> tuple
     deadline = time.monotonic() + settle_seconds
     while True:
         found = look()
-        if any(use.reason is not Reason.OPEN for use in found) or not found or time.monotonic() >= deadline:
+        if not found or not all(use.reason in PASSING for use in found) or time.monotonic() >= deadline:
             return found
         time.sleep(SETTLE_STEP_SECONDS)
 
@@ -280,14 +284,23 @@ def _device_files(nodes: Iterable[Node], stack: Stack, host: Host) -> Iterator[F
 
 
 def _opened(others: Openers) -> list[Use]:
-    return [
-        Use(
-            Reason.OPEN,
-            f"it is {'mapped' if opener.mapped else 'opened'} by {opener.command} (process {opener.pid})",
-            f"End that process, or wait for it: ps {opener.pid}",
-        )
-        for opener in others.seen
-    ]
+    found = []
+    for opener in others.seen:
+        who = f"{opener.command} (process {opener.pid})"
+        if opener.killed:
+            found.append(_unfinished(f"it is held by an unfinished I/O of {who}, which was killed"))
+        else:
+            what = f"it is {'mapped' if opener.mapped else 'opened'} by {who}"
+            found.append(Use(Reason.OPEN, what, f"End that process, or wait for it: ps {opener.pid}"))
+    return found
+
+
+def _unfinished(what: str) -> Use:
+    return Use(
+        Reason.HELD_BY_UNFINISHED_IO,
+        what,
+        "The drive has not answered a request of a process that is gone: power-cycle the drive (or its bay).",
+    )
 
 
 def _exclusively_held(drive: Drive, host: Host) -> list[Use]:
@@ -317,11 +330,7 @@ def unseen_holder(host: Host) -> Use:
         return Use(
             Reason.HELD_BY_KERNEL, "the kernel holds it, perhaps for a ZFS pool", "Export the pool: zpool export"
         )
-    return Use(
-        Reason.HELD_BY_UNFINISHED_IO,
-        "it is held by an unfinished I/O",
-        "The drive has not answered a request of a process that is gone: power-cycle the drive (or its bay).",
-    )
+    return _unfinished("it is held by an unfinished I/O")
 
 
 def _unknown(scope: _Scope, stack: Stack, unreadable: int) -> list[Use]:

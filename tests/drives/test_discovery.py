@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from eraser.domain.drive import Condition, SerialSource, Transport, is_recognisable, same_drive
 from eraser.drives.commands import KernelCourier, NoAnswer
 from eraser.drives.discovery import LIVE, identify, list_drives
-from eraser.drives.loops import backing
+from eraser.drives.loops import backing, backing_without_opening
 from eraser.drives.numbers import BlockNumber
 from eraser.errors import Refused, UsageError
 from tests.drives import devices
@@ -49,13 +50,13 @@ def test_a_partition_is_refused_and_its_disk_named(tmp_path):
 
 
 @lab
-def test_a_loop_drive_and_its_image_are_the_same_drive(tmp_path):
+def test_a_loop_drive_and_its_image_differ_in_transport_only(tmp_path):
     file = devices.image(tmp_path)
     through_file = identify(file)
     with devices.loop(file) as device:
         through_loop = identify(device)
     assert (through_file.transport, through_loop.transport) == (Transport.IMAGE, Transport.LOOP)
-    assert same_drive(through_file, through_loop) == ""
+    assert same_drive(replace(through_file, transport=Transport.LOOP), through_loop) == ""
     assert is_recognisable(through_loop)
     with devices.loop(file) as again:
         assert same_drive(through_loop, identify(again)) == ""
@@ -106,13 +107,22 @@ def test_bound_loop_devices_are_listed_and_unbound_ones_are_not(tmp_path):
 
 
 @lab
-def test_a_messenger_tells_what_is_under_a_loop_device_as_the_kernel_does(tmp_path):
+def test_what_a_loop_device_shows_is_the_same_asked_of_it_or_of_its_path(tmp_path):
     with devices.loop(devices.image(tmp_path)) as path:
         number = path.stat().st_rdev
         device = LIVE.device(BlockNumber(os.major(number), os.minor(number)))
-        with KernelCourier(str(path)) as courier:
-            info = courier.loop_status()
-        assert int.from_bytes(info[8:16], sys.byteorder) == backing(device, LIVE).file.inode
+        assert backing(device, LIVE).file == backing_without_opening(device, LIVE).file
+
+
+@lab
+def test_what_a_loop_device_shows_is_asked_of_it_when_its_path_leads_elsewhere(tmp_path):
+    file = devices.image(tmp_path)
+    inode = file.stat().st_ino
+    with devices.loop(file) as path:
+        devices.image(tmp_path, "new", size_bytes=4096).replace(file)
+        number = path.stat().st_rdev
+        device = LIVE.device(BlockNumber(os.major(number), os.minor(number)))
+        assert backing_without_opening(device, LIVE).file.inode == inode
 
 
 @lab

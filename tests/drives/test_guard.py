@@ -349,6 +349,15 @@ def test_paths_below_a_server_that_may_hang_are_told_from_others():
     assert "/mnt/f" not in HangingPlaces([mounts[1]])
 
 
+def test_a_killed_opener_that_is_still_there_is_an_unfinished_io(tmp_path, monkeypatch):
+    monkeypatch.setattr("eraser.drives.processes._was_killed", lambda base: True)
+    file = devices.image(tmp_path)
+    with devices.opened_by_another(file):
+        found = seen(file)
+    assert found[0].reason is Reason.HELD_BY_UNFINISHED_IO
+    assert "power-cycle" in found[0].remedy
+
+
 def test_a_passing_opener_is_waited_for_and_a_mount_is_not():
     opened, mount = (GuardUse(reason, "", "") for reason in (Reason.OPEN, Reason.MOUNTED))
     answers = [(opened,), (opened,), ()]
