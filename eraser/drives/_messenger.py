@@ -1,11 +1,10 @@
 """A program of its own: carries commands to one drive and its answers back. Run by `commands.py`, never imported.
 
-A drive may leave an ioctl hanging for ever, and the process that waits for it cannot be killed; so it is this small process.
+A drive may leave an ioctl hanging for ever, and the process that waits for it cannot be killed: so it is this one.
 Standard library only, so that it starts in about 10 ms (`python -I -S`). One line in, one line out:
 
-    scsi <cdb, hex> <bytes to read>                         ->  <status> <host status> <sense, hex or -> <data, hex or ->
-    nvme <opcode> <nsid> <cdw10> <cdw11> <bytes to read>    ->  <status> 0 - <data, hex or ->
-    loop                                                    ->  0 0 - <struct loop_info64, hex>
+    scsi <cdb, hex> <bytes to read>                         ->  <status> <host status> <sense, hex/-> <data, hex/->
+    nvme <opcode> <nsid> <cdw10> <cdw11> <bytes to read>    ->  <status> 0 - <data, hex/->
     an error of the kernel                                  ->  error <errno>
 """
 
@@ -25,9 +24,6 @@ SENSE_BYTES = 64
 NVME_IOCTL_ADMIN_CMD = 0xC0484E41
 # struct nvme_passthru_cmd of <linux/nvme_ioctl.h>.
 NVME_COMMAND = struct.Struct("=BBHIIIQQIIIIIIIIII")
-
-LOOP_GET_STATUS64 = 0x4C05
-LOOP_INFO_BYTES = 232
 
 COMMAND_TIMEOUT_MS = 3000
 
@@ -52,17 +48,12 @@ def nvme(fd: int, opcode: int, nsid: int, cdw10: int, cdw11: int, length: int) -
     data = array("B", bytes(length))
     command = bytearray(
         NVME_COMMAND.pack(
-            opcode, 0, 0, nsid, 0, 0, 0, data.buffer_info()[0], 0, length, cdw10, cdw11, 0, 0, 0, 0, COMMAND_TIMEOUT_MS, 0
+            opcode, 0, 0, nsid, 0, 0, 0, data.buffer_info()[0], 0, length,
+            cdw10, cdw11, 0, 0, 0, 0, COMMAND_TIMEOUT_MS, 0,
         )
     )  # fmt: skip
     status = fcntl.ioctl(fd, NVME_IOCTL_ADMIN_CMD, command)
     return f"{status} 0 - {data.tobytes().hex()}"
-
-
-def loop(fd: int) -> str:
-    info = bytearray(LOOP_INFO_BYTES)
-    fcntl.ioctl(fd, LOOP_GET_STATUS64, info)
-    return f"0 0 - {info.hex()}"
 
 
 def answer(fd: int, line: str) -> str:
@@ -70,8 +61,6 @@ def answer(fd: int, line: str) -> str:
     try:
         if kind == "scsi":
             return scsi(fd, bytes.fromhex(arguments[0]), int(arguments[1]))
-        if kind == "loop":
-            return loop(fd)
         return nvme(fd, *(int(argument) for argument in arguments))
     except OSError as error:
         return f"error {error.errno}"

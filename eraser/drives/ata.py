@@ -177,7 +177,7 @@ def _status_return(sense: bytes) -> bytes | None:
 
 
 def dco_sectors(data: bytes) -> int | None:
-    """Sectors that the drive was made with, from DEVICE CONFIGURATION IDENTIFY; None when the answer is damaged or empty."""
+    """Sectors that the drive was made with, from DEVICE CONFIGURATION IDENTIFY; None for a damaged or empty answer."""
     if len(data) != IDENTIFY_BYTES or not any(data):
         return None
     if data[510] == 0xA5 and sum(data) & 0xFF:

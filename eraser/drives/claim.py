@@ -1,7 +1,7 @@
 """Holding a drive: nobody else can mount or exclusively open it, and it is still the one that was planned.
 
-The kernel keeps a device's claim until the last I/O of a dead process has returned. That is our fence against late writes;
-a claim that is refused is never worked around.
+The kernel keeps a device's claim until the last I/O of a dead process has returned. That is our fence against late
+writes; a claim that is refused is never worked around.
 """
 
 import contextlib
@@ -34,13 +34,9 @@ _SECTORS_DISCARDED = 13
 _FLUSHES = 15
 
 
-_PASSING = frozenset({guard.Reason.OPEN.value, guard.Reason.HELD_BY_UNFINISHED_IO.value})
-"""Reasons that may be gone in a moment."""
-
-
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What reached the drive since it appeared, by whomever, over all its paths. Sectors of 512 bytes, whatever the drive's.
+    """What reached the drive since it appeared, by whomever, over all its paths, in sectors of 512 bytes.
 
     `flushes` is 0 on kernels before 5.5, which do not count them.
     """
@@ -51,8 +47,9 @@ class Activity:
 
 
 class Claim:
-    """One drive, held. Made by `claim`; a context manager. `fd` is open for reading and writing; a process that inherits it
-    shares the claim, which lasts until the last of them is closed and the last I/O has returned.
+    """One drive, held. Made by `claim`; a context manager. `fd` is open for reading and writing.
+
+    A process that inherits it shares the claim, which lasts until all of them are closed and the last I/O has returned.
     """
 
     def __init__(self, drive: Drive, fds: tuple[int, ...], boot_id: str, host: Host) -> None:
@@ -110,9 +107,9 @@ def claim(
 ) -> Claim:
     """Holds the drive through all its paths, or through none.
 
-    Then, while it is held: is it the planned one, can it be written, and does nobody else use it? Raises Refused with the
-    reason when any answer is no, DriveError when the drive is gone. Openers that go away within `settle_seconds` are waited
-    for, as after plugging in.
+    Then, while it is held: is it the planned one, can it be written, and does nobody else use it? Raises Refused with
+    the reason when any answer is no, DriveError when the drive is gone. Openers that go away within `settle_seconds`
+    are waited for, as after plugging in.
     """
     refuse_unfit(planned)
     fds: list[int] = []
@@ -160,7 +157,7 @@ def _open_settled(path: str, flags: int, drive: Drive, host: Host, settle_second
             return os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
         except OSError as error:
             refusal = _open_error(error, path, drive, host)
-            passing = isinstance(refusal, Refused) and refusal.reason in _PASSING
+            passing = isinstance(refusal, Refused) and refusal.reason in guard.PASSING
             if not passing or time.monotonic() >= deadline:
                 raise refusal from error
         time.sleep(guard.SETTLE_STEP_SECONDS)

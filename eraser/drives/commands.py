@@ -98,10 +98,6 @@ class KernelCourier:
     def nvme_admin(self, opcode: int, nsid: int, cdw10: int, cdw11: int, length: int) -> Reply:
         return self._ask(f"nvme {opcode} {nsid} {cdw10} {cdw11} {length}\n")
 
-    def loop_status(self) -> bytes:
-        """LOOP_GET_STATUS64 of a loop device: its `struct loop_info64`."""
-        return self._ask("loop\n").data
-
     def _ask(self, line: str) -> Reply:
         if self._lost:
             raise NoAnswer("the drive did not answer an earlier question")

@@ -1,5 +1,6 @@
 """Finding drives, and saying of one path which drive it is."""
 
+import contextlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
@@ -35,15 +36,17 @@ def list_drives(host: Host = LIVE, courier: OpenCourier | None = KernelCourier) 
     for device in drives_of(host):
         if any(host.node(device) in drive.other_paths for drive in found):
             continue
-        found.append(describe(device, host, courier, links=links))
+        # A drive that is pulled while it is looked at is not here.
+        with contextlib.suppress(DriveError):
+            found.append(describe(device, host, courier, links=links))
     return found
 
 
 def identify(path: str | os.PathLike[str], host: Host = LIVE, courier: OpenCourier | None = KernelCourier) -> Drive:
     """The drive at `path`: a whole disk's device node, any link to it, or a regular file as a disk image.
 
-    Raises UsageError where nothing there could be a drive, Refused for a partition, an assembled device or an empty file,
-    DriveError when it goes away meanwhile.
+    Raises UsageError where nothing there could be a drive, Refused for a partition, an assembled device or an empty
+    file, DriveError when it goes away meanwhile.
     """
     given = os.fspath(path)
     try:
@@ -54,7 +57,7 @@ def identify(path: str | os.PathLike[str], host: Host = LIVE, courier: OpenCouri
         ) from error
     kind = stat.S_IFMT(status.st_mode)
     if kind == stat.S_IFREG:
-        return _image(os.path.realpath(given), status)
+        return _image(os.path.realpath(given), status, host)
     if kind != stat.S_IFBLK:
         raise UsageError(
             f"is {_KINDS.get(kind, 'no file')}, not a drive", subject=given, remedy="Name a whole disk or a disk image."
@@ -132,7 +135,11 @@ def _other_paths(device: BlockDevice, found: Findings, host: Host) -> tuple[str,
     names = identity.world_wide_names(found.identity)
     if not names:
         return ()
-    others = (other for other in drives_of(host) if other.directory != device.directory)
+    others = (
+        other
+        for other in drives_of(host)
+        if other.directory != device.directory and identity.transport_of(other) in identity.ASKED
+    )
     return tuple(host.node(other) for other in others if names & identity.names_of(other, host))
 
 
@@ -179,7 +186,7 @@ def _refuse_parts(device: BlockDevice, host: Host, given: str) -> None:
         )
 
 
-def _image(path: str, status: os.stat_result) -> Drive:
+def _image(path: str, status: os.stat_result, host: Host) -> Drive:
     """A regular file as a drive. Raises Refused when it is empty."""
     if status.st_size == 0:
         raise Refused("zero-capacity", "it is an empty file", subject=path, remedy="Name a disk image with content.")
@@ -187,7 +194,7 @@ def _image(path: str, status: os.stat_result) -> Drive:
         path=path,
         transport=Transport.IMAGE,
         media=Media.UNKNOWN,
-        identity=identity.of_image(FileNumber(status.st_dev, status.st_ino)),
+        identity=identity.of_image(FileNumber(status.st_dev, status.st_ino), path, host),
         geometry=Geometry(status.st_size, IMAGE_SECTOR_BYTES, IMAGE_BLOCK_BYTES),
         conditions=() if _may_write(path) else (Condition.READ_ONLY,),
     )

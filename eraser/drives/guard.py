@@ -1,7 +1,7 @@
 """Is the drive in use? Everything that may need its content is looked for, and what cannot be known counts as a use.
 
-Nothing here forces anything: there is no way past a use but to end it. The answer is of one moment; `claim.py` asks again
-while it holds the drive.
+Nothing here forces anything: there is no way past a use but to end it. The answer is of one moment; `claim.py` asks
+again while it holds the drive.
 """
 
 import errno
@@ -45,6 +45,10 @@ class Reason(StrEnum):
     UNKNOWN_USE = "unknown-use"
 
 
+PASSING = frozenset({Reason.OPEN, Reason.HELD_BY_UNFINISHED_IO})
+"""Uses that may be gone in a moment, without anybody's doing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Use:
     """One thing that uses the drive, and how a person ends that."""
@@ -56,8 +60,11 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """What belongs to the drive. `ground`: the drive's own nodes and, for a loop device on a device, that device's disk;
-    `parts`: their partitions; `file`: an image's own number; `backing`: the file that a loop drive shows."""
+    """What belongs to the drive.
+
+    `own` are its devices; `ground` also, for a loop device on a device, that device and its disk; `parts` their
+    partitions; `file` is an image's own number; `backing` the file that a loop drive shows.
+    """
 
     ground: frozenset[Node]
     parts: frozenset[Node]
@@ -80,7 +87,7 @@ def settled(look: Callable[[], tuple[Use, ...]], settle_seconds: float) -> tuple
     deadline = time.monotonic() + settle_seconds
     while True:
         found = look()
-        if any(use.reason is not Reason.OPEN for use in found) or not found or time.monotonic() >= deadline:
+        if not found or not all(use.reason in PASSING for use in found) or time.monotonic() >= deadline:
             return found
         time.sleep(SETTLE_STEP_SECONDS)
 
@@ -97,8 +104,9 @@ def uses(
 ) -> tuple[Use, ...]:
     """Everything that uses the drive now, the gravest first; empty when it is provably free.
 
-    `held_fd` is our claim on the drive where there is one: our own descriptors do not count then, nor those of the processes
-    that we gave it to (`ignoring`), and the kernel need not be asked whether it would grant the claim. Raises DriveError when the drive is gone.
+    `held_fd` is our claim on the drive where there is one: our own descriptors do not count then, nor those of the
+    processes that we gave it to (`ignoring`), and the kernel need not be asked whether it would grant the claim. Raises
+    DriveError when the drive is gone.
     """
     if drive.transport is Transport.IMAGE and _is_provably_closed(drive.path, held_fd):
         return ()
@@ -276,14 +284,23 @@ def _device_files(nodes: Iterable[Node], stack: Stack, host: Host) -> Iterator[F
 
 
 def _opened(others: Openers) -> list[Use]:
-    return [
-        Use(
-            Reason.OPEN,
-            f"it is {'mapped' if opener.mapped else 'opened'} by {opener.command or 'a process'} (process {opener.pid})",
-            f"End that process, or wait for it: ps {opener.pid}",
-        )
-        for opener in others.seen
-    ]
+    found = []
+    for opener in others.seen:
+        who = f"{opener.command} (process {opener.pid})"
+        if opener.killed:
+            found.append(_unfinished(f"it is held by an unfinished I/O of {who}, which was killed"))
+        else:
+            what = f"it is {'mapped' if opener.mapped else 'opened'} by {who}"
+            found.append(Use(Reason.OPEN, what, f"End that process, or wait for it: ps {opener.pid}"))
+    return found
+
+
+def _unfinished(what: str) -> Use:
+    return Use(
+        Reason.HELD_BY_UNFINISHED_IO,
+        what,
+        "The drive has not answered a request of a process that is gone: power-cycle the drive (or its bay).",
+    )
 
 
 def _exclusively_held(drive: Drive, host: Host) -> list[Use]:
@@ -308,16 +325,12 @@ def _exclusively_held(drive: Drive, host: Host) -> list[Use]:
 
 
 def unseen_holder(host: Host) -> Use:
-    """Who refuses the claim when nobody is to be seen: a ZFS pool where there is ZFS, else an I/O that never returned."""
+    """Who refuses the claim when nobody is to be seen: a ZFS pool where there is ZFS, else an I/O that never ended."""
     if any((host.proc / "spl" / "kstat" / "zfs").glob("*/state")):
         return Use(
             Reason.HELD_BY_KERNEL, "the kernel holds it, perhaps for a ZFS pool", "Export the pool: zpool export"
         )
-    return Use(
-        Reason.HELD_BY_UNFINISHED_IO,
-        "it is held by an unfinished I/O",
-        "The drive has not answered a request of a process that is gone: power-cycle the drive (or its bay).",
-    )
+    return _unfinished("it is held by an unfinished I/O")
 
 
 def _unknown(scope: _Scope, stack: Stack, unreadable: int) -> list[Use]:

@@ -11,7 +11,8 @@ from typing import TypeVar
 from eraser.domain.drive import Identity, Media, SerialSource, Transport
 from eraser.drives import ata, nvme, scsi, tcg
 from eraser.drives.commands import Courier, NoAnswer, Reply
-from eraser.drives.loops import backing
+from eraser.drives.loops import backing, file_serial
+from eraser.drives.mounts import hanging_places
 from eraser.drives.numbers import FileNumber
 from eraser.drives.sysfs import BlockDevice, Host
 from eraser.errors import DriveError
@@ -74,9 +75,10 @@ def from_sysfs(device: BlockDevice, host: Host) -> Findings:
     return _SYSFS_READERS.get(transport, _scsi_from_sysfs)(device, host, Findings(transport))
 
 
-def of_image(number: FileNumber) -> Identity:
+def of_image(number: FileNumber, path: str, host: Host) -> Identity:
     """A regular file as a drive: told from others by where its content lies, so that a resume knows it again."""
-    return Identity(model=IMAGE_MODEL, serial=number.name, serial_source=SerialSource.DRIVE)
+    serial = file_serial(None if path in hanging_places(host) else number, path)
+    return Identity(model=IMAGE_MODEL, serial=serial, serial_source=SerialSource.DRIVE)
 
 
 def from_drive(found: Findings, courier: Courier, device: BlockDevice) -> Findings:
@@ -93,7 +95,7 @@ def from_drive(found: Findings, courier: Courier, device: BlockDevice) -> Findin
 
 
 def from_udev(found: Findings, links: tuple[str, ...], properties: dict[str, str]) -> Findings:
-    """`found` with what udev noted where nothing better is known: its properties, or the names under /dev/disk/by-id."""
+    """`found` with what udev noted where nothing better is known: its properties, the names in /dev/disk/by-id."""
     identity = found.identity
     own = found.transport not in (Transport.USB, Transport.LOOP, Transport.ZRAM)
     serial = properties.get("ID_SERIAL_SHORT", "")

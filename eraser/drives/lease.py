@@ -10,7 +10,7 @@ def only_we_have_it_open(fd: int) -> bool | None:
     """True when `fd` is the only open description of its file in the whole system, mappings and loop devices included.
 
     None when this file system, or this user on this file, gets no leases. The kernel grants a write lease only when the
-    file's counts of readers and writers are the asking description's own (fcntl(2), F_SETLEASE); it is given back at once.
+    file's counts of readers and writers are the asking description's own (fcntl(2)). It is given back at once.
     """
     # Somebody who opens the file in this very moment makes the kernel signal us: SIGIO would end the process, SIGURG is
     # ignored by default.

@@ -50,8 +50,8 @@ class HangingPlaces:
         self._points = {mount.point: mount.may_hang for mount in mounts}
         self._any = any(self._points.values())
 
-    def __contains__(self, path: str) -> bool:
-        if not self._any:
+    def __contains__(self, path: object) -> bool:
+        if not self._any or not isinstance(path, str):
             return False
         while path not in self._points:
             if path in ("", "/"):
@@ -144,7 +144,7 @@ def _read(base: Path) -> list[Mount]:
 
 
 def _namespace(base: str) -> str:
-    """Which namespace it is; the process's own path where that is kept secret: its mountinfo may be read all the same."""
+    """Which namespace it is; where that is kept secret the process's own path: its mountinfo may be read anyway."""
     try:
         return os.readlink(f"{base}/ns/mnt")  # noqa: PTH115
     except PermissionError:

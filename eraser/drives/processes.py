@@ -5,6 +5,7 @@ and unknown counts as in use. Containers and other PID namespaces are seen as fa
 """
 
 import os
+import signal
 import stat
 from collections.abc import Collection, Container, Iterator
 from dataclasses import dataclass
@@ -19,11 +20,16 @@ _GONE = (FileNotFoundError, ProcessLookupError)
 
 @dataclass(frozen=True, slots=True)
 class Opener:
-    """A process that has something of ours open. `mapped` where it holds a mapping and no descriptor."""
+    """A process that has something of ours open.
+
+    `mapped` where it holds a mapping and no descriptor; `killed` where it was killed and is still there: an I/O of its has
+    not returned.
+    """
 
     pid: int
     command: str
     mapped: bool = False
+    killed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,7 @@ def openers(targets: Targets, host: Host, *, ignoring: Collection[int] = (), avo
         base = f"{host.proc}/{pid}"
         try:
             if _has_open(base, targets, avoid):
-                seen.append(Opener(pid, command_of(base)))
+                seen.append(Opener(pid, command_of(base), killed=_was_killed(base)))
             elif _has_mapped(base, targets):
                 seen.append(Opener(pid, command_of(base), mapped=True))
         except _GONE:
@@ -94,11 +100,20 @@ def command_of(base: str) -> str:
         return ""
 
 
+def _was_killed(base: str) -> bool:
+    """Whether SIGKILL waits for it: only a process in an uninterruptible wait leaves it waiting."""
+    pending = 0
+    for line in Path(base, "status").read_text(errors="replace").splitlines():
+        if line.startswith(("SigPnd:", "ShdPnd:")):
+            pending |= int(line.split()[1], 16)
+    return bool(pending >> (signal.SIGKILL - 1) & 1)
+
+
 def _has_open(base: str, targets: Targets, avoid: Container[str]) -> bool:
     names = os.listdir(f"{base}/fd")  # noqa: PTH208
     if names:
         return _has_open_here(base, names, targets, avoid)
-    # A process whose first thread has ended shows its descriptors with its other threads only. (Links: two, and one each.)
+    # A process whose first thread has ended shows its descriptors with the others only. (Links: two, and one each.)
     if os.stat(f"{base}/task").st_nlink <= 3:  # noqa: PTH116
         return False
     for thread in os.listdir(f"{base}/task"):  # noqa: PTH208
@@ -143,7 +158,7 @@ def _is_written(base: str, descriptor: str) -> bool:
 
 
 def _number_without_asking(base: str, descriptor: str) -> set[int]:
-    """A descriptor's inode by the kernel's own word (`ino:` of fdinfo, since Linux 5.14), never by its file system's."""
+    """A descriptor's inode by the kernel's own word (`ino:` of fdinfo, since 5.14), never by its file system's."""
     text = Path(base, "fdinfo", descriptor).read_text()
     return {int(line.split()[1]) for line in text.splitlines() if line.startswith("ino:")}
 

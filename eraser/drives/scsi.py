@@ -95,7 +95,7 @@ def parse_serial(data: bytes) -> str:
 
 
 def parse_names(data: bytes) -> Names:
-    """VPD page 83h. Only names of the logical unit count: a port's name differs per path, a target's is the enclosure's."""
+    """VPD page 83h. Only the logical unit's names count: a port's differs per path, a target's is the enclosure's."""
     payload = vpd_payload(data, DEVICE_IDENTIFICATION)
     naa = eui64 = ""
     at = 0
@@ -120,7 +120,7 @@ def parse_rotation_rpm(data: bytes) -> int:
 
 
 def parse_ata_information(data: bytes) -> bytes:
-    """VPD page 89h: the IDENTIFY data that the translation layer keeps (512 bytes). Raises DriveError when it has none."""
+    """VPD page 89h: the IDENTIFY data that the translation layer keeps. Raises DriveError when it has none."""
     payload = vpd_payload(data, ATA_INFORMATION)
     if len(payload) < 568:
         raise DriveError("VPD page 89h is cut short")

@@ -1,7 +1,7 @@
 """What lies on what: partitions on disks, dm, md and bcache on their parts, loop devices on files, files on disks.
 
-One picture of the machine at one moment, walked both ways: up from a drive to all that uses it, down from a mounted file
-system to all the disks under it.
+One picture of the machine at one moment, walked both ways: up from a drive to all that uses it, down from a mounted
+file system to all the disks under it.
 """
 
 import os
@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from eraser.drives import loops
-from eraser.drives.mounts import hanging_places
 from eraser.drives.numbers import BlockNumber, FileNumber
 from eraser.drives.sysfs import BlockDevice, Host
 
@@ -26,7 +25,6 @@ class Stack:
         self._below: dict[Node, set[Node]] = defaultdict(set)
         self._above: dict[Node, set[Node]] = defaultdict(set)
         self._devices: dict[BlockNumber, BlockDevice] = {}
-        self._may_hang = hanging_places(host)
         self._btrfs = _btrfs_members(host)
         self.unknown_loops: list[str] = []
         for device in host.disks():
@@ -92,16 +90,14 @@ class Stack:
             self._add_loop(device, number)
 
     def _add_loop(self, device: BlockDevice, number: BlockNumber) -> None:
-        path = device.text("loop/backing_file")
-        if path in self._may_hang:
-            self._lie(number, path)
-            return
-        backing = loops.backing(device, self._host)
+        backing = loops.backing_without_opening(device, self._host)
         if backing is None:
             if loops.is_bound(device):
                 self.unknown_loops.append(device.name)
         elif backing.block is not None:
             self._lie(number, backing.block)
+        elif backing.file is None:
+            self._lie(number, backing.path)
         else:
             self._lie(number, backing.file)
             holder = BlockNumber(os.major(backing.file.device), os.minor(backing.file.device))

@@ -1,4 +1,4 @@
-"""What a udev daemon noted about devices, where one runs. Without one everything here is empty, and nothing is missing."""
+"""What a udev daemon noted about devices. Without one everything here is empty, and nothing is missing."""
 
 import os
 from collections.abc import Mapping
