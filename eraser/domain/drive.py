@@ -109,8 +109,9 @@ class Drive:
 def same_drive(planned: Drive, found: Drive) -> str:
     """Why `found` is not the drive that was `planned`, or an empty string when nothing contradicts it.
 
-    Transport, model, serial, WWN, EUI, NGUID and sizes must all be equal: a difference in any one means another drive, an
-    altered one, or a bridge that translates differently, and none of these may go on with the job of the first.
+    Model, serial, WWN, EUI, NGUID and sizes must all be equal: a difference in any one means another drive, an altered one,
+    or a bridge that translates differently, and none of these may go on with the job of the first. The transport may
+    differ: a drive that says the same of itself through another bay or bridge is the same drive.
     """
     checks = (
         ("model", planned.identity.model, found.identity.model),

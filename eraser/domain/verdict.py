@@ -185,11 +185,11 @@ def _activity(facts: Facts) -> Iterator[Reason]:
             "activity-unknown", "the kernel's counters of the drive are missing, so nobody knows who else wrote"
         )
         return
+    seen, ours = facts.activity.sectors_written_seen, facts.activity.sectors_written_ours_least
     if facts.activity.has_foreign_writes:
         yield Reason(
             "foreign-write",
-            f"the drive took {facts.activity.sectors_written_seen} sectors, ours are {facts.activity.sectors_written_ours_least}: "
-            "somebody else wrote, or not all of ours went out",
+            f"the drive took {seen} sectors, ours are {ours}: somebody else wrote, or not all of ours went out",
         )
     if facts.activity.has_lost_flushes:
         yield Reason(
