@@ -36,7 +36,7 @@ def test_the_tree_keeps_its_layers(copied_tree: Path) -> None:
     [
         ("eraser/domain/planted.py", "eraser.engine"),
         ("eraser/domain/planted.py", "subprocess"),
-        ("eraser/drives/planted.py", "eraser.engine"),
+        ("eraser/engine/planted.py", "eraser.drives"),
         ("eraser/engine/planted.py", "eraser.drives"),
         ("eraser/ledger/planted.py", "eraser.certificates"),
         ("eraser/certificates/planted.py", "eraser.rack"),
