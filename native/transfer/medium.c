@@ -66,7 +66,7 @@ int medium_odd_end(int fd, bool is_write, void *buffer, uint32_t length, uint64_
     char path[32];
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     /* An open of its own, since O_DIRECT belongs to the open file and not to the call. */
-    const int plain = open(path, O_RDWR | O_CLOEXEC);
+    const int plain = open(path, (is_write ? O_RDWR : O_RDONLY) | O_CLOEXEC);
     if (plain < 0) return -errno;
     const off_t page_start = (off_t)(offset - offset % 4096);
     int rc = fdatasync(plain) < 0 ? -errno : 0;
