@@ -139,7 +139,10 @@ class Transfer:
             process = subprocess.Popen(
                 [EXECUTABLE, str(target.fd), str(page.fd), str(event_fd)],
                 pass_fds=(target.fd, page.fd, event_fd),
+                # Nor our output: whoever reads it through a pipe would wait for a hung transfer.
                 stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
             )
         except OSError as error:
             page.close()
