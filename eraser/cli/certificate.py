@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from eraser.cli.trust import keys_option, read_document, trusted_keys
 from eraser.errors import CertificateError, EraserError, ExitStatus, UsageError
 
 if TYPE_CHECKING:  # cryptography is loaded by the commands that need it
@@ -18,14 +19,6 @@ if TYPE_CHECKING:  # cryptography is loaded by the commands that need it
 GENUINE = "genuine"
 MAX_MESSAGE_CHARACTERS = 600
 
-_keys_option = click.option(
-    "--keys",
-    "key_paths",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="PATH",
-    help="PEM file or folder of the public keys to trust, instead of this station's own.",
-)
 _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a file.")
 
 
@@ -40,14 +33,14 @@ def certificate_group() -> None:
 
 @certificate_group.command("verify")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
-@_keys_option
+@keys_option
 @_json_option
 def verify_command(files: tuple[Path, ...], key_paths: tuple[Path, ...], as_json: bool) -> None:
     """Check that certificates are genuine, unaltered and free of contradiction.
 
     Genuine does not mean passed: a certificate that says "failed" is just as genuine. Both are printed.
     """
-    trusted = _trusted(key_paths)
+    trusted = trusted_keys(key_paths)
     checks = [_check(path, trusted) for path in files]
     for check in checks:
         click.echo(json.dumps(check.summary()) if as_json else check.sentence())
@@ -56,11 +49,11 @@ def verify_command(files: tuple[Path, ...], key_paths: tuple[Path, ...], as_json
 
 @certificate_group.command("show")
 @click.argument("file", type=click.Path(path_type=Path))
-@_keys_option
+@keys_option
 @_json_option
 def show_command(file: Path, key_paths: tuple[Path, ...], as_json: bool) -> None:
     """Show what a certificate says, and whether it may be believed (exit status as for verify)."""
-    check = _check(file, _trusted(key_paths))
+    check = _check(file, trusted_keys(key_paths))
     if as_json:
         click.echo(json.dumps({**check.summary(), "certificate": check.form}))
     else:
@@ -124,21 +117,12 @@ class _Check:
         )
 
 
-def _trusted(key_paths: tuple[Path, ...]) -> "TrustedKeys":
-    from eraser.certificates.keys import load_keys, station_keys
-    from eraser.settings import keys_dir
-
-    if not key_paths:
-        return station_keys(keys_dir(os.environ))
-    return {key_id: key for path in key_paths for key_id, key in load_keys(path).items()}
-
-
 def _check(path: Path, trusted: "TrustedKeys") -> _Check:
     from eraser.certificates.verifying import verify
     from eraser.domain.json_form import to_json
 
     try:
-        document = _read(path)
+        document = read_document(path)
     except UsageError as error:
         return _Check(path, error)
     try:
@@ -158,16 +142,6 @@ def _unproved(document: bytes) -> "Certificate | None":
         return content(unseal(document))
     except CertificateError:
         return None
-
-
-def _read(path: Path) -> bytes:
-    from eraser.certificates.canonical import MAX_DOCUMENT_BYTES
-
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_DOCUMENT_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"the file cannot be read: {error.strerror}") from error
 
 
 def _short(error: EraserError) -> str:

@@ -1,0 +1,42 @@
+"""What every command that believes certificates shares: which keys are trusted, and the file itself."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from eraser.errors import UsageError
+
+if TYPE_CHECKING:  # cryptography is loaded by the commands that need it
+    from eraser.certificates.keys import TrustedKeys
+
+keys_option = click.option(
+    "--keys",
+    "key_paths",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="PATH",
+    help="PEM file or folder of the public keys to trust, instead of this station's own.",
+)
+
+
+def trusted_keys(key_paths: tuple[Path, ...]) -> "TrustedKeys":
+    """The keys in these files and folders; without any, those of the station. Raises KeyFileError."""
+    from eraser.certificates.keys import load_keys, station_keys
+    from eraser.settings import keys_dir
+
+    if not key_paths:
+        return station_keys(keys_dir(os.environ))
+    return {key_id: key for path in key_paths for key_id, key in load_keys(path).items()}
+
+
+def read_document(path: Path) -> bytes:
+    """The file's bytes, one more at the most than a certificate may have. Raises UsageError."""
+    from eraser.certificates.canonical import MAX_DOCUMENT_BYTES
+
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_DOCUMENT_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"the file cannot be read: {error.strerror}") from error
