@@ -18,8 +18,8 @@ from eraser.errors import UsageError
 MAX_PROGRAM_FILE_BYTES = 1 << 20
 WIDTH = 80
 LEGEND = (
-    "Passes: R a fresh random stream, r one random byte repeated, ~n the complement of pass n, < from the drive's end to its "
-    "beginning, v read back before the next pass."
+    "Passes: R a fresh random stream, r one random byte repeated, ~n the complement of pass n, < from the drive's end "
+    "to its beginning, v read back before the next pass."
 )
 
 

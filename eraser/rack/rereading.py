@@ -1,4 +1,4 @@
-"""Reading a drive again, later, against its certificate: is it this drive, and does it still hold what was written last?
+"""Reading a drive again, later, against its certificate: is it this drive, and does it hold what was written last?
 
 Nothing is ever written: the descriptor is open for reading only. What is read is compared in the transfer process; only
 places and counts come back.
@@ -201,7 +201,7 @@ def _open(drive: Drive) -> int:
 
 
 def _expect_still(fd: int, drive: Drive) -> None:
-    """Raises DriveError unless the open drive is the identified one: identified again while open, it must say the same."""
+    """Raises DriveError unless the open drive, identified again while it is open, says what it said before."""
     again = identify(drive.path)
     held, there = os.fstat(fd), Path(drive.path).stat()
     same = (held.st_dev, held.st_ino, held.st_rdev) == (there.st_dev, there.st_ino, there.st_rdev)
