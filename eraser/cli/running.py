@@ -52,7 +52,8 @@ async def _run(work: Sequence[Work], as_json: bool) -> list[Result]:
     def stop() -> None:
         for erasing in erasings:
             erasing.cancel()
-        click.echo("\nStopping at a checkpoint; what was done is kept.", err=True)
+        if not sys.stderr.isatty():  # the live lines say it themselves
+            click.echo("Stopping at a checkpoint; what was done is kept.", err=True)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop)
@@ -85,7 +86,9 @@ async def _print_progress(erasings: Sequence[Erasing]) -> None:
                     "passes": now.passes,
                     "done_bytes": now.done_bytes,
                     "total_bytes": now.total_bytes,
-                    "errors": now.errors,
+                    "retries": now.retries,
+                    "bad_bytes": now.bad_bytes,
+                    "mismatched_sectors": now.mismatched_sectors,
                 }
                 click.echo(json.dumps(line))
 
@@ -123,7 +126,7 @@ def _tell(result: Result) -> None:
     colours = {Ended.PASSED: "green", Ended.FAILED: "red", Ended.REFUSED: "yellow", Ended.INTERRUPTED: "yellow"}
     word = click.style(result.outcome.value.upper(), fg=colours[result.outcome], bold=True)
     click.echo(f"{word}  {result.device}" + (f"  {result.reason}" if result.reason else ""))
-    if result.bytes_written:
+    if result.bytes_written or result.bytes_verified:
         written, verified = result.bytes_written, result.bytes_verified
         click.echo(f"        {written:,} bytes written, {verified:,} read back, {result.seconds:.1f} s")
     if result.certificate is not None:

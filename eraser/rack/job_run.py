@@ -85,8 +85,11 @@ class Progress:
     passes: int
     done_bytes: int
     total_bytes: int
-    errors: int
+    retries: int
+    bad_bytes: int
+    mismatched_sectors: int
     is_paused: bool
+    is_stopping: bool
     oldest_io_seconds: float
 
 
@@ -161,8 +164,11 @@ class JobRun:
             passes=len(self._plan.passes),
             done_bytes=snapshot.position_bytes if snapshot else 0,
             total_bytes=total,
-            errors=(snapshot.bad_bytes + snapshot.mismatched_sectors + snapshot.retries) if snapshot else 0,
+            retries=snapshot.retries if snapshot else 0,
+            bad_bytes=snapshot.bad_bytes if snapshot else 0,
+            mismatched_sectors=snapshot.mismatched_sectors if snapshot else 0,
             is_paused=bool(snapshot and snapshot.is_paused),
+            is_stopping=self._cancelled.is_set(),
             oldest_io_seconds=snapshot.oldest_io_seconds if snapshot else 0.0,
         )
 
