@@ -1,9 +1,10 @@
 """`eraser erase`: plans, asks, erases, proves."""
 
+import asyncio
 import os
+import stat
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
@@ -14,7 +15,11 @@ from eraser.domain.drive import Drive
 from eraser.domain.plan import Level, Plan
 from eraser.domain.program import Program, Verification
 from eraser.errors import DriveError, ExitStatus, JournalError, Refused, UsageError
+from eraser.rack.blocking import in_own_thread
 from eraser.rack.erasing import Erasing, Prepared, Request, Result, Station, open_job, prepare, refuse_if_interrupted
+
+PREPARE_SECONDS = 30.0
+"""How long a drive may take to be identified and looked at, before it is taken for one that does not answer."""
 
 
 @click.command("erase", short_help="Erase drives and issue their certificates.")
@@ -97,26 +102,43 @@ def _refuse_repeated(devices: Sequence[str]) -> None:
     for device in devices:
         real = os.path.realpath(device)
         if real in seen:
-            raise UsageError(
-                f"{device} is named twice" if seen[real] == device else f"{device} and {seen[real]} are one drive"
-            )
+            raise UsageError("it is named twice", subject=device)
         seen[real] = device
+
+
+def _refuse_one_drive_twice(prepared: Sequence[tuple[str, Prepared]]) -> None:
+    """Two names may lead to one drive in ways that paths do not show: another node of its number, another path to it."""
+    seen: dict[object, str] = {}
+    for device, item in prepared:
+        for path in (item.drive.path, *item.drive.other_paths):
+            status = Path(path).stat()
+            key = (status.st_rdev,) if stat.S_ISBLK(status.st_mode) else (status.st_dev, status.st_ino)
+            if seen.setdefault(key, device) != device:
+                raise UsageError(f"it is the same drive as {seen[key]}", subject=device)
 
 
 def _prepare_all(
     devices: Sequence[str], request: Request, station: Station, restart: bool
 ) -> tuple[list[tuple[str, Prepared]], list[Result]]:
     """Every drive at once, since a sick one answers late. A wrong name or option ends it all; a refused drive only itself."""
-    prepared: list[tuple[str, Prepared]] = []
-    refused: list[Result] = []
-    with ThreadPoolExecutor(max_workers=min(64, len(devices))) as pool:
-        futures = [pool.submit(_prepare, device, request, station, restart) for device in devices]
-        for device, future in zip(devices, futures, strict=True):
-            try:
-                prepared.append((device, future.result()))
-            except (Refused, DriveError, JournalError) as error:
-                refused.append(refusal(device, error))
-    return prepared, refused
+
+    async def prepare_one(device: str) -> Prepared | Result:
+        try:
+            async with asyncio.timeout(PREPARE_SECONDS):
+                return await in_own_thread(_prepare, device, request, station, restart)
+        except TimeoutError:
+            what = f"it does not answer within {PREPARE_SECONDS:.0f} s"
+            return refusal(device, DriveError(what, subject=device, remedy="Power-cycle it, or plug it in elsewhere."))
+        except (Refused, DriveError, JournalError) as error:
+            return refusal(device, error)
+
+    async def prepare_each() -> list[Prepared | Result]:
+        return await asyncio.gather(*(prepare_one(device) for device in devices))
+
+    answers = list(zip(devices, asyncio.run(prepare_each()), strict=True))
+    prepared = [(device, answer) for device, answer in answers if isinstance(answer, Prepared)]
+    _refuse_one_drive_twice(prepared)
+    return prepared, [answer for _, answer in answers if isinstance(answer, Result)]
 
 
 def _prepare(device: str, request: Request, station: Station, restart: bool) -> Prepared:

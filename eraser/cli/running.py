@@ -4,9 +4,11 @@ Shared by `erase` and `resume`, which differ only in how each drive's work begin
 """
 
 import asyncio
+import contextlib
 import json
 import signal
 import sys
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
@@ -35,8 +37,9 @@ Work = tuple[Erasing, Start]
 def run_all(work: Sequence[Work], *, refused: Sequence[Result], as_json: bool) -> ExitStatus:
     """Runs all of it at once, reports, and gives the status: of several drives the highest counts."""
     results = [*refused, *asyncio.run(_run(work, as_json))] if work else list(refused)
-    for result in results:
-        click.echo(json.dumps(_form(result))) if as_json else _tell(result)
+    with contextlib.suppress(BrokenPipeError):  # whoever listened went away; the status still tells
+        for result in results:
+            click.echo(json.dumps(_form(result))) if as_json else _tell(result)
     return max((_STATUS[result.outcome] for result in results), default=ExitStatus.PASSED)
 
 
@@ -59,7 +62,7 @@ async def _run(work: Sequence[Work], as_json: bool) -> list[Result]:
         loop.add_signal_handler(number, stop)
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(_guarded(erasing, start)) for erasing, start in work]
-        watcher = tasks.create_task(_print_progress(erasings) if as_json else _draw(erasings))
+        watcher = tasks.create_task(_until_nobody_looks(_print_progress(erasings) if as_json else _draw(erasings)))
         results = [await task for task in running]
         watcher.cancel()
     return results
@@ -69,8 +72,18 @@ async def _guarded(erasing: Erasing, start: Start) -> Result:
     """One drive's fault is its own: the others go on. A job that had begun stays open, so that nothing of it is lost."""
     try:
         return await start()
-    except (EraserError, OSError) as error:
-        return Result(erasing.path, Ended.REFUSED if erasing.job is None else Ended.INTERRUPTED, str(error))
+    except Exception as error:
+        reason = str(error)
+        if not isinstance(error, (EraserError, OSError)):
+            traceback.print_exc()
+            reason = f"internal error ({type(error).__name__}: {error})"
+        return Result(erasing.path, Ended.REFUSED if erasing.job is None else Ended.INTERRUPTED, reason)
+
+
+async def _until_nobody_looks(display: Awaitable[None]) -> None:
+    """A terminal or a pipe that goes away ends the display and nothing else."""
+    with contextlib.suppress(OSError):
+        await display
 
 
 async def _print_progress(erasings: Sequence[Erasing]) -> None:

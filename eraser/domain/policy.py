@@ -95,7 +95,7 @@ def make_plan(
         passes=_planned(program, random_bytes),
         verification=chosen,
         hash_extent_bytes=DEFAULT_HASH_EXTENT_BYTES if hashes else 0,
-        needs_markers=program.is_all_constant,
+        needs_markers=program.needs_markers,
         notes=_notes(drive, asked, program, chosen, hashing and not hashes),
     )
 
@@ -180,11 +180,10 @@ def _notes(
     drive: Drive, asked: Standard | Program, program: Program, verification: Verification, hashing_dropped: bool
 ) -> tuple[str, ...]:
     notes = [*_notes_on_reach(drive), *_notes_on_identity(drive), *_notes_on_standard(drive, asked, program)]
-    if program.is_all_constant:
+    if program.needs_markers:
         notes.append(
-            "Every pass repeats, so reading back cannot tell one address from another: distinct markers are "
-            "written and read back "
-            "first."
+            "What is read back repeats itself and cannot tell one address from another: distinct markers are "
+            "written and read back first."
         )
     if verification is Verification.NONE:
         notes.append("Nothing is read back: what the drive holds afterwards is not known, only what was sent to it.")

@@ -77,6 +77,12 @@ class Program:
         return Verification.FULL if self.passes[-1].verify else self.minimum_verification
 
     @property
-    def is_all_constant(self) -> bool:
-        """Whether no pass can tell one address from another: every pattern repeats."""
-        return not any(isinstance(item.pattern, RandomStream) for item in self.passes)
+    def needs_markers(self) -> bool:
+        """Whether all that is read back repeats itself, so that it tells neither one address from another, nor what was
+        written from what is always answered.
+
+        A random pass that is overwritten unread shows nothing of that. A drive that wraps its addresses or answers zeros to
+        everything is found out by a random stream that is read back, and else by markers alone.
+        """
+        read_back = (*(item for item in self.passes if item.verify), self.passes[-1])
+        return not any(isinstance(item.pattern, RandomStream) for item in read_back)

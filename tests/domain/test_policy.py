@@ -150,10 +150,19 @@ def test_less_than_full_verification_is_noted_and_keeps_no_hashes() -> None:
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
-def test_markers_come_first_where_no_pass_can_tell_addresses_apart(program: Program) -> None:
+def test_markers_come_first_where_nothing_that_is_read_back_can_tell_addresses_apart(program: Program) -> None:
     plan = plan_for(standard=program.name)
-    assert plan.needs_markers == (not any(isinstance(item.pattern, AesCtrStream) for item in plan.passes))
+    assert plan.needs_markers == (not isinstance(plan.passes[-1].pattern, AesCtrStream))
     assert plan.needs_markers == ("markers" in said(plan))
+
+
+def test_a_random_pass_that_is_overwritten_unread_spares_no_markers() -> None:
+    """A drive that answers zeros to everything would pass otherwise: two random passes and zeros, of which only those are read."""
+    assert program_named("nnsa").needs_markers
+    unread = PassSpec(RandomStream())
+    last = PassSpec(Constant(b"\0"))
+    assert Program("p", "p", (unread, last), "", Standing.OWN).needs_markers
+    assert not Program("p", "p", (replace(unread, verify=True), last), "", Standing.OWN).needs_markers
 
 
 def test_flash_is_noted_as_clear_at_most() -> None:
