@@ -522,6 +522,10 @@ def facts_of(certificate: Certificate) -> Facts:
         ),
         markers=_markers_evidence(certificate.markers) if certificate.markers is not None else None,
         restarts=certificate.restarts,
+        # Known to the job alone: where one of these was not so, it did not pass.
+        went_on_unchecked=False,
+        faulty_verifications=(),
+        interrupted="",
         sight_checks=certificate.sight_checks,
         pass_verifications=tuple(_evidence(item) for item in certificate.pass_verifications),
         final_verification=_evidence(final) if final is not None else None,

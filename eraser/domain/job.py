@@ -37,7 +37,6 @@ from eraser.domain.events import (
 from eraser.domain.evidence import (
     BadExtent,
     DriveActivity,
-    EndReason,
     FlushProof,
     MarkersEvidence,
     SightCheck,
@@ -45,7 +44,7 @@ from eraser.domain.evidence import (
     VerificationEvidence,
 )
 from eraser.domain.plan import Plan
-from eraser.domain.verdict import Facts, PassFacts
+from eraser.domain.verdict import Facts, PassFacts, covers_to_end, judge
 from eraser.errors import JournalError
 
 
@@ -73,6 +72,8 @@ class PassState:
     number: int
     started: bool = False
     believed_bytes: int = 0
+    running_from: int | None = None
+    """Where the run began that has not ended; None while nothing is being written."""
     flush_proof: FlushProof = FlushProof.NOT_FLUSHED
     runs: tuple[TransferReport, ...] = ()
     is_complete: bool = False
@@ -90,7 +91,10 @@ class PassState:
     def without_running(self) -> "PassState":
         """After a run that died: what its checkpoints told is all that will be known of it."""
         return replace(
-            self, bad_extents_lost=(*self.bad_extents_lost, *self.bad_extents_running), bad_extents_running=()
+            self,
+            running_from=None,
+            bad_extents_lost=(*self.bad_extents_lost, *self.bad_extents_running),
+            bad_extents_running=(),
         )
 
 
@@ -104,11 +108,23 @@ class JobState:
     plan: Plan | None = None
     sights: int = 0
     passes: tuple[PassState, ...] = ()
+    has_written: bool = False
+    """Whether bytes may have gone to the drive, so that it ends with a certificate and never silently."""
+    markers_seed: bytes = b""
+    """Of the markers that are being written and read back."""
     markers: MarkersEvidence | None = None
+    unchecked_bytes: int = 0
+    """Written in an earlier sight and neither read back in this one yet, nor left to the final verification."""
+    went_on_unchecked: bool = False
+    """Whether a pass was gone on with over such bytes, since the program last began."""
     sight_checks: tuple[SightCheck, ...] = ()
     restarts: tuple[str, ...] = ()
+    verifying: VerificationStarted | None = None
+    """The reading back that has not ended."""
     pass_verifications: tuple[VerificationEvidence, ...] = ()
     final_verification: VerificationEvidence | None = None
+    faulty_verifications: tuple[VerificationEvidence, ...] = ()
+    """Those that found something wrong, since the program last began, whatever was read back later."""
     activity: DriveActivity | None = None
     why: str = ""
     """Of the last interruption, refusal or abandonment."""
@@ -128,11 +144,6 @@ class JobState:
         return self.phase not in _ENDED or (self.outcome is not None and not self.certificate_id)
 
     @property
-    def has_written(self) -> bool:
-        """Whether bytes may have gone to the drive, so that it ends with a certificate and never silently."""
-        return self.markers is not None or any(item.started for item in self.passes)
-
-    @property
     def next_pass(self) -> PassState | None:
         """The first pass that is not complete."""
         return next((item for item in self.passes if not item.is_complete), None)
@@ -143,6 +154,13 @@ class JobState:
         if self.drive is None:
             raise JournalError("no drive was identified", subject=self.job_id)
         return self.drive.geometry.capacity_bytes
+
+    @property
+    def sector_bytes(self) -> int:
+        """The drive's logical sectors, as it was identified."""
+        if self.drive is None:
+            raise JournalError("no drive was identified", subject=self.job_id)
+        return self.drive.geometry.logical_sector_bytes
 
     def facts(self) -> Facts:
         """What the verdict rests on. Raises JournalError before the job is planned."""
@@ -163,13 +181,20 @@ class JobState:
                 for item in self.passes
             ),
             markers=self.markers,
+            went_on_unchecked=self.went_on_unchecked,
             sight_checks=self.sight_checks,
             restarts=self.restarts,
             pass_verifications=self.pass_verifications,
             final_verification=self.final_verification,
+            faulty_verifications=self.faulty_verifications,
             activity=self.activity,
+            interrupted=self.why if self.phase is Phase.INTERRUPTED else "",
             abandoned=self.abandoned,
         )
+
+
+_KEEP_ACTIVITY = (ActivitySeen, JobAbandoned, JobFinished, CertificateIssued)
+_UNNAMED = "no reason was given"
 
 
 def fold(entries: Iterable[Entry]) -> JobState:
@@ -192,6 +217,9 @@ def apply(state: JobState | None, event: JobEvent) -> JobState:
         if not isinstance(event, JobQueued):
             raise JournalError(f"a job begins with being queued, not with {event.kind}")
         return JobState(request=event)
+    if not isinstance(event, _KEEP_ACTIVITY):
+        # Counters tell of the time before they were read: whatever happens later needs new ones.
+        state = replace(state, activity=None)
     match event:
         case JobQueued():
             raise _unexpected(state, event)
@@ -206,12 +234,10 @@ def apply(state: JobState | None, event: JobEvent) -> JobState:
             return replace(state, phase=Phase.PLANNED, plan=plan, passes=_unwritten(plan))
         case SightBegan():
             return _sight_began(state, event)
-        case MarkersStarted():
-            _expect(state, event, Phase.RUNNING)
-            return _written_to(state, markers=None)
+        case MarkersStarted(seed):
+            return _markers_started(state, event, seed)
         case MarkersChecked(evidence):
-            _expect(state, event, Phase.RUNNING)
-            return replace(state, markers=evidence)
+            return _markers_checked(state, event, evidence)
         case PassStarted(number, position):
             return _pass_started(state, event, number, position)
         case Checkpoint():
@@ -219,13 +245,11 @@ def apply(state: JobState | None, event: JobEvent) -> JobState:
         case PassEnded(number, report):
             return _pass_ended(state, event, number, report)
         case SightChecked(check):
-            _expect(state, event, Phase.RUNNING)
-            return replace(state, sight_checks=(*state.sight_checks, check))
+            return _sight_checked(state, event, check)
         case ProgramRestarted(why):
             return _restarted(state, event, why)
         case VerificationStarted():
-            _expect(state, event, Phase.RUNNING, Phase.VERIFYING)
-            return replace(state, phase=Phase.VERIFYING, activity=None)
+            return _verification_started(state, event)
         case VerificationEnded(evidence):
             return _verification_ended(state, event, evidence)
         case ActivitySeen(activity):
@@ -233,7 +257,8 @@ def apply(state: JobState | None, event: JobEvent) -> JobState:
             return replace(state, activity=activity)
         case JobInterrupted(why):
             _expect(state, event, Phase.PLANNED, Phase.RUNNING, Phase.VERIFYING, Phase.INTERRUPTED)
-            return replace(state, phase=Phase.INTERRUPTED, why=why)
+            # Read back or not: from now on anybody may write to the drive.
+            return replace(state, phase=Phase.INTERRUPTED, why=why or _UNNAMED, verifying=None, final_verification=None)
         case JobAbandoned(why):
             _expect(
                 state,
@@ -245,7 +270,7 @@ def apply(state: JobState | None, event: JobEvent) -> JobState:
                 Phase.VERIFYING,
                 Phase.INTERRUPTED,
             )
-            return replace(state, why=why, abandoned=why)
+            return replace(state, why=why or _UNNAMED, abandoned=why or _UNNAMED)
         case JobFinished(outcome, reasons):
             return _finished(state, event, outcome, reasons)
         case CertificateIssued(certificate_id):
@@ -272,8 +297,8 @@ def _unwritten(plan: Plan) -> tuple[PassState, ...]:
 
 
 def _written_to(state: JobState, **changes: object) -> JobState:
-    """Whatever was read back or counted before a write proves nothing afterwards."""
-    return replace(state, final_verification=None, activity=None, **changes)  # type: ignore[arg-type]
+    """Whatever was read back before a write proves nothing afterwards."""
+    return replace(state, has_written=True, verifying=None, final_verification=None, **changes)  # type: ignore[arg-type]
 
 
 def _with_pass(state: JobState, item: PassState) -> tuple[PassState, ...]:
@@ -283,44 +308,93 @@ def _with_pass(state: JobState, item: PassState) -> tuple[PassState, ...]:
 def _sight_began(state: JobState, event: SightBegan) -> JobState:
     # A crash leaves no event, so a new sight may follow anything that was under way.
     _expect(state, event, Phase.PLANNED, Phase.RUNNING, Phase.VERIFYING, Phase.INTERRUPTED)
-    passes = tuple(item.without_running() for item in state.passes)
     return replace(
-        state, phase=Phase.RUNNING, sights=state.sights + 1, passes=passes, final_verification=None, activity=None
+        state,
+        phase=Phase.RUNNING,
+        sights=state.sights + 1,
+        passes=tuple(item.without_running() for item in state.passes),
+        markers_seed=b"",
+        markers=state.markers if _are_markers_kept(state) else None,
+        unchecked_bytes=unchecked_bytes(state.passes, state.capacity_bytes),
+        verifying=None,
+        final_verification=None,
     )
+
+
+def _are_markers_kept(state: JobState) -> bool:
+    """Markers are written anew while that costs nothing, unless they showed what no second look can undo."""
+    is_underway = any(item.started for item in state.passes)
+    return is_underway or (state.markers is not None and state.markers.read_back.mismatched_sectors > 0)
+
+
+def unchecked_bytes(passes: tuple[PassState, ...], capacity_bytes: int) -> int:
+    """How much has to be read back before a job goes on that was out of sight: what is there of the pass that was under way,
+    unless the final verification will read it, and what it has not overwritten of the pass before.
+    """
+    current = max((item for item in passes if item.started), key=lambda item: item.number, default=None)
+    if current is None:
+        return 0
+    of_this = current.believed_bytes if current.number < len(passes) else 0
+    of_earlier = capacity_bytes - current.believed_bytes if current.number > 1 else 0
+    return of_this + of_earlier
+
+
+def _sight_checked(state: JobState, event: SightChecked, check: SightCheck) -> JobState:
+    _expect(state, event, Phase.RUNNING)
+    left = max(0, state.unchecked_bytes - max(0, check.checked_bytes))
+    return replace(state, unchecked_bytes=left, sight_checks=(*state.sight_checks, check))
+
+
+def _markers_started(state: JobState, event: MarkersStarted, seed: bytes) -> JobState:
+    _expect(state, event, Phase.RUNNING)
+    if any(item.started for item in state.passes):
+        raise JournalError("markers can't be written over a pass", subject=state.job_id)
+    return _written_to(state, markers=None, markers_seed=seed)
+
+
+def _markers_checked(state: JobState, event: MarkersChecked, evidence: MarkersEvidence) -> JobState:
+    _expect(state, event, Phase.RUNNING)
+    if not state.markers_seed or evidence.seed != state.markers_seed:
+        raise JournalError("these markers were not announced", subject=state.job_id)
+    return replace(state, markers_seed=b"", markers=evidence)
 
 
 def _pass_started(state: JobState, event: PassStarted, number: int, position: int) -> JobState:
     _expect(state, event, Phase.RUNNING, Phase.VERIFYING)
     current = state.next_pass
-    if current is None or current.number != number or position > current.believed_bytes:
+    if current is None or current.number != number or not 0 <= position <= current.believed_bytes:
         raise JournalError(f"pass {number} can't start at byte {position} now", subject=state.job_id)
+    if state.verifying is not None:
+        raise JournalError(f"pass {number} can't start while the drive is read back", subject=state.job_id)
     if state.plan is not None and state.plan.needs_markers and state.markers is None:
         raise JournalError("the pass can't start before the markers were checked", subject=state.job_id)
-    started = replace(current.without_running(), started=True)
-    return _written_to(state, phase=Phase.RUNNING, passes=_with_pass(state, started))
+    started = replace(current.without_running(), started=True, running_from=position)
+    return _written_to(
+        state,
+        phase=Phase.RUNNING,
+        passes=_with_pass(state, started),
+        went_on_unchecked=state.went_on_unchecked or state.unchecked_bytes > 0,
+    )
 
 
 def _running_pass(state: JobState, event: JobEvent, number: int) -> PassState:
     _expect(state, event, Phase.RUNNING)
     current = state.next_pass
-    if current is None or current.number != number or not current.started:
+    if current is None or current.number != number or current.running_from is None:
         raise JournalError(f"pass {number} is not being written", subject=state.job_id)
     return current
 
 
 def _checkpoint(state: JobState, event: Checkpoint) -> JobState:
     current = _running_pass(state, event, event.number)
-    if (
-        not current.believed_bytes <= event.position_bytes <= state.capacity_bytes
-        and event.flush_proof is not FlushProof.ASSUMED
-    ):
-        raise JournalError(f"a checkpoint at byte {event.position_bytes} goes backwards", subject=state.job_id)
     # A flush of which nothing was sent to the drive says nothing about a power cut.
-    counts = event.flush_proof is not FlushProof.ASSUMED
-    believed = event.position_bytes if counts else current.believed_bytes
+    counts = event.flush_proof not in (FlushProof.ASSUMED, FlushProof.NOT_FLUSHED)
+    least = current.believed_bytes if counts else 0
+    if not least <= event.position_bytes <= state.capacity_bytes:
+        raise JournalError(f"a checkpoint at byte {event.position_bytes} goes backwards", subject=state.job_id)
     updated = replace(
         current,
-        believed_bytes=believed,
+        believed_bytes=event.position_bytes if counts else current.believed_bytes,
         flush_proof=event.flush_proof,
         bad_extents_running=(*current.bad_extents_running, *event.bad_extents),
     )
@@ -329,15 +403,18 @@ def _checkpoint(state: JobState, event: Checkpoint) -> JobState:
 
 def _pass_ended(state: JobState, event: PassEnded, number: int, report: TransferReport) -> JobState:
     current = _running_pass(state, event, number)
-    if report.start_position_bytes > current.believed_bytes and current.flush_proof is not FlushProof.ASSUMED:
-        raise JournalError(f"pass {number} ended a run that began beyond what is believed", subject=state.job_id)
-    is_complete = report.end is EndReason.COMPLETED and report.end_position_bytes == state.capacity_bytes
+    if report.start_position_bytes != current.running_from:
+        raise JournalError(f"pass {number} ended another run than the one that began", subject=state.job_id)
+    is_complete = covers_to_end(report, state.capacity_bytes)
+    forgotten = () if report.bad_bytes else current.bad_extents_running
     updated = replace(
         current,
+        running_from=None,
         runs=(*current.runs, report),
         is_complete=is_complete,
         flush_proof=report.flush_proof if report.flushes else current.flush_proof,
         believed_bytes=state.capacity_bytes if is_complete else current.believed_bytes,
+        bad_extents_lost=(*current.bad_extents_lost, *forgotten),
         bad_extents_running=(),
     )
     return replace(state, passes=_with_pass(state, updated))
@@ -347,28 +424,62 @@ def _restarted(state: JobState, event: ProgramRestarted, why: str) -> JobState:
     _expect(state, event, Phase.RUNNING)
     if state.plan is None:
         raise _unexpected(state, event)
-    return _written_to(
+    return replace(
         state,
         passes=_unwritten(state.plan),
+        markers_seed=b"",
         markers=None,
+        unchecked_bytes=0,
+        went_on_unchecked=False,
         sight_checks=(),
+        verifying=None,
         pass_verifications=(),
+        final_verification=None,
+        faulty_verifications=(),
         restarts=(*state.restarts, why),
     )
 
 
+def _verification_started(state: JobState, event: VerificationStarted) -> JobState:
+    _expect(state, event, Phase.RUNNING, Phase.VERIFYING)
+    done = [item.number for item in state.passes if item.is_complete]
+    is_written_over = any(item.started for item in state.passes if not item.is_complete)
+    if is_written_over or not done or event.pass_number != done[-1]:
+        raise JournalError(f"pass {event.pass_number} is not what the drive holds now", subject=state.job_id)
+    return replace(state, phase=Phase.VERIFYING, verifying=event, final_verification=None)
+
+
 def _verification_ended(state: JobState, event: VerificationEnded, evidence: VerificationEvidence) -> JobState:
     _expect(state, event, Phase.VERIFYING)
-    if not 1 <= evidence.pass_number <= len(state.passes) or not state.passes[evidence.pass_number - 1].is_complete:
+    begun = state.verifying
+    seed = evidence.sampling.seed if evidence.sampling is not None else b""
+    if begun is None or (begun.pass_number, begun.verification, begun.sampling_seed) != (
+        evidence.pass_number,
+        evidence.kind,
+        seed,
+    ):
         raise JournalError(
-            f"pass {evidence.pass_number} can't have been verified: it is not complete", subject=state.job_id
+            f"the reading back of pass {evidence.pass_number} that ended is not the one that began",
+            subject=state.job_id,
         )
+    report = evidence.report
+    is_faulty = bool(report.mismatched_sectors or report.bad_bytes)
+    state = replace(
+        state,
+        verifying=None,
+        faulty_verifications=(*state.faulty_verifications, *((evidence,) if is_faulty else ())),
+    )
     if evidence.pass_number == len(state.passes):
         return replace(state, final_verification=evidence)
-    return replace(state, pass_verifications=(*state.pass_verifications, evidence))
+    # One that was cut short is made good by a later one; what a faulty one found is kept beside.
+    others = tuple(item for item in state.pass_verifications if item.pass_number != evidence.pass_number)
+    return replace(state, pass_verifications=(*others, evidence))
 
 
 def _finished(state: JobState, event: JobFinished, outcome: Outcome, reasons: tuple[Reason, ...]) -> JobState:
     _expect(state, event, Phase.PLANNED, Phase.RUNNING, Phase.VERIFYING, Phase.INTERRUPTED)
-    phase = Phase.PASSED if outcome is Outcome.PASSED else Phase.FAILED
-    return replace(state, phase=phase, outcome=outcome, reasons=reasons)
+    if outcome is Outcome.PASSED:
+        if judge(state.facts())[0] is not Outcome.PASSED:
+            raise JournalError("the job is said to have passed, its own facts say otherwise", subject=state.job_id)
+        return replace(state, phase=Phase.PASSED, outcome=outcome, reasons=reasons)
+    return replace(state, phase=Phase.FAILED, outcome=outcome, reasons=reasons)

@@ -6,18 +6,25 @@ that was interrupted at position *p*:
 
 - before *p* the drive must hold pass *k* (left to the final verification when *k* is the last pass);
 - from *p* on, over the window in which bytes may have been sent after the last checkpoint on record, each sector must hold
-  either pass *k* or pass *k-1*;
+  either pass *k* or pass *k-1*. Readings give counts, and counts show that only where no sector of one pass looks like one of
+  the other: else the whole window must hold one of them;
 - behind the window it must hold pass *k-1*. What was there before the first pass is unknown, so pass 1 needs no such check.
 
 Where that does not hold, or cannot be known, the program begins again: data that came in between must get all its passes.
 """
 
 from dataclasses import dataclass
+from math import lcm
 from typing import assert_never
 
 from eraser.domain.evidence import Extent, FlushProof
-from eraser.domain.job import JobState
+from eraser.domain.job import JobState, PassState
+from eraser.domain.pattern import Constant, Pattern
+from eraser.domain.plan import Plan
 from eraser.errors import JournalError
+
+LEAST_TELLING_BYTES = 16
+"""So many bytes of a stream are those of something else by a chance of 2^-128; fewer tell nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +37,12 @@ class HoldsPass:
 
 @dataclass(frozen=True, slots=True)
 class HoldsEither:
-    """Every sector of `extent` must hold exactly one of the two passes."""
+    """Every sector of `extent` must hold one of the two passes; `are_distinct` where no sector can hold both."""
 
     extent: Extent
     pass_number: int
     earlier_number: int
+    are_distinct: bool
 
 
 Check = HoldsPass | HoldsEither
@@ -68,39 +76,69 @@ def resumption(state: JobState, window_bytes: int) -> GoOn | BeginAgain:
     current = state.passes[last_started - 1]
     if current.flush_proof is FlushProof.ASSUMED:
         return BeginAgain("nothing shows that what was written before had reached the medium")
-    return GoOn(_checks(state, current.number, current.believed_bytes, current.is_complete, window_bytes))
+    return GoOn(_checks(state, state.plan, current, window_bytes))
 
 
-def _checks(state: JobState, number: int, position: int, is_complete: bool, window_bytes: int) -> tuple[Check, ...]:
-    capacity = state.capacity_bytes
-    window_end = capacity if is_complete else min(capacity, position + window_bytes)
+def _checks(state: JobState, plan: Plan, current: PassState, window_bytes: int) -> tuple[Check, ...]:
+    capacity, number, position = state.capacity_bytes, current.number, current.believed_bytes
+    sector_bytes = state.sector_bytes
+    is_reverse = plan.passes[number - 1].reverse
+    window_end = (
+        capacity if current.is_complete else _window_end(capacity, position + window_bytes, sector_bytes, is_reverse)
+    )
     checks: list[Check] = []
     if position > 0 and number < len(state.passes):
-        checks.append(HoldsPass(_place(state, number, 0, position), number))
+        checks.append(HoldsPass(_place(capacity, is_reverse, 0, position), number))
     if number > 1 and position < window_end:
-        checks.append(HoldsEither(_place(state, number, position, window_end), number, number - 1))
+        patterns = plan.passes[number - 1].pattern, plan.passes[number - 2].pattern
+        place = _place(capacity, is_reverse, position, window_end)
+        shortest = capacity % sector_bytes or sector_bytes
+        checks.append(HoldsEither(place, number, number - 1, are_distinct(*patterns, shortest)))
     if number > 1 and window_end < capacity:
-        checks.append(HoldsPass(_place(state, number, window_end, capacity), number - 1))
+        checks.append(HoldsPass(_place(capacity, is_reverse, window_end, capacity), number - 1))
     return tuple(checks)
 
 
-def _place(state: JobState, number: int, start: int, end: int) -> Extent:
+def _window_end(capacity: int, position: int, sector_bytes: int, is_reverse: bool) -> int:
+    """The position from which nothing was sent, put off to the end of its sector: sectors count from the drive's first byte,
+    also where a reverse pass begins within one (an image's last may be short).
+    """
+    if position >= capacity:
+        return capacity
+    place = capacity - position if is_reverse else position
+    aligned = place // sector_bytes * sector_bytes if is_reverse else -(-place // sector_bytes) * sector_bytes
+    return min(capacity, capacity - aligned if is_reverse else aligned)
+
+
+def _place(capacity: int, is_reverse: bool, start: int, end: int) -> Extent:
     """Where on the drive the positions [start, end) of a pass lie."""
-    if state.plan is not None and state.plan.passes[number - 1].reverse:
-        return Extent(state.capacity_bytes - end, end - start)
-    return Extent(start, end - start)
+    return Extent(capacity - end if is_reverse else start, end - start)
+
+
+def are_distinct(one: Pattern, other: Pattern, shortest_sector_bytes: int) -> bool:
+    """Whether the two surely differ in every sector, the shortest included. False for what would take too long to find out."""
+    if not isinstance(one, Constant) or not isinstance(other, Constant):
+        return one != other and shortest_sector_bytes >= LEAST_TELLING_BYTES
+    period = lcm(len(one.data), len(other.data))
+    if period > shortest_sector_bytes:
+        return False  # they may agree in some sectors and differ in others
+    return one.data * (period // len(one.data)) != other.data * (period // len(other.data))
 
 
 def holds(check: Check, sectors: int, mismatched: int, mismatched_earlier: int) -> int:
     """How many of the `sectors` read back do not hold what the check asks, from the mismatches against its pass and,
-    for `HoldsEither`, against the earlier one.
+    for `HoldsEither`, against the earlier one. More than 0 where counts can't tell.
     """
     match check:
         case HoldsPass():
             return mismatched
         case HoldsEither():
-            # Patterns that differ leave each sector matching at most one: those that match neither are the rest.
+            if mismatched == 0 or mismatched_earlier == 0:
+                return 0
+            if not check.are_distinct:
+                return max(mismatched, mismatched_earlier)
+            # Each sector matches at most one: those that match neither are the rest.
             matching = (sectors - mismatched) + (sectors - mismatched_earlier)
-            return 0 if mismatched == 0 or mismatched_earlier == 0 else max(0, sectors - matching)
+            return max(0, sectors - matching)
         case _:
             assert_never(check)

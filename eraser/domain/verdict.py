@@ -12,13 +12,17 @@ from eraser.domain.evidence import (
     BadExtent,
     DriveActivity,
     EndReason,
+    FlushProof,
     MarkersEvidence,
     SightCheck,
     TransferReport,
     VerificationEvidence,
 )
+from eraser.domain.markers import marker_places
+from eraser.domain.pattern import SEED_BYTES
 from eraser.domain.plan import Plan
 from eraser.domain.program import Verification
+from eraser.domain.sampling import sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,8 @@ class Facts:
     """How often we took the drive's claim for this job: more than once means that it was out of our sight in between."""
     passes: tuple[PassFacts, ...]
     markers: MarkersEvidence | None
+    went_on_unchecked: bool
+    """Whether passes went on, after the drive had been out of sight, over bytes that were not all read back before."""
     sight_checks: tuple[SightCheck, ...]
     """Since the program last began."""
     restarts: tuple[str, ...]
@@ -54,8 +60,12 @@ class Facts:
     """Those that the program asks for between its passes."""
     final_verification: VerificationEvidence | None
     """The reading back after the last write, in the same sight as this verdict."""
+    faulty_verifications: tuple[VerificationEvidence, ...]
+    """Those that found something wrong, since the program last began: no later reading back makes them good."""
     activity: DriveActivity | None
     """The kernel's counters from the first write of this sight to the end of verification."""
+    interrupted: str
+    """Why we do not hold the drive now; empty while we do."""
     abandoned: str
     """Why it was given up; empty if it was not."""
 
@@ -69,7 +79,9 @@ def judge(facts: Facts) -> tuple[Outcome, tuple[Reason, ...]]:
 def _reasons(facts: Facts) -> Iterator[Reason]:
     if facts.abandoned:
         yield Reason("abandoned", f"given up: {facts.abandoned}")
-    yield from _hidden(facts.drive)
+    if facts.interrupted:
+        yield Reason("interrupted", f"the drive is out of sight: {facts.interrupted}")
+    yield from _capacity(facts.drive)
     yield from _markers(facts)
     yield from _passes(facts)
     yield from _sight(facts)
@@ -78,7 +90,9 @@ def _reasons(facts: Facts) -> Iterator[Reason]:
     yield from _activity(facts)
 
 
-def _hidden(drive: Drive) -> Iterator[Reason]:
+def _capacity(drive: Drive) -> Iterator[Reason]:
+    if drive.geometry.capacity_bytes <= 0:
+        yield Reason("no-capacity", "the drive has no byte that could have been overwritten")
     if drive.geometry.hidden_bytes > 0:
         yield Reason(
             "hidden-area",
@@ -99,7 +113,9 @@ def _markers(facts: Facts) -> Iterator[Reason]:
         return
     for report in (markers.written, markers.read_back):
         yield from _incomplete(report, "the markers")
-    if markers.read_back.mismatched_sectors:
+    if not _covers_markers(markers, facts.drive):
+        yield Reason("markers-missing", "not all of the markers were written and read back")
+    if markers.read_back.mismatched_sectors or markers.read_back.first_mismatches:
         yield Reason(
             "markers-differ",
             f"{markers.read_back.mismatched_sectors} sectors of the markers did not come back as written: "
@@ -107,14 +123,28 @@ def _markers(facts: Facts) -> Iterator[Reason]:
         )
 
 
+def _covers_markers(markers: MarkersEvidence, drive: Drive) -> bool:
+    """Whether the places are those that the seed gives on this drive, each of them written and read."""
+    geometry = drive.geometry
+    if geometry.capacity_bytes <= 0 or len(markers.seed) != SEED_BYTES:
+        return False
+    granularity, places = marker_places(geometry.capacity_bytes, geometry.physical_sector_bytes, markers.seed)
+    total = sum(place.length_bytes for place in places)
+    return (markers.granularity_bytes, markers.places) == (granularity, len(places)) and all(
+        report.bytes_done == total and not has_bad_bytes(report) for report in (markers.written, markers.read_back)
+    )
+
+
 def _passes(facts: Facts) -> Iterator[Reason]:
-    if len(facts.passes) != len(facts.plan.passes):
+    numbers = tuple(item.number for item in facts.passes)
+    if not numbers or numbers != tuple(range(1, len(facts.plan.passes) + 1)):
         yield Reason("passes-missing", f"{len(facts.passes)} of {len(facts.plan.passes)} passes are on record")
+    capacity = facts.drive.geometry.capacity_bytes
     for item in facts.passes:
-        if not item.is_complete:
+        if not item.is_complete or not item.runs or not covers_to_end(item.runs[-1], capacity):
             why = f": {item.runs[-1].end.value}" if item.runs and item.runs[-1].end is not EndReason.COMPLETED else ""
             yield Reason(_end_code(item.runs), f"pass {item.number} did not cover the whole drive{why}")
-        if item.bad_bytes:
+        if item.bad_bytes or item.lost_bad_extents or any(has_bad_bytes(run) for run in item.runs):
             yield Reason("not-written", f"{item.bad_bytes} bytes could not be written in pass {item.number}")
 
 
@@ -125,7 +155,29 @@ def _end_code(runs: tuple[TransferReport, ...]) -> str:
     )
 
 
+def covers_to_end(report: TransferReport, capacity_bytes: int) -> bool:
+    """Whether a write came to the end of the drive from where it began, and was flushed there."""
+    return (
+        report.end is EndReason.COMPLETED
+        and report.end_position_bytes == capacity_bytes
+        and 0 <= report.start_position_bytes <= capacity_bytes
+        and report.bytes_done == capacity_bytes - report.start_position_bytes
+        and report.bytes_sent >= report.bytes_done
+        and report.flushes > 0
+        and report.flush_proof is not FlushProof.NOT_FLUSHED
+    )
+
+
+def has_bad_bytes(report: TransferReport) -> bool:
+    """Whether any byte was given up."""
+    return bool(report.bad_bytes or report.bad_extents)
+
+
 def _sight(facts: Facts) -> Iterator[Reason]:
+    if facts.sights < 1:
+        yield Reason("never-held", "the drive was never held for this job")
+    if facts.went_on_unchecked:
+        yield Reason("unchecked", "what was written before the drive left our sight was not read back before going on")
     for check in facts.sight_checks:
         if check.mismatched_sectors:
             yield Reason(
@@ -135,41 +187,73 @@ def _sight(facts: Facts) -> Iterator[Reason]:
 
 
 def _pass_verifications(facts: Facts) -> Iterator[Reason]:
-    by_number = {item.pass_number: item for item in facts.pass_verifications}
+    read_back = {item.pass_number for item in facts.pass_verifications}
     for number, planned in enumerate(facts.plan.passes[:-1], start=1):
-        if planned.verify and number not in by_number:
+        if planned.verify and number not in read_back:
             yield Reason("verification-missing", f"pass {number} was not read back, as the program asks")
     for item in facts.pass_verifications:
-        yield from _verification(item)
+        if item.kind is not Verification.FULL:
+            yield Reason("verification-missing", f"pass {item.pass_number} was read back in part only")
+        yield from _verification(facts, item)
+    for item in facts.faulty_verifications:
+        yield from _found(item)
 
 
 def _final_verification(facts: Facts) -> Iterator[Reason]:
     required = required_verification(facts.plan, facts.sights)
-    if required is Verification.NONE:
-        return
     found = facts.final_verification
     if found is None:
-        yield Reason("verification-missing", "the drive was not read back after the last write")
+        if required is not Verification.NONE:
+            yield Reason("verification-missing", "the drive was not read back after the last write")
         return
     if required is Verification.FULL and found.kind is not Verification.FULL:
         yield Reason("verification-missing", "the drive was read back in part where it has to be read in full")
+    if required is not Verification.NONE and found.kind is Verification.NONE:
+        yield Reason("verification-missing", "nothing was read back")
     if found.pass_number != len(facts.plan.passes):
         yield Reason("verification-missing", "what was read back was not the last pass")
-    if found.kind is Verification.FULL and found.report.bytes_done != facts.drive.geometry.capacity_bytes:
-        yield Reason("verification-incomplete", f"{found.report.bytes_done} bytes were read back, the drive has more")
-    if found.kind is Verification.SAMPLED and (
-        found.sampling is None or found.report.bytes_done != found.sampling.bytes_sampled
-    ):
-        yield Reason("verification-incomplete", "not all of the sampled places were read back")
-    yield from _verification(found)
+    yield from _verification(facts, found)
+    if found.kind is Verification.FULL and not _is_hashed(facts, found):
+        yield Reason("hash-missing", "what was read back was not hashed in all its extents, as planned")
 
 
-def _verification(found: VerificationEvidence) -> Iterator[Reason]:
+def _verification(facts: Facts, found: VerificationEvidence) -> Iterator[Reason]:
     yield from _incomplete(found.report, f"verification of pass {found.pass_number}")
-    if found.report.bad_bytes:
-        yield Reason("not-verified", f"{found.report.bad_bytes} bytes could not be read back")
-    if found.report.mismatched_sectors:
-        yield Reason("mismatch", f"{found.report.mismatched_sectors} sectors do not hold what was written")
+    if not _covers_places(found, facts.drive):
+        what = f"verification of pass {found.pass_number} read {found.report.bytes_done} bytes"
+        yield Reason("verification-incomplete", f"{what}, not all that it had to")
+    yield from _found(found)
+
+
+def _found(found: VerificationEvidence) -> Iterator[Reason]:
+    report = found.report
+    if has_bad_bytes(report):
+        yield Reason("not-verified", f"{report.bad_bytes} bytes could not be read back")
+    if report.mismatched_sectors or report.first_mismatches:
+        yield Reason("mismatch", f"{report.mismatched_sectors} sectors do not hold what was written")
+
+
+def _covers_places(found: VerificationEvidence, drive: Drive) -> bool:
+    """Whether everything that this kind of reading back has to read was read."""
+    geometry, report = drive.geometry, found.report
+    places_bytes = geometry.capacity_bytes
+    if found.kind is Verification.SAMPLED:
+        if found.sampling is None or len(found.sampling.seed) != SEED_BYTES or geometry.capacity_bytes <= 0:
+            return False
+        _, drawn = sample(geometry.capacity_bytes, geometry.logical_sector_bytes, found.sampling.seed)
+        if found.sampling != drawn:
+            return False
+        places_bytes = drawn.bytes_sampled
+    is_whole = (report.start_position_bytes, report.end_position_bytes) == (0, places_bytes)
+    return is_whole and report.bytes_done == places_bytes
+
+
+def _is_hashed(facts: Facts, found: VerificationEvidence) -> bool:
+    extent_bytes, tree = facts.plan.hash_extent_bytes, found.hash_tree
+    if extent_bytes <= 0:
+        return True
+    leaves = -(-facts.drive.geometry.capacity_bytes // extent_bytes)
+    return tree is not None and (tree.extent_bytes, tree.leaves) == (extent_bytes, leaves)
 
 
 def _incomplete(report: TransferReport, what: str) -> Iterator[Reason]:
@@ -199,5 +283,8 @@ def _activity(facts: Facts) -> Iterator[Reason]:
 
 
 def required_verification(plan: Plan, sights: int) -> Verification:
-    """What has to be read back: as planned, but in full once the drive was out of our sight."""
-    return plan.verification if sights <= 1 else Verification.FULL
+    """What has to be read back: as planned, but in full once the drive was out of our sight, or where the program itself asks
+    for it after its last pass.
+    """
+    asked_by_program = bool(plan.passes) and plan.passes[-1].verify
+    return Verification.FULL if sights > 1 or asked_by_program else plan.verification

@@ -4,10 +4,14 @@ A line is its SHA-256 (first 16 hex digits) and the JSON form of the entry. A cr
 something that was not begun, so it is dropped when the job is taken up again. Anything else that does not read is corruption.
 """
 
+import contextlib
+import errno
 import fcntl
 import hashlib
 import json
 import os
+import re
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +25,10 @@ FINISHED = "finished"
 """Folder of the jobs that nobody has to look at again: only open ones are read at a start."""
 _SUFFIX = ".journal"
 _DIGEST_DIGITS = 16
+_JOB_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}", re.ASCII)
+"""What may become the name of a file: nothing that leads out of the directory."""
+# Whatever lies there under a job's name, only a plain file is a journal: no link is followed, no pipe waited for.
+_PLAIN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class JobLog(Protocol):
@@ -49,6 +57,7 @@ class FileJobLog:
         self._sequence = len(entries)
         self._state = state
         self._now_utc = now_utc
+        self._is_broken = False
 
     @property
     def state(self) -> JobState:
@@ -56,20 +65,30 @@ class FileJobLog:
         return self._state
 
     def append(self, event: JobEvent) -> None:
-        """Durable when it returns. Raises JournalError when the event can't follow, or the disk does not take it."""
+        """Durable when it returns. Raises JournalError when the event can't follow, or the disk does not take it; after that
+        nothing more can be appended here, for nobody knows what the disk has.
+        """
+        if self._is_broken:
+            raise JournalError("an earlier event could not be written, so none can follow", subject=str(self._path))
         state = apply(self._state, event)
         entry = Entry(self._sequence, self._now_utc(), event)
+        self._is_broken = True
         _write_durably(self._fd, _line(entry), self._path)
+        self._is_broken = False
         self._sequence += 1
         self._state = state
 
     def close(self) -> None:
         """Gives up the lock; a job with nothing left to do is put with the finished ones."""
-        if not self._state.is_open:
-            finished = self._path.parent / FINISHED
-            finished.mkdir(exist_ok=True, mode=0o700)
-            self._path.rename(finished / self._path.name)
-        os.close(self._fd)
+        try:
+            if not self._state.is_open:
+                finished = self._path.parent / FINISHED
+                finished.mkdir(exist_ok=True, mode=0o700)
+                self._path.rename(finished / self._path.name)
+        except OSError as error:
+            raise _unusable(self._path, error) from error
+        finally:
+            os.close(self._fd)
 
 
 class FileJournal:
@@ -80,37 +99,47 @@ class FileJournal:
         self._now_utc = now_utc
 
     def begin(self, request: JobQueued) -> FileJobLog:
-        """A new job; its first event is durable when this returns."""
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """A new job; its first event is durable when this returns. Raises JournalError, and then there is no such job."""
         path = self._path(request.job_id)
         try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            _make_durably(self._directory)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | _PLAIN, 0o600)
         except OSError as error:
             raise _unusable(path, error) from error
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        entry = Entry(0, self._now_utc(), request)
-        _write_durably(fd, _line(entry), path)
-        _sync_directory(self._directory)
-        return FileJobLog(fd, path, (entry,), fold((entry,)), self._now_utc)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            entry = Entry(0, self._now_utc(), request)
+            _write_durably(fd, _line(entry), path)
+            _sync_directory(self._directory)
+            return FileJobLog(fd, path, (entry,), fold((entry,)), self._now_utc)
+        except BaseException as error:
+            path.unlink(missing_ok=True)
+            os.close(fd)
+            if isinstance(error, OSError):
+                raise _unusable(path, error) from error
+            raise
 
     def take_up(self, job_id: str) -> FileJobLog:
         """An earlier job, to go on with. Raises JournalError when somebody else has it, or its journal can't be believed."""
         path = self._path(job_id)
         try:
-            fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+            fd = _open_plain(path, os.O_RDWR | os.O_APPEND)
         except OSError as error:
             raise _unusable(path, error) from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            entries, believed_bytes = _read(path)
+            _expect_still(fd, path)
+            entries, believed_bytes = _entries(_content(fd), path)
+            state = fold(entries)
             os.ftruncate(fd, believed_bytes)
             os.fsync(fd)
-            return FileJobLog(fd, path, entries, fold(entries), self._now_utc)
-        except BlockingIOError:
+            return FileJobLog(fd, path, entries, state, self._now_utc)
+        except BaseException as error:
             os.close(fd)
-            raise JournalError("another process is working on this job", subject=job_id) from None
-        except BaseException:
-            os.close(fd)
+            if isinstance(error, BlockingIOError):
+                raise JournalError("another process is working on this job", subject=job_id) from None
+            if isinstance(error, OSError):
+                raise _unusable(path, error) from error
             raise
 
     def open_states(self) -> Iterator[JobState]:
@@ -120,16 +149,21 @@ class FileJournal:
         if not self._directory.is_dir():
             return
         for path in sorted(self._directory.glob(f"*{_SUFFIX}")):
-            entries, _ = _read(path)
-            if entries:
-                yield fold(entries)
+            # One that is gone was finished meanwhile; one without an event was not begun.
+            if (entries := _read(path)) and (state := fold(entries)).is_open:
+                yield state
 
     def entries(self, job_id: str) -> tuple[Entry, ...]:
-        """All events of one job, finished or not."""
+        """All events of one job, finished or not. Raises JournalError where there is no such job."""
         path = self._path(job_id)
-        return _read(path if path.exists() else self._directory / FINISHED / path.name)[0]
+        finished = self._directory / FINISHED / path.name
+        if entries := _read(path) or _read(finished):
+            return entries
+        raise JournalError("there is no such job", subject=job_id)
 
     def _path(self, job_id: str) -> Path:
+        if not _JOB_ID.fullmatch(job_id):
+            raise JournalError("this is no job's name", subject=repr(job_id))
         return self._directory / f"{job_id}{_SUFFIX}"
 
 
@@ -142,12 +176,48 @@ def _digest(body: bytes) -> bytes:
     return hashlib.sha256(body).hexdigest()[:_DIGEST_DIGITS].encode()
 
 
-def _read(path: Path) -> tuple[tuple[Entry, ...], int]:
-    """The entries, and how many bytes of the file they take."""
+def _open_plain(path: Path, flags: int) -> int:
+    fd = os.open(path, flags | _PLAIN)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "it is no plain file")
+    return fd
+
+
+def _expect_still(fd: int, path: Path) -> None:
+    """Raises JournalError where the file was finished and put away between its opening and its locking."""
+    held = os.fstat(fd)
     try:
-        content = path.read_bytes()
+        there = path.lstat()
+    except FileNotFoundError:
+        there = None
+    if there is None or (held.st_dev, held.st_ino) != (there.st_dev, there.st_ino):
+        raise JournalError("another process has finished this job", subject=str(path))
+
+
+def _read(path: Path) -> tuple[Entry, ...]:
+    """The entries; none where there is no such file."""
+    try:
+        fd = _open_plain(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return ()
     except OSError as error:
         raise _unusable(path, error) from error
+    try:
+        return _entries(_content(fd), path)[0]
+    except OSError as error:
+        raise _unusable(path, error) from error
+    finally:
+        os.close(fd)
+
+
+def _content(fd: int) -> bytes:
+    with os.fdopen(os.dup(fd), "rb") as file:
+        return file.read()
+
+
+def _entries(content: bytes, path: Path) -> tuple[tuple[Entry, ...], int]:
+    """The entries, and how many bytes of the content they take."""
     entries: list[Entry] = []
     start = 0
     while start < len(content):
@@ -193,9 +263,19 @@ def _write_durably(fd: int, line: bytes, path: Path) -> None:
             written += os.write(fd, line[written:])
         os.fdatasync(fd)
     except OSError as error:
-        # A part of a line would make the next one unreadable.
-        os.ftruncate(fd, size)
+        # A part of a line is dropped when the job is taken up; a whole one that may not be on disk must not be believed.
+        with contextlib.suppress(OSError):
+            os.ftruncate(fd, size)
         raise _unusable(path, error) from error
+
+
+def _make_durably(directory: Path) -> None:
+    """The directory, and those above it, in a way that a power cut does not take them away with what is in them."""
+    if directory.is_dir():
+        return
+    _make_durably(directory.parent)
+    directory.mkdir(exist_ok=True, mode=0o700)
+    _sync_directory(directory.parent)
 
 
 def _sync_directory(directory: Path) -> None:

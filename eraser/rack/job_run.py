@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from eraser.domain import merkle
+from eraser.domain.drive import same_drive
 from eraser.domain.events import (
     ActivitySeen,
     Checkpoint,
@@ -51,7 +52,7 @@ from eraser.drives.claim import Activity
 from eraser.drives.erasable import ErasableDrive
 from eraser.engine.transfer import Order, Snapshot, Transfer
 from eraser.engine.tuning import Tuning
-from eraser.errors import JournalError
+from eraser.errors import DriveError, JournalError
 from eraser.ledger.journal import JobLog
 
 TICK_SECONDS = 0.2
@@ -106,11 +107,14 @@ class JobRun:
 
     def __init__(self, log: JobLog, drive: ErasableDrive, tuning: Tuning, *, random_bytes: RandomBytes) -> None:
         state = log.state
-        if state.plan is None:
+        if state.plan is None or state.drive is None:
             raise JournalError("a job without a plan can't run", subject=state.job_id)
+        if difference := same_drive(state.drive, drive.drive):
+            raise DriveError(f"it is not the drive of this job: {difference}", subject=drive.drive.path)
         self._log = log
         self._drive = drive
         self._plan: Plan = state.plan
+        self._geometry = state.drive.geometry
         self._tuning = tuning
         self._random_bytes = random_bytes
         self._transfer: Transfer | None = None
@@ -198,9 +202,11 @@ class JobRun:
 
     async def _begin_sight(self) -> None:
         returning = self._state.sights > 0
-        decision = resumption(self._state, 2 * self._tuning.checkpoint_bytes)
+        # A transfer runs one checkpoint ahead of what is on record, and what is in flight ahead of that.
+        ahead_bytes = self._tuning.checkpoint_bytes + self._tuning.block_bytes * self._tuning.queue_depth
+        decision = resumption(self._state, 2 * ahead_bytes)
         await self._append(SightBegan(self._drive.boot_id))
-        self._baseline = await asyncio.to_thread(self._drive.activity)
+        self._baseline = await self._counters()
         if not returning:
             return
         if isinstance(decision, BeginAgain):
@@ -212,12 +218,23 @@ class JobRun:
                 return
 
     async def _write(self) -> None:
-        if self._plan.needs_markers and self._state.markers is None and self._state.next_pass is not None:
+        if self._plan.needs_markers and not self._has_begun_writing:
             await self._write_markers()
         while (item := self._state.next_pass) is not None:
+            if item.number > 1 and not item.started:
+                await self._verify_between(item.number - 1)
             await self._write_pass(item.number, item.believed_bytes)
-            if self._plan.passes[item.number - 1].verify and item.number < len(self._plan.passes):
-                await self._verify(item.number, Verification.FULL)
+
+    @property
+    def _has_begun_writing(self) -> bool:
+        return any(item.started for item in self._state.passes)
+
+    async def _verify_between(self, number: int) -> None:
+        """Reads back a pass before the next one, where the program asks for it and it was not done in an earlier sight."""
+        done = self._state.pass_verifications
+        is_done = any(item.pass_number == number and _is_complete(item.report) for item in done)
+        if self._plan.passes[number - 1].verify and not is_done:
+            await self._verify(number, Verification.FULL)
 
     async def _write_pass(self, number: int, start: int) -> None:
         planned = self._plan.passes[number - 1]
@@ -235,9 +252,11 @@ class JobRun:
         self._raise_unless_complete(report)
 
     async def _write_markers(self) -> None:
+        if self._state.markers is not None:
+            raise _Stopped  # they differed in an earlier sight, which no second look undoes
         seed = self._random_bytes(SEED_BYTES)
         await self._append(MarkersStarted(seed))
-        sector_bytes = self._drive.drive.geometry.physical_sector_bytes
+        sector_bytes = self._geometry.physical_sector_bytes
         granularity, places = marker_places(self._capacity, sector_bytes, seed)
         stage = (Stage.MARKERS, 0, 2 * sum(place.length_bytes for place in places))
         pattern = AesCtrStream(seed)
@@ -265,7 +284,7 @@ class JobRun:
         total = sum(extent.length_bytes for extent in ranges)
         report = await self._run_transfer(order, (Stage.VERIFYING, number, total))
         self.bytes_verified += report.bytes_done
-        tree = self._hash_tree(extent_bytes) if report.end is EndReason.COMPLETED else None
+        tree = self._hash_tree(extent_bytes) if _is_complete(report) else None
         await self._append(VerificationEnded(VerificationEvidence(number, kind, sampling, report, tree)))
         self._raise_unless_complete(report)
         if report.mismatched_sectors:
@@ -274,7 +293,7 @@ class JobRun:
     def _places(self, kind: Verification, seed: bytes) -> tuple[tuple[Extent, ...], SamplingEvidence | None]:
         if kind is Verification.FULL:
             return self._whole, None
-        return sample(self._capacity, self._drive.drive.geometry.logical_sector_bytes, seed)
+        return sample(self._capacity, self._geometry.logical_sector_bytes, seed)
 
     def _hash_tree(self, extent_bytes: int) -> HashTree | None:
         if not extent_bytes:
@@ -287,7 +306,8 @@ class JobRun:
         unreadable = first.bad_bytes
         if isinstance(check, HoldsEither):
             earlier = await self._read_back(check.extent, check.earlier_number)
-            sectors = check.extent.length_bytes // self._drive.drive.geometry.logical_sector_bytes
+            unreadable += earlier.bad_bytes
+            sectors = -(-check.extent.length_bytes // self._geometry.logical_sector_bytes)
             mismatched = holds(check, sectors, mismatched, earlier.mismatched_sectors)
         await self._append(SightChecked(SightCheck(check.pass_number, check.extent.length_bytes, mismatched)))
         return not mismatched and not unreadable
@@ -306,7 +326,7 @@ class JobRun:
         await self._append(JobFinished(outcome, reasons))
 
     async def _activity(self) -> DriveActivity | None:
-        now = await asyncio.to_thread(self._drive.activity)
+        now = await self._counters()
         if now is None or self._baseline is None:
             return None
         sent = sum(report.bytes_sent for report in self._sent)
@@ -320,11 +340,18 @@ class JobRun:
             flushes_expected=sum(item.flushes for item in self._sent if item.flush_proof is FlushProof.KERNEL_SENT),
         )
 
+    async def _counters(self) -> Activity | None:
+        """None where the kernel has none, or the drive no longer: then nobody knows who wrote to it."""
+        try:
+            return await asyncio.to_thread(self._drive.activity)
+        except DriveError:
+            return None
+
     # ---- one transfer
 
     @property
     def _capacity(self) -> int:
-        return self._drive.drive.geometry.capacity_bytes
+        return self._geometry.capacity_bytes
 
     @property
     def _whole(self) -> tuple[Extent, ...]:
@@ -378,11 +405,15 @@ class JobRun:
                 transfer.kill(EndReason.CANCELLED)
 
     def _raise_unless_complete(self, report: TransferReport) -> None:
-        if report.end is EndReason.COMPLETED:
+        if _is_complete(report):
             return
         if report.end in _INTERRUPTING:
             raise _Interrupted(_interruption(report.end))
         raise _Stopped
+
+
+def _is_complete(report: TransferReport) -> bool:
+    return report.end is EndReason.COMPLETED
 
 
 class Recorder(Protocol):
