@@ -292,6 +292,12 @@ def _expect(state: JobState, event: JobEvent, *phases: Phase) -> None:
         raise _unexpected(state, event)
 
 
+def _expect_nothing_runs(state: JobState, event: JobEvent) -> None:
+    """In one sight a transfer ends on record before the next begins; what a crash cut short ends with the sight."""
+    if state.verifying is not None or any(item.running_from is not None for item in state.passes):
+        raise JournalError(f"the event {event.kind!r} can't come while a transfer runs", subject=state.job_id)
+
+
 def _unwritten(plan: Plan) -> tuple[PassState, ...]:
     return tuple(PassState(number) for number in range(1, len(plan.passes) + 1))
 
@@ -341,6 +347,7 @@ def unchecked_bytes(passes: tuple[PassState, ...], capacity_bytes: int) -> int:
 
 def _sight_checked(state: JobState, event: SightChecked, check: SightCheck) -> JobState:
     _expect(state, event, Phase.RUNNING)
+    _expect_nothing_runs(state, event)
     left = max(0, state.unchecked_bytes - max(0, check.checked_bytes))
     return replace(state, unchecked_bytes=left, sight_checks=(*state.sight_checks, check))
 
@@ -364,8 +371,7 @@ def _pass_started(state: JobState, event: PassStarted, number: int, position: in
     current = state.next_pass
     if current is None or current.number != number or not 0 <= position <= current.believed_bytes:
         raise JournalError(f"pass {number} can't start at byte {position} now", subject=state.job_id)
-    if state.verifying is not None:
-        raise JournalError(f"pass {number} can't start while the drive is read back", subject=state.job_id)
+    _expect_nothing_runs(state, event)
     if state.plan is not None and state.plan.needs_markers and state.markers is None:
         raise JournalError("the pass can't start before the markers were checked", subject=state.job_id)
     started = replace(current.without_running(), started=True, running_from=position)
@@ -422,6 +428,7 @@ def _pass_ended(state: JobState, event: PassEnded, number: int, report: Transfer
 
 def _restarted(state: JobState, event: ProgramRestarted, why: str) -> JobState:
     _expect(state, event, Phase.RUNNING)
+    _expect_nothing_runs(state, event)
     if state.plan is None:
         raise _unexpected(state, event)
     return replace(
@@ -442,6 +449,7 @@ def _restarted(state: JobState, event: ProgramRestarted, why: str) -> JobState:
 
 def _verification_started(state: JobState, event: VerificationStarted) -> JobState:
     _expect(state, event, Phase.RUNNING, Phase.VERIFYING)
+    _expect_nothing_runs(state, event)
     done = [item.number for item in state.passes if item.is_complete]
     is_written_over = any(item.started for item in state.passes if not item.is_complete)
     if is_written_over or not done or event.pass_number != done[-1]:

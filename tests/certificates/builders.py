@@ -31,9 +31,11 @@ from eraser.domain.evidence import (
 )
 from eraser.domain.job import JobState, PassState, Phase
 from eraser.domain.json_form import Nanoseconds, to_json
+from eraser.domain.markers import marker_places
 from eraser.domain.pattern import AesCtrStream, Constant, Pattern
 from eraser.domain.plan import Level, Plan, PlannedPass
 from eraser.domain.program import Standing, Verification
+from eraser.domain.sampling import sample
 
 CAPACITY_BYTES = 20_000_588_955_648
 JOB_ID = "0c8f4f0e6f5d4b6e9a3f9a8d54c1b7aa"
@@ -120,7 +122,15 @@ def a_reading(pass_number: int, **changes: Any) -> VerificationEvidence:
 
 
 def a_sampling() -> SamplingEvidence:
-    return SamplingEvidence(bytes(32), 1000, 2, 1 << 30, 2002, 2002 << 30, 1_495_000)
+    return sample(CAPACITY_BYTES, 512, bytes(32))[1]
+
+
+def some_markers() -> MarkersEvidence:
+    seed = bytes(range(32, 64))
+    granularity, places = marker_places(CAPACITY_BYTES, 4096, seed)
+    size = sum(place.length_bytes for place in places)
+    report = a_report(bytes_done=size, bytes_sent=size, end_position_bytes=size)
+    return MarkersEvidence(seed, granularity, len(places), report, report)
 
 
 def a_pass(number: int = 1, **changes: Any) -> PassState:
@@ -156,12 +166,12 @@ def a_job_with_everything() -> JobState:
     cancelled = a_report(end=EndReason.CANCELLED, end_position_bytes=1 << 40, bytes_done=1 << 40)
     resumed = a_report(start_position_bytes=1 << 40, bytes_done=CAPACITY_BYTES - (1 << 40))
     sampling = a_sampling()
-    sampled = a_report(bytes_done=sampling.bytes_sampled)
+    sampled = a_report(bytes_done=sampling.bytes_sampled, end_position_bytes=sampling.bytes_sampled)
     return a_job(
         patterns,
         plan=replace(plan, passes=planned),
         passes=(a_pass(1, runs=(cancelled, resumed)), a_pass(2), a_pass(3)),
-        markers=MarkersEvidence(bytes(range(32, 64)), 1 << 20, 4096, a_report(), a_report()),
+        markers=some_markers(),
         restarts=("nothing shows that what was written before had reached the medium",),
         sight_checks=(SightCheck(1, 1 << 40, 0),),
         pass_verifications=(a_reading(1),),
