@@ -90,9 +90,14 @@ def _reasons(facts: Facts) -> Iterator[Reason]:
     yield from _activity(facts)
 
 
+def _has_sizes(drive: Drive) -> bool:
+    geometry = drive.geometry
+    return min(geometry.capacity_bytes, geometry.logical_sector_bytes, geometry.physical_sector_bytes) > 0
+
+
 def _capacity(drive: Drive) -> Iterator[Reason]:
-    if drive.geometry.capacity_bytes <= 0:
-        yield Reason("no-capacity", "the drive has no byte that could have been overwritten")
+    if not _has_sizes(drive):
+        yield Reason("no-capacity", "the drive has no sector that could have been overwritten")
     if drive.geometry.hidden_bytes > 0:
         yield Reason(
             "hidden-area",
@@ -126,12 +131,12 @@ def _markers(facts: Facts) -> Iterator[Reason]:
 def _covers_markers(markers: MarkersEvidence, drive: Drive) -> bool:
     """Whether the places are those that the seed gives on this drive, each of them written and read."""
     geometry = drive.geometry
-    if geometry.capacity_bytes <= 0 or len(markers.seed) != SEED_BYTES:
+    if not _has_sizes(drive) or len(markers.seed) != SEED_BYTES:
         return False
     granularity, places = marker_places(geometry.capacity_bytes, geometry.physical_sector_bytes, markers.seed)
     total = sum(place.length_bytes for place in places)
     return (markers.granularity_bytes, markers.places) == (granularity, len(places)) and all(
-        report.bytes_done == total and not has_bad_bytes(report) for report in (markers.written, markers.read_back)
+        _is_whole(report, total) and not has_bad_bytes(report) for report in (markers.written, markers.read_back)
     )
 
 
@@ -238,14 +243,22 @@ def _covers_places(found: VerificationEvidence, drive: Drive) -> bool:
     geometry, report = drive.geometry, found.report
     places_bytes = geometry.capacity_bytes
     if found.kind is Verification.SAMPLED:
-        if found.sampling is None or len(found.sampling.seed) != SEED_BYTES or geometry.capacity_bytes <= 0:
+        if found.sampling is None or len(found.sampling.seed) != SEED_BYTES or not _has_sizes(drive):
             return False
         _, drawn = sample(geometry.capacity_bytes, geometry.logical_sector_bytes, found.sampling.seed)
         if found.sampling != drawn:
             return False
         places_bytes = drawn.bytes_sampled
-    is_whole = (report.start_position_bytes, report.end_position_bytes) == (0, places_bytes)
-    return is_whole and report.bytes_done == places_bytes
+    return _is_whole(report, places_bytes)
+
+
+def _is_whole(report: TransferReport, places_bytes: int) -> bool:
+    """Whether one transfer went through all its places from the first byte to the last."""
+    return (report.start_position_bytes, report.end_position_bytes, report.bytes_done) == (
+        0,
+        places_bytes,
+        places_bytes,
+    )
 
 
 def _is_hashed(facts: Facts, found: VerificationEvidence) -> bool:
@@ -262,7 +275,7 @@ def _incomplete(report: TransferReport, what: str) -> Iterator[Reason]:
 
 
 def _activity(facts: Facts) -> Iterator[Reason]:
-    if facts.drive.transport is Transport.IMAGE:
+    if facts.activity is None and facts.drive.transport is Transport.IMAGE:
         return
     if facts.activity is None:
         yield Reason(
