@@ -235,7 +235,7 @@ def _entry(line: bytes, path: Path, number: int) -> Entry:
         raise _corrupt(path, number, "its digest does not match")
     try:
         return from_json(Entry, json.loads(body))
-    except (ValueError, EraserError) as error:
+    except (ValueError, RecursionError, EraserError) as error:
         raise _corrupt(path, number, str(error)) from error
 
 
