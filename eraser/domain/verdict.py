@@ -200,8 +200,10 @@ def _pass_verifications(facts: Facts) -> Iterator[Reason]:
         if item.kind is not Verification.FULL:
             yield Reason("verification-missing", f"pass {item.pass_number} was read back in part only")
         yield from _verification(facts, item)
+    judged = (*facts.pass_verifications, facts.final_verification)
     for item in facts.faulty_verifications:
-        yield from _found(item)
+        if item not in judged:
+            yield from _found(item)
 
 
 def _final_verification(facts: Facts) -> Iterator[Reason]:
