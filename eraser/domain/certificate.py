@@ -524,6 +524,7 @@ def facts_of(certificate: Certificate) -> Facts:
         restarts=certificate.restarts,
         # Known to the job alone: where one of these was not so, it did not pass.
         went_on_unchecked=False,
+        had_outsiders=False,
         faulty_verifications=(),
         interrupted="",
         sight_checks=certificate.sight_checks,

@@ -117,6 +117,8 @@ class JobState:
     """Written in an earlier sight and neither read back in this one yet, nor left to the final verification."""
     went_on_unchecked: bool = False
     """Whether a pass was gone on with over such bytes, since the program last began."""
+    had_outsiders: bool = False
+    """Whether somebody else wrote in an earlier sight, since the program last began."""
     sight_checks: tuple[SightCheck, ...] = ()
     restarts: tuple[str, ...] = ()
     verifying: VerificationStarted | None = None
@@ -182,6 +184,7 @@ class JobState:
             ),
             markers=self.markers,
             went_on_unchecked=self.went_on_unchecked,
+            had_outsiders=self.had_outsiders,
             sight_checks=self.sight_checks,
             restarts=self.restarts,
             pass_verifications=self.pass_verifications,
@@ -193,7 +196,7 @@ class JobState:
         )
 
 
-_KEEP_ACTIVITY = (ActivitySeen, JobAbandoned, JobFinished, CertificateIssued)
+_KEEP_ACTIVITY = (ActivitySeen, JobInterrupted, JobAbandoned, JobFinished, CertificateIssued)
 _UNNAMED = "no reason was given"
 
 
@@ -257,8 +260,7 @@ def apply(state: JobState | None, event: JobEvent) -> JobState:
             return replace(state, activity=activity)
         case JobInterrupted(why):
             _expect(state, event, Phase.PLANNED, Phase.RUNNING, Phase.VERIFYING, Phase.INTERRUPTED)
-            # Read back or not: from now on anybody may write to the drive.
-            return replace(state, phase=Phase.INTERRUPTED, why=why or _UNNAMED, verifying=None, final_verification=None)
+            return _interrupted(state, why or _UNNAMED)
         case JobAbandoned(why):
             _expect(
                 state,
@@ -324,6 +326,21 @@ def _sight_began(state: JobState, event: SightBegan) -> JobState:
         unchecked_bytes=unchecked_bytes(state.passes, state.capacity_bytes),
         verifying=None,
         final_verification=None,
+    )
+
+
+def _interrupted(state: JobState, why: str) -> JobState:
+    # Read back or not: from now on anybody may write to the drive. What the counters told of this sight is not forgotten:
+    # what somebody wrote before a later pass went over it is on the drive no more, and still did not get every pass.
+    was_alone = state.activity is None or not state.activity.has_foreign_writes
+    return replace(
+        state,
+        phase=Phase.INTERRUPTED,
+        why=why,
+        verifying=None,
+        final_verification=None,
+        activity=None,
+        had_outsiders=state.had_outsiders or not was_alone,
     )
 
 
@@ -438,6 +455,7 @@ def _restarted(state: JobState, event: ProgramRestarted, why: str) -> JobState:
         markers=None,
         unchecked_bytes=0,
         went_on_unchecked=False,
+        had_outsiders=False,
         sight_checks=(),
         verifying=None,
         pass_verifications=(),

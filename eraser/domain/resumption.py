@@ -68,10 +68,12 @@ def resumption(state: JobState, window_bytes: int) -> GoOn | BeginAgain:
     """
     if state.plan is None:
         raise JournalError("a job without a plan can't be resumed", subject=state.job_id)
-    if not any(item.started for item in state.passes):
-        return GoOn(())
     if any(item.bad_bytes for item in state.passes):
         return GoOn(())  # it can't pass any more; what is left of the drive is erased all the same
+    if state.had_outsiders:
+        return BeginAgain("somebody else wrote to the drive while this job did")
+    if not any(item.started for item in state.passes):
+        return GoOn(())
     last_started = max(item.number for item in state.passes if item.started)
     current = state.passes[last_started - 1]
     if current.flush_proof is FlushProof.ASSUMED:

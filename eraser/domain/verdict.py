@@ -52,6 +52,8 @@ class Facts:
     markers: MarkersEvidence | None
     went_on_unchecked: bool
     """Whether passes went on, after the drive had been out of sight, over bytes that were not all read back before."""
+    had_outsiders: bool
+    """Whether the counters of an earlier sight showed somebody else writing, since the program last began."""
     sight_checks: tuple[SightCheck, ...]
     """Since the program last began."""
     restarts: tuple[str, ...]
@@ -183,6 +185,8 @@ def _sight(facts: Facts) -> Iterator[Reason]:
         yield Reason("never-held", "the drive was never held for this job")
     if facts.went_on_unchecked:
         yield Reason("unchecked", "what was written before the drive left our sight was not read back before going on")
+    if facts.had_outsiders:
+        yield Reason("foreign-write", "somebody else wrote to the drive before it left our sight")
     for check in facts.sight_checks:
         if check.mismatched_sectors:
             yield Reason(

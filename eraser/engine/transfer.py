@@ -170,6 +170,8 @@ class Transfer:
         """The counters now."""
         page = self._page
         oldest = page["oldest_io_ns"]
+        # Before their position: a position that is newer than the count is on record early, an older one never again.
+        checkpoints = page["checkpoints"]
         return Snapshot(
             is_paused=page["state"] == _PAUSED,
             position_bytes=page["position"],
@@ -178,7 +180,7 @@ class Transfer:
             bad_bytes=page["bad_bytes"],
             mismatched_sectors=page["mismatched_sectors"],
             checkpoint_position_bytes=page["checkpoint_position"],
-            checkpoints=page["checkpoints"],
+            checkpoints=checkpoints,
             in_flight=page["in_flight"],
             oldest_io_seconds=max(0.0, (time.monotonic_ns() - oldest) / 1e9) if oldest else 0.0,
             first_byte=Nanoseconds(page["first_io_ns"]),

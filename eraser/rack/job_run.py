@@ -185,6 +185,7 @@ class JobRun:
             await self._write()
             await self._verify_last()
         except _Interrupted as interruption:
+            await self._record_activity()
             await self._append(JobInterrupted(str(interruption)))
             return self._state
         except _Stopped:
@@ -319,11 +320,16 @@ class JobRun:
         return report
 
     async def _finish(self) -> None:
-        if (activity := await self._activity()) is not None:
-            await self._append(ActivitySeen(activity))
+        await self._record_activity()
         outcome, reasons = judge(self._state.facts())
         self._stage = (Stage.DONE, len(self._plan.passes), 0)
         await self._append(JobFinished(outcome, reasons))
+
+    async def _record_activity(self) -> None:
+        # Of a transfer that was cut off nobody knows which of its writes the kernel still counted.
+        was_cut_off = any(report.end in (EndReason.GONE, EndReason.PROCESS_DIED) for report in self._sent)
+        if not was_cut_off and (activity := await self._activity()) is not None:
+            await self._append(ActivitySeen(activity))
 
     async def _activity(self) -> DriveActivity | None:
         now = await self._counters()

@@ -626,6 +626,18 @@ HOLES: dict[str, tuple[JobEvent, ...]] = {
     ),
     "counters of an earlier sight": (*planned(a_plan()), SIGHT, *written(1), seen(), SIGHT, *read_back(1)),
     "counters before an interruption": (*planned(BARE), SIGHT, *written(1), seen(), JobInterrupted("asked to")),
+    "somebody else wrote before an interruption": (
+        *planned(TWO_PASSES),
+        SIGHT,
+        *written(1),
+        ActivitySeen(replace(an_activity(), sectors_written_seen=SECTORS + 1)),
+        JobInterrupted("asked to"),
+        SIGHT,
+        SightChecked(SightCheck(1, CAPACITY, 0)),
+        *written(2),
+        *read_back(2),
+        seen(),
+    ),
     "markers over what was written": (
         *planned(BARE),
         SIGHT,

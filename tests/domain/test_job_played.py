@@ -39,7 +39,7 @@ from eraser.domain.evidence import (
     SightCheck,
     TransferReport,
 )
-from eraser.domain.job import JobState, apply
+from eraser.domain.job import JobState, Phase, apply
 from eraser.domain.pattern import Pattern
 from eraser.domain.plan import Plan, PlannedPass
 from eraser.domain.program import Verification
@@ -120,18 +120,20 @@ class Played(RuleBasedStateMachine):
                 if not done:
                     yield from self.verify(item.number - 1)
             yield from self.write(item.number, item.believed_bytes // SECTOR)
-            if self.state.phase.value == "interrupted":
+            if self.state.phase is Phase.INTERRUPTED:
                 return
         if required_verification(self.plan, self.state.sights) is not Verification.NONE:
             yield from self.verify(len(self.plan.passes))
         yield
-        ours = self.our_writes
-        self.append(ActivitySeen(DriveActivity(self.seen_writes, ours, ours, 0, 0, 0)))
+        self.append(self.counted())
         yield
         outcome, reasons = judge(self.state.facts())
         self.append(JobFinished(outcome, reasons))
         if outcome is Outcome.PASSED and not self.has_unseen_outsider:
             self.referee()
+
+    def counted(self) -> ActivitySeen:
+        return ActivitySeen(DriveActivity(self.seen_writes, self.our_writes, self.our_writes, 0, 0, 0))
 
     def check_back(self, checks: tuple[Check, ...]) -> Iterator[None]:
         for check in checks:
@@ -175,6 +177,7 @@ class Played(RuleBasedStateMachine):
                 yield
                 stopped = a_report(start * SECTOR, (position + 1) * SECTOR, end=EndReason.CANCELLED)
                 self.append(PassEnded(number, self.with_bad(stopped, bad)))
+                self.append(self.counted())
                 self.append(JobInterrupted("asked to"))
                 return
         yield
@@ -263,7 +266,7 @@ class Played(RuleBasedStateMachine):
 
     def leave(self) -> None:
         self.runner = None
-        if self.state.outcome is None:
+        if self.state.phase in (Phase.RUNNING, Phase.VERIFYING):
             self.has_unseen_outsider |= self.has_outsider
 
     @precondition(lambda self: self.is_away())

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eraser.domain.drive import Geometry
-from eraser.domain.events import Checkpoint, JobEvent, JobQueued, PassEnded, PassStarted, SightBegan
+from eraser.domain.events import (
+    ActivitySeen,
+    Checkpoint,
+    JobEvent,
+    JobInterrupted,
+    JobQueued,
+    PassEnded,
+    PassStarted,
+    ProgramRestarted,
+    SightBegan,
+)
 from eraser.domain.evidence import BadExtent, EndReason, Extent, FlushProof, Operation
 from eraser.domain.job import JobState, unchecked_bytes
 from eraser.domain.pattern import AesCtrStream, Constant, Pattern
@@ -23,7 +33,7 @@ from eraser.domain.resumption import (
     resumption,
 )
 from eraser.errors import JournalError
-from tests.domain.jobs import DRIVE, SECTOR, a_plan, a_report, cut_short, folded, planned
+from tests.domain.jobs import DRIVE, SECTOR, a_plan, a_report, an_activity, cut_short, folded, planned
 
 FLUSHED = FlushProof.KERNEL_SENT
 
@@ -134,6 +144,17 @@ def test_a_drive_with_bad_sectors_is_written_to_its_end_without_checks(why):
     report = cut_short(4 * SECTOR, why=why, bad_extents=(bad,), bad_bytes=SECTOR)
     state = folded((*planned(a_plan()), SightBegan("boot"), PassStarted(1, 0), PassEnded(1, report)))
     assert resumption(state, SECTOR) == GoOn(())
+
+
+@pytest.mark.parametrize("begun", [(), (PassStarted(1, 0), PassEnded(1, cut_short(SECTOR)))])
+def test_where_somebody_else_wrote_before_an_interruption_the_program_begins_again(begun):
+    activity = ActivitySeen(replace(an_activity(), sectors_written_seen=99))
+    state = folded((*planned(a_plan()), SightBegan("boot"), *begun, activity, JobInterrupted("asked to")))
+    assert isinstance(resumption(state, SECTOR), BeginAgain)
+    again = (SightBegan("boot"), ProgramRestarted("somebody else"))
+    assert not folded(
+        (*planned(a_plan()), SightBegan("boot"), *begun, activity, JobInterrupted("asked to"), *again)
+    ).had_outsiders
 
 
 # ---- which patterns can be told apart by counts

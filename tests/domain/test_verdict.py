@@ -89,6 +89,7 @@ ONLY: list[tuple[str, Facts]] = [
     ("hidden-area", on_geometry(Geometry(CAPACITY, SECTOR, SECTOR, None, ("hpa",)))),
     ("never-held", replace(HONEST, sights=0)),
     ("unchecked", replace(HONEST, went_on_unchecked=True)),
+    ("foreign-write", replace(HONEST, had_outsiders=True)),
     ("changed-out-of-sight", replace(HONEST, sight_checks=(SightCheck(1, CAPACITY, 1),))),
     ("markers-missing", replace(MARKED, markers=None)),
     ("markers-missing", replace(MARKED, markers=replace(some_markers(), places=1))),

@@ -342,6 +342,26 @@ async def test_a_cancelled_job_stops_at_a_checkpoint_and_goes_on_from_there():
     assert state.outcome is Outcome.PASSED
 
 
+async def test_a_job_that_somebody_disturbed_before_it_was_cancelled_begins_again():
+    drive, plan = SimulatedDrive(), PLANS["two alike"]
+    log = planned(plan, drive)
+    job = JobRun(log, drive, SMALL, random_bytes=seeded_chance())
+    append = log.append
+
+    def disturbing(event: JobEvent) -> None:
+        append(event)
+        if event.kind == "pass-started":
+            drive.outsider_writes(0)
+            job.cancel()
+
+    log.append = disturbing
+    state = await job.run()
+    assert (state.phase, state.had_outsiders) == (Phase.INTERRUPTED, True)
+    drive.plug_in()
+    state = await run(MemoryLog(tuple(log.entries), drive.trace), drive, seed=1)
+    assert (state.outcome, len(state.restarts)) == (Outcome.PASSED, 1)
+
+
 async def test_another_drive_than_the_planned_one_is_never_written():
     drive, other = SimulatedDrive(), SimulatedDrive(sectors=128)
     with pytest.raises(DriveError, match="not the drive of this job"):
