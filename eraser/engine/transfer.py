@@ -200,6 +200,11 @@ class Transfer:
         return _flush_proof(self._page["flush_proof"], self._target.flush_trust)
 
     @property
+    def pid(self) -> int:
+        """The process that shares the drive's descriptor."""
+        return self._process.pid
+
+    @property
     def has_ended(self) -> bool:
         """Whether nothing more will happen: it said so, it is gone, or it was given up."""
         return self._page["state"] == _ENDED or self._process.returncode is not None or self._killed_as is not None

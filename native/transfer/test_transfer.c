@@ -313,7 +313,7 @@ static void the_cursor_covers_every_byte_exactly_once(void) {
     struct transfer_page *page = make_page(1u << 20);
     static uint8_t seen[MAP_BYTES], rest[MAP_BYTES];
     static const uint64_t blocks[] = {4096, 8192, 12288, 16384, 65536};
-    for (int round = 0; round < 2000; round++) {
+    for (int round = 0; round < 500; round++) {
         const uint64_t drive_bytes = 4 * SECTOR + random_below(MAP_BYTES - 4 * SECTOR);
         fill_page(page, drive_bytes);
         page->block_bytes = blocks[random_below(5)];

@@ -62,6 +62,7 @@ int transfer_io(struct transfer *transfer, void *data, uint32_t length, uint64_t
     /* Its own age, also while blocks wait behind it: those may be back already, and a drive that answers does not hang. */
     page_set(&page->oldest_io_ns, began);
     const bool is_write = transfer->plan.is_write;
+    if (is_write) page_add(&page->bytes_sent, length);
     int rc;
     if (transfer->access != TRANSFER_BUFFERED && plan_is_odd_end(&transfer->plan, offset, length))
         rc = medium_odd_end(transfer->drive_fd, is_write, data, length, offset);
@@ -69,10 +70,7 @@ int transfer_io(struct transfer *transfer, void *data, uint32_t length, uint64_t
         rc = medium_write(transfer->drive_fd, data, length, offset, transfer->access == TRANSFER_BUFFERED);
     else
         rc = medium_read(transfer->drive_fd, data, length, offset);
-    if (is_write) {
-        page_add(&page->bytes_sent, length);
-        if (rc < 0) page_add(&page->failed_bytes_sent, length);
-    }
+    if (is_write && rc < 0) page_add(&page->failed_bytes_sent, length);
     note_return(transfer, began, rc == 0);
     page_set(&page->oldest_io_ns, 0);
     return rc;
