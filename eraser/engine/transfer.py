@@ -32,6 +32,9 @@ EXIT_GRACE_SECONDS = 1.0
 HANG_GRACE_SECONDS = 2.0
 """How much later than the transfer itself the parent notices that nothing comes back."""
 
+_IDLE_TICK_SECONDS = 0.02
+"""How often the kernel is asked whether the last I/O has returned."""
+
 _CONSTANT, _AES_256_CTR = 1, 2
 _COMMANDS = {"run": 0, "pause": 1, "cancel": 2}
 _PAUSED, _ENDED = 2, 3
@@ -256,8 +259,8 @@ class Transfer:
             self._process.send_signal(signal.SIGKILL)
 
     async def finish(self) -> tuple[TransferReport, bool]:
-        """The report, after the end, and whether the process is gone: if not, an I/O of it is still out and the kernel holds
-        the drive for it. Waits a moment for the process, never longer.
+        """The report, after the end, and whether the drive is free of it: if not, an I/O is still out, and the kernel holds the
+        drive for it, whether the process is gone (io_uring) or not (all else). Waits a moment, never longer.
         """
         deadline = self._loop.time() + EXIT_GRACE_SECONDS
         while self._process.poll() is None and self._loop.time() < deadline:
@@ -267,7 +270,17 @@ class Transfer:
                     await self._changed.wait()
             except TimeoutError:
                 break
-        return self._report(), self._process.poll() is not None
+        # Asked again and again: the kernel tells nobody when a drive becomes idle.
+        while (is_held := self._is_held()) and self._loop.time() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(_IDLE_TICK_SECONDS)
+        return self._report(), not is_held
+
+    def _is_held(self) -> bool:
+        """Whether an I/O of ours may still be out."""
+        if self._process.poll() is None:
+            return True
+        # A killed process could not count down any more: the kernel knows. We hold the drive, so what is out is ours.
+        return bool(self._page["in_flight"]) and _has_io_out(self._target)
 
     def close(self) -> None:
         """Gives back descriptors and memory; kills a process that still runs."""
@@ -328,6 +341,20 @@ def _put_down(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     with suppress(subprocess.TimeoutExpired):
         process.wait(EXIT_GRACE_SECONDS)
+
+
+def _has_io_out(target: Target) -> bool:
+    """Whether the kernel waits for an answer of the drive (Documentation/block/stat.rst). Of an image nobody counts that, but
+    there a process waits for its own I/O before it is gone.
+    """
+    if not target.is_block_device:
+        return False
+    number = os.fstat(target.fd).st_rdev
+    try:
+        counts = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}/inflight").read_text()
+    except OSError:
+        return False  # the drive is gone, and its I/O with it
+    return any(int(count) for count in counts.split())
 
 
 def _flush_proof(seen: int, trust: FlushProof) -> FlushProof:

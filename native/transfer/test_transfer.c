@@ -602,7 +602,7 @@ static void *meddle(void *argument) {
         checkpoint_position = checkpoint_now;
         page_set(&page->acknowledged, checkpoints);
         meddler->pauses_seen += page_get(&page->state) == TRANSFER_PAUSED;
-        CHECK(page_get(&page->in_flight) <= PLAN_MAX_DEPTH);
+        CHECK(page_get(&page->in_flight) <= PLAN_MAX_DEPTH + 1);
         for (uint64_t i = 0; i < page_get(&page->place_count); i++) CHECK(page_get(&page->places[i]) % SECTOR == 0);
         page_set(&page->rate_limit, ++meddler->orders % 3 ? 0 : UINT64_C(1) << 30);
         page_set(&page->command, meddler->orders % 5 == 0 ? TRANSFER_PAUSE : TRANSFER_RUN);

@@ -60,7 +60,9 @@ int transfer_io(struct transfer *transfer, void *data, uint32_t length, uint64_t
     const uint64_t began = clock_ns();
     note_first_io(transfer, began);
     /* Its own age, also while blocks wait behind it: those may be back already, and a drive that answers does not hang. */
+    const uint64_t in_flight = page_get(&page->in_flight);
     page_set(&page->oldest_io_ns, began);
+    page_set(&page->in_flight, in_flight + 1);
     const bool is_write = transfer->plan.is_write;
     if (is_write) page_add(&page->bytes_sent, length);
     int rc;
@@ -72,6 +74,7 @@ int transfer_io(struct transfer *transfer, void *data, uint32_t length, uint64_t
         rc = medium_read(transfer->drive_fd, data, length, offset);
     if (is_write && rc < 0) page_add(&page->failed_bytes_sent, length);
     note_return(transfer, began, rc == 0);
+    page_set(&page->in_flight, in_flight);
     page_set(&page->oldest_io_ns, 0);
     return rc;
 }
@@ -116,10 +119,14 @@ static bool is_full(const struct transfer *transfer) {
 }
 
 static void publish_flight(struct transfer *transfer) {
-    uint64_t oldest = transfer->head;
-    while (oldest != transfer->tail && slot_at(transfer, oldest)->is_back) oldest++;
-    page_set(&transfer->page->in_flight, transfer->tail - transfer->head);
-    page_set(&transfer->page->oldest_io_ns, oldest == transfer->tail ? 0 : slot_at(transfer, oldest)->submitted_ns);
+    uint64_t out = 0, oldest_ns = 0;
+    for (uint64_t number = transfer->head; number != transfer->tail; number++) {
+        const struct slot *slot = slot_at(transfer, number);
+        if (slot->is_back) continue;
+        if (out++ == 0) oldest_ns = slot->submitted_ns;
+    }
+    page_set(&transfer->page->in_flight, out);
+    page_set(&transfer->page->oldest_io_ns, oldest_ns);
 }
 
 static void drain(struct transfer *transfer);
@@ -468,6 +475,7 @@ void transfer_run(struct transfer_page *page, size_t page_bytes, int drive_fd, i
         if (transfer.end == 0) {
             page_set(&page->state, TRANSFER_RUNNING);
             run(&transfer);
+            publish_flight(&transfer);
         }
     }
     page_set(&page->end_errno, (uint64_t)transfer.end_errno);

@@ -46,18 +46,19 @@ def image_target(path: Path) -> Iterator[Target]:
         os.close(fd)
 
 
-def order(operation: Operation, pattern: Pattern | None, target: Target, **changes: object) -> Order:
-    """The whole drive, unless `ranges` are named."""
-    ranges = changes.pop("ranges", (Extent(0, target.drive_bytes),))
+def order(operation: Operation, pattern: Pattern | None, drive: Target | int, **changes: object) -> Order:
+    """The whole drive (a target, or its size), unless `ranges` are named."""
+    size = drive if isinstance(drive, int) else drive.drive_bytes
+    ranges = changes.pop("ranges", (Extent(0, size),))
     return Order(operation, pattern, ranges, **changes)  # type: ignore[arg-type]
 
 
-def write(pattern: Pattern, target: Target, **changes: object) -> Order:
-    return order(Operation.WRITE, pattern, target, **changes)
+def write(pattern: Pattern, drive: Target | int, **changes: object) -> Order:
+    return order(Operation.WRITE, pattern, drive, **changes)
 
 
-def read(pattern: Pattern | None, target: Target, **changes: object) -> Order:
-    return order(Operation.READ, pattern, target, **changes)
+def read(pattern: Pattern | None, drive: Target | int, **changes: object) -> Order:
+    return order(Operation.READ, pattern, drive, **changes)
 
 
 def tuning(**changes: object) -> Tuning:
@@ -120,5 +121,3 @@ class Stat:
 def stat_of(drive: LoopDrive) -> Stat:
     fields = [int(word) for word in drive.sysfs("stat").split()]
     return Stat(fields[2], fields[6], fields[11], fields[13], fields[15])
-
-
