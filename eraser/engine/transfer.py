@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,9 @@ EXIT_GRACE_SECONDS = 1.0
 """How long a transfer that has ended, or was killed, is waited for before it is left to the kernel."""
 HANG_GRACE_SECONDS = 2.0
 """How much later than the transfer itself the parent notices that nothing comes back."""
+
+_IDLE_TICK_SECONDS = 0.02
+"""How often the kernel is asked whether the last I/O has returned."""
 
 _CONSTANT, _AES_256_CTR = 1, 2
 _COMMANDS = {"run": 0, "pause": 1, "cancel": 2}
@@ -117,8 +121,8 @@ class Transfer:
         self._started_at = started_at
         self._killed_as: EndReason | None = None
         self._changed = asyncio.Event()
-        self._pid_fd = os.pidfd_open(process.pid)
         loop = asyncio.get_running_loop()
+        self._pid_fd = os.pidfd_open(process.pid)
         loop.add_reader(event_fd, self._on_event)
         loop.add_reader(self._pid_fd, self._on_exit)
         self._loop = loop
@@ -127,33 +131,30 @@ class Transfer:
     def start(
         cls, target: Target, order: Order, tuning: Tuning, *, now_utc: Callable[[], str], rate_limit: int = 0
     ) -> "Transfer":
-        """Starts the process; it inherits the drive's descriptor. Raises TransferError when it cannot be started."""
+        """Starts the process; it inherits the drive's descriptor. Raises TransferError when it cannot be started: then nothing
+        of it is left, and nothing was written.
+        """
         leaf_count = -(-target.drive_bytes // order.hash_extent_bytes) if order.hash_extent_bytes else 0
-        page = Page(Tables.lay(len(order.ranges), BAD_CAPACITY, leaf_count))
-        event_fd = -1
-        try:
-            _fill_plan(page, target, order, tuning, leaf_count)
-            page["rate_limit"] = rate_limit
-            event_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-            started_at = now_utc()
-            process = subprocess.Popen(
-                [EXECUTABLE, str(target.fd), str(page.fd), str(event_fd)],
-                pass_fds=(target.fd, page.fd, event_fd),
-                # Nor our output: whoever reads it through a pipe would wait for a hung transfer.
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-        except OSError as error:
-            page.close()
-            if event_fd >= 0:
-                os.close(event_fd)
-            raise TransferError(
-                f"the transfer process could not be started ({error.strerror or error})",
-                subject=str(EXECUTABLE),
-                remedy="Install the package anew.",
-            ) from error
-        return cls(page, event_fd, process, target, tuning, started_at)
+        with ExitStack() as undo:
+            try:
+                page = Page(Tables.lay(len(order.ranges), BAD_CAPACITY, leaf_count))
+                undo.callback(page.close)
+                _fill_plan(page, target, order, tuning, leaf_count)
+                page["rate_limit"] = rate_limit
+                event_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+                undo.callback(os.close, event_fd)
+                started_at = now_utc()
+                process = _spawn(target.fd, page.fd, event_fd)
+                undo.callback(_put_down, process)
+                transfer = cls(page, event_fd, process, target, tuning, started_at)
+            except OSError as error:
+                raise TransferError(
+                    f"the transfer process could not be started ({error.strerror or error})",
+                    subject=str(EXECUTABLE),
+                    remedy="Install the package anew, and see that open files and processes are not limited too tightly.",
+                ) from error
+            undo.pop_all()
+        return transfer
 
     def _on_event(self) -> None:
         os.eventfd_read(self._event_fd)
@@ -202,6 +203,11 @@ class Transfer:
     def flush_proof(self) -> FlushProof:
         """What stands behind the last flush."""
         return _flush_proof(self._page["flush_proof"], self._target.flush_trust)
+
+    @property
+    def pid(self) -> int:
+        """The process that shares the drive's descriptor."""
+        return self._process.pid
 
     @property
     def has_ended(self) -> bool:
@@ -255,8 +261,8 @@ class Transfer:
             self._process.send_signal(signal.SIGKILL)
 
     async def finish(self) -> tuple[TransferReport, bool]:
-        """The report, after the end, and whether the process is gone: if not, an I/O of it is still out and the kernel holds
-        the drive for it. Waits a moment for the process, never longer.
+        """The report, after the end, and whether the drive is free of it: if not, an I/O is still out, and the kernel holds the
+        drive for it, whether the process is gone (io_uring) or not (all else). Waits a moment, never longer.
         """
         deadline = self._loop.time() + EXIT_GRACE_SECONDS
         while self._process.poll() is None and self._loop.time() < deadline:
@@ -266,7 +272,17 @@ class Transfer:
                     await self._changed.wait()
             except TimeoutError:
                 break
-        return self._report(), self._process.poll() is not None
+        # Asked again and again: the kernel tells nobody when a drive becomes idle.
+        while (is_held := self._is_held()) and self._loop.time() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(_IDLE_TICK_SECONDS)
+        return self._report(), not is_held
+
+    def _is_held(self) -> bool:
+        """Whether an I/O of ours may still be out."""
+        if self._process.poll() is None:
+            return True
+        # A killed process could not count down any more: the kernel knows. We hold the drive, so what is out is ours.
+        return bool(self._page["in_flight"]) and _has_io_out(self._target)
 
     def close(self) -> None:
         """Gives back descriptors and memory; kills a process that still runs."""
@@ -303,6 +319,44 @@ class Transfer:
             first_byte=Nanoseconds(page["first_io_ns"]),
             last_byte=Nanoseconds(page["last_io_ns"]),
         )
+
+
+def _spawn(drive_fd: int, page_fd: int, event_fd: int) -> subprocess.Popen[bytes]:
+    # A signal for the whole group (Ctrl-C, a service that is stopped) is the parent's to answer. The process ignores them as
+    # soon as it runs; until then they are blocked, which it inherits.
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP, signal.SIGTERM})
+    try:
+        return subprocess.Popen(
+            [EXECUTABLE, str(drive_fd), str(page_fd), str(event_fd)],
+            pass_fds=(drive_fd, page_fd, event_fd),
+            # Nor our output: whoever reads it through a pipe would wait for a hung transfer.
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def _put_down(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process that nobody will watch. It has just begun: if it does not die, its drive hangs, and is held for that."""
+    process.kill()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(EXIT_GRACE_SECONDS)
+
+
+def _has_io_out(target: Target) -> bool:
+    """Whether the kernel waits for an answer of the drive (Documentation/block/stat.rst). Of an image nobody counts that, but
+    there a process waits for its own I/O before it is gone.
+    """
+    if not target.is_block_device:
+        return False
+    number = os.fstat(target.fd).st_rdev
+    try:
+        counts = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}/inflight").read_text()
+    except OSError:
+        return False  # the drive is gone, and its I/O with it
+    return any(int(count) for count in counts.split())
 
 
 def _flush_proof(seen: int, trust: FlushProof) -> FlushProof:

@@ -4,6 +4,8 @@
 #include "medium.h"
 #include "transfer.h"
 
+#define CACHE_PAGE_BYTES 4096u
+
 /* Whether to give up the whole pass because of an error: gone, or nothing has worked for too long. */
 static bool ends_the_pass(struct transfer *transfer, int error) {
     if (medium_errno_means_gone(error) || !medium_is_present(transfer->drive_fd, &transfer->plan)) {
@@ -57,11 +59,16 @@ static void settle_sector(struct transfer *transfer, uint8_t *data, uint32_t len
     }
 }
 
+/* The unit to narrow down to: through the page cache, less than a page is read first and written whole. */
+static uint32_t unit_bytes(const struct transfer *transfer) {
+    const uint32_t physical = transfer->plan.physical_sector_bytes;
+    return transfer->access == TRANSFER_BUFFERED && physical < CACHE_PAGE_BYTES ? CACHE_PAGE_BYTES : physical;
+}
+
 void faults_settle(struct transfer *transfer, struct slot *slot) {
     const struct plan *plan = &transfer->plan;
     int error = slot->result < 0 ? -slot->result : EIO;
-    /* An I/O that waited has counted itself. */
-    if (plan->is_write && transfer->uses_ring) page_add(&transfer->page->failed_bytes_sent, slot->length);
+    if (plan->is_write && !slot->went_alone) page_add(&transfer->page->failed_bytes_sent, slot->length);
     if (ends_the_pass(transfer, error)) return;
     error = try_again(transfer, slot->data, slot->length, slot->offset, error);
     if (transfer->end != 0) return;
@@ -70,10 +77,11 @@ void faults_settle(struct transfer *transfer, struct slot *slot) {
         return;
     }
     const uint64_t bad_before = page_get(&transfer->page->bad_count);
+    const uint32_t unit = unit_bytes(transfer);
     uint32_t done = 0;
     while (done < slot->length && transfer->end == 0) {
         const uint64_t offset = slot->offset + done;
-        uint32_t length = plan->physical_sector_bytes - (uint32_t)(offset % plan->physical_sector_bytes);
+        uint32_t length = unit - (uint32_t)(offset % unit);
         if (length > slot->length - done) length = slot->length - done;
         settle_sector(transfer, slot->data + done, length, offset);
         done += length;

@@ -56,8 +56,12 @@ static int whole(bool is_write, int fd, uint8_t *buffer, uint32_t length, uint64
     return 0;
 }
 
-int medium_write(int fd, const void *buffer, uint32_t length, uint64_t offset) {
-    return whole(true, fd, (uint8_t *)(uintptr_t)buffer, length, offset);
+int medium_write(int fd, const void *buffer, uint32_t length, uint64_t offset, bool is_cached) {
+    const int rc = whole(true, fd, (uint8_t *)(uintptr_t)buffer, length, offset);
+    if (rc < 0 || !is_cached) return rc;
+    /* The kernel tells of a failed write-back once: whoever waits for it first must look, and no flush repeats it. */
+    const unsigned int flags = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+    return sync_file_range(fd, (off_t)offset, (off_t)length, flags) < 0 ? -errno : 0;
 }
 
 int medium_read(int fd, void *buffer, uint32_t length, uint64_t offset) { return whole(false, fd, buffer, length, offset); }
@@ -120,11 +124,7 @@ int medium_flush(int fd, const struct plan *plan, enum transfer_flush_proof *pro
     return rc == -EOPNOTSUPP ? 0 : rc;
 }
 
-void medium_release_cache(int fd, uint64_t offset, uint64_t length, bool is_write) {
-    /* Only to keep the cache small: whether a write failed is what the flush at the checkpoint tells. */
-    if (is_write)
-        sync_file_range(fd, (off_t)offset, (off_t)length,
-                        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+void medium_release_cache(int fd, uint64_t offset, uint64_t length) {
     posix_fadvise(fd, (off_t)offset, (off_t)length, POSIX_FADV_DONTNEED);
 }
 

@@ -103,7 +103,7 @@ enum transfer_flush_proof { TRANSFER_NOT_FLUSHED = 0, TRANSFER_BY_KERNEL, TRANSF
     X(flush_proof)                                                                                                       \
     X(checkpoint_position)     /* everything before it was flushed */                                                   \
     X(checkpoints)                                                                                                       \
-    X(in_flight)               /* not monotonic */                                                                       \
+    X(in_flight)               /* I/Os that did not come back yet, after the end too. Not monotonic */                                                                       \
     X(oldest_io_ns)            /* when the oldest I/O or flush that is out was submitted; 0: none. Not monotonic */       \
     X(access)                                                                                                            \
     X(first_io_ns)                                                                                                       \

@@ -2,11 +2,30 @@
 
 #include <errno.h>
 
+#define LEAF_BYTES 32u
+
 /* Whether a table of `count` items of `item` bytes lies inside the page, behind the pattern, aligned to words. */
 static bool table_fits(uint64_t offset, uint64_t count, uint64_t item, size_t page_bytes) {
     if (count == 0) return true;
     if (offset < TRANSFER_TABLES_OFFSET || offset % sizeof(uint64_t) != 0 || offset > page_bytes) return false;
     return count <= (page_bytes - offset) / item;
+}
+
+static bool tables_overlap(uint64_t first, uint64_t first_bytes, uint64_t second, uint64_t second_bytes) {
+    return first_bytes > 0 && second_bytes > 0 && first < second + second_bytes && second < first + first_bytes;
+}
+
+/* Each table inside the page, and none over another. */
+static bool tables_are_sound(const struct plan *plan, uint64_t ranges_offset, size_t page_bytes) {
+    if (!table_fits(ranges_offset, plan->range_count, sizeof(struct range), page_bytes) ||
+        !table_fits(plan->bad_offset, plan->bad_capacity, sizeof(struct bad_entry), page_bytes) ||
+        !table_fits(plan->leaves_offset, plan->leaf_count, LEAF_BYTES, page_bytes))
+        return false;
+    const uint64_t ranges_bytes = plan->range_count * sizeof(struct range), leaves_bytes = plan->leaf_count * LEAF_BYTES;
+    const uint64_t bad_bytes = plan->bad_capacity * sizeof(struct bad_entry);
+    return !tables_overlap(ranges_offset, ranges_bytes, plan->bad_offset, bad_bytes) &&
+           !tables_overlap(ranges_offset, ranges_bytes, plan->leaves_offset, leaves_bytes) &&
+           !tables_overlap(plan->bad_offset, bad_bytes, plan->leaves_offset, leaves_bytes);
 }
 
 static bool sizes_are_sound(const struct plan *plan) {
@@ -33,7 +52,13 @@ static bool hashing_is_sound(const struct plan *plan) {
     if (plan->is_write || plan->is_reverse || plan->start_position != 0 || plan->hash_extent_bytes % plan->block_bytes != 0)
         return false;
     const bool is_whole = plan->range_count == 1 && plan->ranges[0].offset == 0 && plan->ranges[0].length == plan->drive_bytes;
-    return is_whole && plan->leaf_count == (plan->drive_bytes + plan->hash_extent_bytes - 1) / plan->hash_extent_bytes;
+    const uint64_t whole_extents = plan->drive_bytes / plan->hash_extent_bytes;
+    return is_whole && plan->leaf_count == whole_extents + (plan->drive_bytes % plan->hash_extent_bytes != 0);
+}
+
+/* In the order of processing. */
+static const struct range *range_at(const struct plan *plan, uint64_t number) {
+    return &plan->ranges[plan->is_reverse ? plan->range_count - 1 - number : number];
 }
 
 /* Only an image may end within a sector. */
@@ -57,20 +82,38 @@ static bool ranges_are_sound(struct plan *plan) {
     return plan->range_count > 0 && plan->start_position <= plan->total_bytes;
 }
 
+/* A resumed pass goes on where a block ended: between two sectors, or behind the odd end. */
+static bool start_is_sound(const struct plan *plan) {
+    if (plan->start_position == plan->total_bytes) return true;
+    struct cursor cursor;
+    cursor_start(&cursor, plan);
+    const struct range *range = range_at(plan, cursor.range);
+    const uint64_t place = plan->is_reverse ? range->offset + range->length - cursor.done : range->offset + cursor.done;
+    return place % plan->logical_sector_bytes == 0 || cursor.done == 0;
+}
+
+/* Words that name one of a few things: compared whole, before they become an enum or a bool. */
+static bool choices_are_known(const struct transfer_page *page) {
+    const uint64_t operation = page_get(&page->operation);
+    return (operation == TRANSFER_WRITE || operation == TRANSFER_READ) && page_get(&page->pattern) <= TRANSFER_AES_256_CTR &&
+           page_get(&page->access_least) <= TRANSFER_BUFFERED && page_get(&page->flush) <= TRANSFER_FLUSH_COMMAND &&
+           page_get(&page->reverse) <= 1 && page_get(&page->is_block_device) <= 1;
+}
+
 int plan_read(struct plan *plan, const struct transfer_page *page, size_t page_bytes) {
     if (page_bytes < TRANSFER_TABLES_OFFSET || page_get(&page->magic) != TRANSFER_MAGIC ||
         page_get(&page->page_bytes) != page_bytes)
         return -EINVAL;
-    const uint64_t operation = page_get(&page->operation), depth = page_get(&page->queue_depth);
+    const uint64_t depth = page_get(&page->queue_depth);
     const uint64_t block_bytes = page_get(&page->block_bytes), pattern_bytes = page_get(&page->pattern_bytes);
     const uint64_t logical = page_get(&page->logical_sector_bytes), physical = page_get(&page->physical_sector_bytes);
-    if ((operation != TRANSFER_WRITE && operation != TRANSFER_READ) || depth > PLAN_MAX_DEPTH ||
-        block_bytes > PLAN_MAX_BUFFER_BYTES || pattern_bytes > 4096 || logical > 65536 || physical > (1u << 20))
+    if (!choices_are_known(page) || depth > PLAN_MAX_DEPTH || block_bytes > PLAN_MAX_BUFFER_BYTES || pattern_bytes > 4096 ||
+        logical > 65536 || physical > (1u << 20))
         return -EINVAL;
     const uint64_t ranges_offset = page_get(&page->ranges_offset);
     *plan = (struct plan){
         .parent_pid = page_get(&page->parent_pid),
-        .is_write = operation == TRANSFER_WRITE,
+        .is_write = page_get(&page->operation) == TRANSFER_WRITE,
         .is_reverse = page_get(&page->reverse) != 0,
         .is_block_device = page_get(&page->is_block_device) != 0,
         .flush_by_command = page_get(&page->flush) == TRANSFER_FLUSH_COMMAND,
@@ -97,13 +140,11 @@ int plan_read(struct plan *plan, const struct transfer_page *page, size_t page_b
         .bad_bytes_limit = page_get(&page->bad_bytes_limit),
         .no_progress_ns = page_get(&page->no_progress_ns),
     };
-    if (!table_fits(ranges_offset, plan->range_count, sizeof(struct range), page_bytes) ||
-        !table_fits(plan->bad_offset, plan->bad_capacity, sizeof(struct bad_entry), page_bytes) ||
-        !table_fits(plan->leaves_offset, plan->leaf_count, 32, page_bytes))
-        return -EINVAL;
+    if (!tables_are_sound(plan, ranges_offset, page_bytes)) return -EINVAL;
     plan->ranges = (const struct range *)(const void *)((const uint8_t *)page + ranges_offset);
-    const bool is_sound = sizes_are_sound(plan) && ranges_are_sound(plan) && pattern_is_sound(plan) && hashing_is_sound(plan) &&
-                          plan->checkpoint_ns > 0 && plan->checkpoint_bytes > 0 && plan->no_progress_ns > 0;
+    const bool is_sound = sizes_are_sound(plan) && ranges_are_sound(plan) && start_is_sound(plan) &&
+                          pattern_is_sound(plan) && hashing_is_sound(plan) && plan->checkpoint_ns > 0 &&
+                          plan->checkpoint_bytes > 0 && plan->no_progress_ns > 0;
     return is_sound ? 0 : -EINVAL;
 }
 
@@ -115,17 +156,16 @@ void cursor_start(struct cursor *cursor, const struct plan *plan) {
     uint64_t rest = plan->start_position;
     cursor->position = rest;
     for (cursor->range = 0; cursor->range < plan->range_count; cursor->range++) {
-        const uint64_t index = plan->is_reverse ? plan->range_count - 1 - cursor->range : cursor->range;
-        if (rest < plan->ranges[index].length) break;
-        rest -= plan->ranges[index].length;
+        const uint64_t length = range_at(plan, cursor->range)->length;
+        if (rest < length) break;
+        rest -= length;
     }
     cursor->done = rest;
 }
 
 bool cursor_next(struct cursor *cursor, const struct plan *plan, uint64_t *offset, uint32_t *length) {
     if (cursor->range >= plan->range_count) return false;
-    const uint64_t index = plan->is_reverse ? plan->range_count - 1 - cursor->range : cursor->range;
-    const struct range *range = &plan->ranges[index];
+    const struct range *range = range_at(plan, cursor->range);
     const uint64_t left = range->length - cursor->done;
     uint64_t size;
     if (plan->is_reverse) {

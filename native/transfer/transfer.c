@@ -57,23 +57,25 @@ static void note_return(struct transfer *transfer, uint64_t submitted_ns, bool i
 
 int transfer_io(struct transfer *transfer, void *data, uint32_t length, uint64_t offset) {
     struct transfer_page *page = transfer->page;
-    const uint64_t began = clock_ns(), oldest = page_get(&page->oldest_io_ns);
+    const uint64_t began = clock_ns();
     note_first_io(transfer, began);
-    if (oldest == 0) page_set(&page->oldest_io_ns, began);
+    /* Its own age, also while blocks wait behind it: those may be back already, and a drive that answers does not hang. */
+    const uint64_t in_flight = page_get(&page->in_flight);
+    page_set(&page->oldest_io_ns, began);
+    page_set(&page->in_flight, in_flight + 1);
     const bool is_write = transfer->plan.is_write;
+    if (is_write) page_add(&page->bytes_sent, length);
     int rc;
     if (transfer->access != TRANSFER_BUFFERED && plan_is_odd_end(&transfer->plan, offset, length))
         rc = medium_odd_end(transfer->drive_fd, is_write, data, length, offset);
     else if (is_write)
-        rc = medium_write(transfer->drive_fd, data, length, offset);
+        rc = medium_write(transfer->drive_fd, data, length, offset, transfer->access == TRANSFER_BUFFERED);
     else
         rc = medium_read(transfer->drive_fd, data, length, offset);
-    if (is_write) {
-        page_add(&page->bytes_sent, length);
-        if (rc < 0) page_add(&page->failed_bytes_sent, length);
-    }
+    if (is_write && rc < 0) page_add(&page->failed_bytes_sent, length);
     note_return(transfer, began, rc == 0);
-    page_set(&page->oldest_io_ns, oldest);
+    page_set(&page->in_flight, in_flight);
+    page_set(&page->oldest_io_ns, 0);
     return rc;
 }
 
@@ -117,9 +119,14 @@ static bool is_full(const struct transfer *transfer) {
 }
 
 static void publish_flight(struct transfer *transfer) {
-    const bool is_empty = transfer->head == transfer->tail;
-    page_set(&transfer->page->in_flight, transfer->tail - transfer->head);
-    page_set(&transfer->page->oldest_io_ns, is_empty ? 0 : slot_at(transfer, transfer->head)->submitted_ns);
+    uint64_t out = 0, oldest_ns = 0;
+    for (uint64_t number = transfer->head; number != transfer->tail; number++) {
+        const struct slot *slot = slot_at(transfer, number);
+        if (slot->is_back) continue;
+        if (out++ == 0) oldest_ns = slot->submitted_ns;
+    }
+    page_set(&transfer->page->in_flight, out);
+    page_set(&transfer->page->oldest_io_ns, oldest_ns);
 }
 
 static void drain(struct transfer *transfer);
@@ -145,6 +152,7 @@ static bool submit_block(struct transfer *transfer) {
     slot->end_position = transfer->cursor.position;
     slot->data = block_memory(transfer, slot, index);
     slot->is_back = false;
+    slot->went_alone = goes_alone;
     slot->submitted_ns = clock_ns();
     transfer->tail++;
     transfer->pace_bytes += slot->length;
@@ -173,12 +181,19 @@ static void collect(struct transfer *transfer) {
     }
 }
 
+/* That may have taken minutes: what returned meanwhile is not old. */
+static void take_what_came_back(struct transfer *transfer) {
+    if (!transfer->uses_ring) return;
+    ring_enter(&transfer->ring, 0);
+    collect(transfer);
+}
+
 static void release_behind(struct transfer *transfer, const struct slot *slot) {
     const bool is_adjacent = slot->offset == transfer->release_from + transfer->release_length ||
                              slot->offset + slot->length == transfer->release_from;
     if (transfer->release_length == 0 || !is_adjacent || transfer->release_length >= RELEASE_BYTES) {
         if (transfer->release_length > 0)
-            medium_release_cache(transfer->drive_fd, transfer->release_from, transfer->release_length, transfer->plan.is_write);
+            medium_release_cache(transfer->drive_fd, transfer->release_from, transfer->release_length);
         transfer->release_from = slot->offset;
         transfer->release_length = slot->length;
         return;
@@ -193,6 +208,7 @@ static void retire_block(struct transfer *transfer) {
     const bool is_whole = slot->result == (int32_t)slot->length;
     if (!is_whole) {
         faults_settle(transfer, slot);
+        take_what_came_back(transfer);
     } else if (!transfer->plan.is_write) {
         transfer_compare(transfer, slot->data, slot->length, slot->offset);
     }
@@ -237,6 +253,11 @@ static void checkpoint(struct transfer *transfer) {
     assert(transfer->head == transfer->tail);
     struct transfer_page *page = transfer->page;
     const uint64_t position = page_get(&page->position), began = clock_ns();
+    /* A drive that changed its size need not fail any I/O. */
+    if (!medium_is_present(transfer->drive_fd, &transfer->plan)) {
+        transfer_end(transfer, TRANSFER_GONE, ENODEV);
+        return;
+    }
     if (transfer->plan.is_write) {
         enum transfer_flush_proof proof = TRANSFER_NOT_FLUSHED;
         page_set(&page->oldest_io_ns, began);
@@ -258,12 +279,9 @@ static void checkpoint(struct transfer *transfer) {
     transfer->checkpoint_from = position;
 }
 
-/* A parent that is slow to record must not fall behind what is on the drive. Its death ends us, so this can't wait for ever. */
-static void await_record(struct transfer *transfer) {
-    struct transfer_page *page = transfer->page;
-    while (page_get(&page->checkpoints) > page_get(&page->acknowledged) + 1 && page_get(&page->command) != TRANSFER_CANCEL)
-        sleep_ns(RECORD_TICK_NS);
-    transfer->progress_ns = clock_ns();
+/* Whether the parent has yet to record a checkpoint before more may be sent. Its death ends us, so this can't last for ever. */
+static bool is_ahead_of_record(const struct transfer *transfer) {
+    return page_get(&transfer->page->checkpoints) > page_get(&transfer->page->acknowledged) + 1;
 }
 
 static bool checkpoint_is_due(const struct transfer *transfer) {
@@ -348,11 +366,17 @@ static void run(struct transfer *transfer) {
     while (transfer->end == 0 && (has_more || transfer->head != transfer->tail)) {
         obey(transfer);
         if (transfer->end != 0) break;
+        if (is_ahead_of_record(transfer)) {
+            /* Nothing is out: checkpoints are made when nothing is. Orders are obeyed meanwhile. */
+            assert(transfer->head == transfer->tail);
+            sleep_ns(RECORD_TICK_NS);
+            transfer->progress_ns = clock_ns();
+            continue;
+        }
         if (has_more && checkpoint_is_due(transfer)) {
             drain(transfer);
             if (transfer->end == 0) checkpoint(transfer);
-            if (transfer->end != 0) break;
-            await_record(transfer);
+            continue;
         }
         if (has_more) has_more = fill_queue(transfer);
         publish_flight(transfer);
@@ -414,11 +438,12 @@ static int prepare(struct transfer *transfer) {
     page_set(&transfer->page->checkpoint_position, transfer->plan.start_position);
     cursor_start(&transfer->cursor, &transfer->plan);
     transfer->checkpoint_from = transfer->plan.start_position;
-    transfer->checkpoint_at_ns = transfer->progress_ns = clock_ns();
     return 0;
 }
 
 static void begin(struct transfer *transfer) {
+    /* Trying the access reads, and the cache is written back: a drive may hang in either. */
+    page_set(&transfer->page->oldest_io_ns, clock_ns());
     const int rc = prepare(transfer);
     if (rc < 0) {
         transfer_end(transfer, TRANSFER_INTERNAL, -rc);
@@ -429,6 +454,8 @@ static void begin(struct transfer *transfer) {
         const int dropped = medium_drop_cache(transfer->drive_fd, &transfer->plan);
         if (dropped < 0) transfer_end(transfer, dropped == -EBUSY ? TRANSFER_CACHE_KEPT : TRANSFER_INTERNAL, -dropped);
     }
+    page_set(&transfer->page->oldest_io_ns, 0);
+    transfer->checkpoint_at_ns = transfer->progress_ns = clock_ns();
 }
 
 void transfer_run(struct transfer_page *page, size_t page_bytes, int drive_fd, int event_fd) {
@@ -448,6 +475,7 @@ void transfer_run(struct transfer_page *page, size_t page_bytes, int drive_fd, i
         if (transfer.end == 0) {
             page_set(&page->state, TRANSFER_RUNNING);
             run(&transfer);
+            publish_flight(&transfer);
         }
     }
     page_set(&page->end_errno, (uint64_t)transfer.end_errno);

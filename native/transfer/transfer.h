@@ -21,6 +21,7 @@ struct slot {
     uint32_t length;
     int32_t result; /* bytes, or a negative errno */
     bool is_back;
+    bool went_alone; /* by an I/O that waited, which has counted itself */
     uint64_t submitted_ns;
     uint64_t end_position;
 };

@@ -1,0 +1,1 @@
+"""The engine at work: passes over real devices and files, looked at through independent readers."""
