@@ -99,6 +99,10 @@ def _markers(facts: Facts) -> Iterator[Reason]:
         return
     for report in (markers.written, markers.read_back):
         yield from _incomplete(report, "the markers")
+        if report.bad_bytes:
+            yield Reason(
+                "markers-missing", f"{report.bad_bytes} bytes of the markers could not be written or read back"
+            )
     if markers.read_back.mismatched_sectors:
         yield Reason(
             "markers-differ",
