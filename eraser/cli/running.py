@@ -4,13 +4,13 @@ Shared by `erase` and `resume`, which differ only in how each drive's work begin
 """
 
 import asyncio
-import contextlib
 import json
+import os
 import signal
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 import click
 
@@ -37,9 +37,8 @@ Work = tuple[Erasing, Start]
 def run_all(work: Sequence[Work], *, refused: Sequence[Result], as_json: bool) -> ExitStatus:
     """Runs all of it at once, reports, and gives the status: of several drives the highest counts."""
     results = [*refused, *asyncio.run(_run(work, as_json))] if work else list(refused)
-    with contextlib.suppress(BrokenPipeError):  # whoever listened went away; the status still tells
-        for result in results:
-            click.echo(json.dumps(_form(result))) if as_json else _tell(result)
+    for result in results:
+        _say(json.dumps(_form(result))) if as_json else _tell(result)
     return max((_STATUS[result.outcome] for result in results), default=ExitStatus.PASSED)
 
 
@@ -56,13 +55,13 @@ async def _run(work: Sequence[Work], as_json: bool) -> list[Result]:
         for erasing in erasings:
             erasing.cancel()
         if not sys.stderr.isatty():  # the live lines say it themselves
-            click.echo("Stopping at a checkpoint; what was done is kept.", err=True)
+            _say("Stopping at a checkpoint; what was done is kept.", err=True)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop)
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(_guarded(erasing, start)) for erasing, start in work]
-        watcher = tasks.create_task(_until_nobody_looks(_print_progress(erasings) if as_json else _draw(erasings)))
+        watcher = tasks.create_task(_print_progress(erasings) if as_json else _draw(erasings))
         results = [await task for task in running]
         watcher.cancel()
     return results
@@ -72,18 +71,22 @@ async def _guarded(erasing: Erasing, start: Start) -> Result:
     """One drive's fault is its own: the others go on. A job that had begun stays open, so that nothing of it is lost."""
     try:
         return await start()
+    except (EraserError, OSError) as error:
+        return Result(erasing.path, Ended.REFUSED if erasing.job is None else Ended.INTERRUPTED, str(error))
     except Exception as error:
-        reason = str(error)
-        if not isinstance(error, (EraserError, OSError)):
-            traceback.print_exc()
-            reason = f"internal error ({type(error).__name__}: {error})"
-        return Result(erasing.path, Ended.REFUSED if erasing.job is None else Ended.INTERRUPTED, reason)
+        traceback.print_exc()
+        return Result(erasing.path, Ended.INTERRUPTED, f"a fault of this program stopped it: {error!r}")
 
 
-async def _until_nobody_looks(display: Awaitable[None]) -> None:
-    """A terminal or a pipe that goes away ends the display and nothing else."""
-    with contextlib.suppress(OSError):
-        await display
+def _say(line: str, *, err: bool = False) -> None:
+    """Prints a line to whoever still reads. A pipe or terminal that was closed meanwhile stops no erasure."""
+    try:
+        click.echo(line, err=err)
+    except OSError:
+        # Else what could not be printed is tried again at the end, and its failure becomes the status.
+        silence = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silence, 2 if err else 1)
+        os.close(silence)
 
 
 async def _print_progress(erasings: Sequence[Erasing]) -> None:
@@ -103,10 +106,15 @@ async def _print_progress(erasings: Sequence[Erasing]) -> None:
                     "bad_bytes": now.bad_bytes,
                     "mismatched_sectors": now.mismatched_sectors,
                 }
-                click.echo(json.dumps(line))
+                _say(json.dumps(line))
 
 
 async def _draw(erasings: Sequence[Erasing]) -> None:
+    with suppress(OSError):  # the terminal is gone
+        await _draw_to_the_end(erasings)
+
+
+async def _draw_to_the_end(erasings: Sequence[Erasing]) -> None:
     # Rich takes a tenth of a second to load: not before bytes are on their way.
     while not any(erasing.job is not None and erasing.job.first_byte_ns for erasing in erasings):
         await asyncio.sleep(LOOK_SECONDS / 10)
@@ -138,13 +146,13 @@ def _form(result: Result) -> dict[str, object]:
 def _tell(result: Result) -> None:
     colours = {Ended.PASSED: "green", Ended.FAILED: "red", Ended.REFUSED: "yellow", Ended.INTERRUPTED: "yellow"}
     word = click.style(result.outcome.value.upper(), fg=colours[result.outcome], bold=True)
-    click.echo(f"{word}  {result.device}" + (f"  {result.reason}" if result.reason else ""))
+    _say(f"{word}  {result.device}" + (f"  {result.reason}" if result.reason else ""))
     if result.bytes_written or result.bytes_verified:
         written, verified = result.bytes_written, result.bytes_verified
-        click.echo(f"        {written:,} bytes written, {verified:,} read back, {result.seconds:.1f} s")
+        _say(f"        {written:,} bytes written, {verified:,} read back, {result.seconds:.1f} s")
     if result.certificate is not None:
-        click.echo(f"        certificate {result.certificate}")
+        _say(f"        certificate {result.certificate}")
     if result.is_held:
-        click.echo("        An I/O of the drive has not returned, so the system still holds it: power-cycle it.")
+        _say("        An I/O of the drive has not returned, so the system still holds it: power-cycle it.")
     if result.outcome is Ended.INTERRUPTED:
-        click.echo(f"        Go on with: eraser resume {result.device}")
+        _say(f"        Go on with: eraser resume {result.device}")

@@ -271,7 +271,8 @@ class Erasing:
 
     async def _issue(self, log: JobLog, job: JobRun | None) -> Result:
         state = log.state
-        duration_ns = job.last_byte_ns - job.first_byte_ns if job is not None else 0
+        # Of a drive that never answered, no last byte is known.
+        duration_ns = max(0, job.last_byte_ns - job.first_byte_ns) if job is not None else 0
         issued: Issued | None = None
         if state.outcome is not None:
             leaves = job.leaves if job is not None else ()

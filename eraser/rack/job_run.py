@@ -28,6 +28,7 @@ from eraser.domain.events import (
     VerificationStarted,
 )
 from eraser.domain.evidence import (
+    Access,
     DriveActivity,
     EndReason,
     Extent,
@@ -263,12 +264,24 @@ class JobRun:
         pattern = AesCtrStream(seed)
         written = await self._run_transfer(Order(Operation.WRITE, pattern, places), stage)
         self.bytes_written += written.bytes_done
+        self._raise_if_interrupted(written)
         read_back = await self._run_transfer(Order(Operation.READ, pattern, places), stage)
+        self._raise_if_interrupted(read_back)
         await self._append(MarkersChecked(MarkersEvidence(seed, granularity, len(places), written, read_back)))
         self._raise_unless_complete(written)
+        if written.access is Access.BUFFERED:
+            await self._count_anew()
         self._raise_unless_complete(read_back)
-        if read_back.mismatched_sectors:
+        # A marker on a bad sector differs too, and what is good of such a drive is erased all the same.
+        if read_back.mismatched_sectors and not written.bad_bytes:
             raise _Stopped
+
+    async def _count_anew(self) -> None:
+        """Forgets what was written so far. The page cache writes a whole page where a marker has only a sector, so nobody
+        can tell how much that was; the passes, which write every byte again, are counted exactly.
+        """
+        self._sent.clear()
+        self._baseline = await asyncio.to_thread(self._drive.activity)
 
     async def _verify_last(self) -> None:
         kind = required_verification(self._plan, self._state.sights)
@@ -285,6 +298,8 @@ class JobRun:
         total = sum(extent.length_bytes for extent in ranges)
         report = await self._run_transfer(order, (Stage.VERIFYING, number, total))
         self.bytes_verified += report.bytes_done
+        # Not on record: what was interrupted is done anew, and only what came to an end of its own is judged.
+        self._raise_if_interrupted(report)
         tree = self._hash_tree(extent_bytes) if _is_complete(report) else None
         await self._append(VerificationEnded(VerificationEvidence(number, kind, sampling, report, tree)))
         self._raise_unless_complete(report)
@@ -336,7 +351,7 @@ class JobRun:
         if now is None or self._baseline is None:
             return None
         sent = sum(report.bytes_sent for report in self._sent)
-        doubtful = sum(report.failed_bytes_sent for report in self._sent)
+        doubtful = sum(_doubtful_bytes(report) for report in self._sent)
         return DriveActivity(
             sectors_written_seen=now.sectors_written - self._baseline.sectors_written,
             sectors_written_ours_least=(sent - doubtful) // SECTOR_BYTES,
@@ -411,11 +426,13 @@ class JobRun:
                 transfer.kill(EndReason.CANCELLED)
 
     def _raise_unless_complete(self, report: TransferReport) -> None:
-        if _is_complete(report):
-            return
+        self._raise_if_interrupted(report)
+        if not _is_complete(report):
+            raise _Stopped
+
+    def _raise_if_interrupted(self, report: TransferReport) -> None:
         if report.end in _INTERRUPTING:
             raise _Interrupted(_interruption(report.end))
-        raise _Stopped
 
 
 def _is_complete(report: TransferReport) -> bool:
@@ -426,6 +443,13 @@ class Recorder(Protocol):
     """Puts a checkpoint on record; takes the number of bad extents recorded before, gives the new one."""
 
     async def __call__(self, snapshot: Snapshot, transfer: Transfer, known_bad: int) -> int: ...
+
+
+def _doubtful_bytes(report: TransferReport) -> int:
+    """Of the bytes sent, those that the drive may or may not have counted: failed, or not back when the transfer ended."""
+    if report.end is EndReason.COMPLETED:
+        return report.failed_bytes_sent
+    return max(report.failed_bytes_sent, report.bytes_sent - report.bytes_done)
 
 
 def _interruption(end: EndReason) -> str:
