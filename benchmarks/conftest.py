@@ -8,9 +8,6 @@ from benchmarks import comparison, meters
 from benchmarks.comparison import markdown
 
 TABLE_FILE = Path(".benchmarks/table.md")
-QUIET_SHARE = 0.05
-"""Of all processors' time: with more than this taken by others the figures say little, those of the whole machine nothing."""
-
 _busy_before = 0.0
 
 
@@ -25,7 +22,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not comparison.TABLE:
         return
     heading = f"{meters.machine()}; before the run {_busy_before:.0%} of its processors' time was taken by others."
-    if _busy_before > QUIET_SHARE:
+    if _busy_before > meters.QUIET_SHARE:
         heading += " **Not a quiet machine: run it again on one.**"
     text = f"{heading}\n\n{markdown(comparison.TABLE)}\n"
     TABLE_FILE.parent.mkdir(exist_ok=True)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 CPUS = len(os.sched_getaffinity(0))
+QUIET_SHARE = 0.05
+"""Of all processors' time: with more than this taken by others the figures say little, those of the whole machine nothing."""
 _STAT_BUSY = (0, 1, 2, 5, 6)
 """user, nice, system, irq, softirq of `/proc/stat` (proc(5)): what worked. Idle, iowait, steal and guest are not ours."""
 
@@ -43,11 +45,13 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a command took, in seconds. `machine_cpu` has the kernel's threads too, less what others took before."""
+    """What a command took, in seconds. `machine_cpu` has the kernel's threads too, less what others took before: a share of
+    `others` of all processors' time."""
 
     wall: float
     process_cpu: float
     machine_cpu: float
+    others: float
 
 
 def run(
@@ -69,8 +73,8 @@ def run(
     wall = time.monotonic() - began
     if process.returncode != 0:
         raise RuntimeError(f"{command[0]} ended with {process.returncode}: {complaints[-2000:] or output[-2000:]}")
-    others = share * CPUS * wall
-    return output, Usage(wall, usage.ru_utime + usage.ru_stime, max(0.0, _machine_cpu() - machine - others))
+    machine_cpu = _machine_cpu() - machine - share * CPUS * wall
+    return output, Usage(wall, usage.ru_utime + usage.ru_stime, machine_cpu, share)
 
 
 def _drain(process: subprocess.Popen[bytes]) -> tuple[str, str]:

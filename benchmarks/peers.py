@@ -56,6 +56,7 @@ class FioRun:
     seconds: float
     process_cpu: float
     machine_cpu: float
+    others: float
 
 
 def fio(drives: Sequence[Path], size_bytes: int, block: str, depth: int) -> FioRun:
@@ -67,6 +68,7 @@ def fio(drives: Sequence[Path], size_bytes: int, block: str, depth: int) -> FioR
         written + read,
         of_write.process_cpu + of_read.process_cpu,
         of_write.machine_cpu + of_read.machine_cpu,
+        max(of_write.others, of_read.others),
     )
 
 
