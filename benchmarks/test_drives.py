@@ -74,7 +74,7 @@ def test_erasing_beside_fio(benchmark: BenchmarkFixture, drives: list[Path], cas
         ("machine", [run.usage.machine_cpu for run in ours], [run.machine_cpu for run in theirs], noise),
     ):
         cpu = f"processor time of the {whose}, {what}"
-        target = CPU_TARGETS.get(case)
+        target = None if note else CPU_TARGETS.get(case)
         mine_per_gib, other_per_gib = middle(mine) / gib, middle(other) / gib
         rows.append(Comparison(cpu, mine_per_gib, fio_name, other_per_gib, "s/GiB", target, Better.LOWER, note))
     record(benchmark, *rows)
