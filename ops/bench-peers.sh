@@ -1,5 +1,6 @@
 #!/bin/sh
 # make bench-peers: what `make bench` measures beside us. The official blake3 package is in requirements.lock already.
+# nwipe comes as the distribution has it; where that one has no ChaCha20, `make bench` says what it compares with instead.
 set -eu
 
 missing=

@@ -4,6 +4,7 @@ import hashlib
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from eraser.certificates.envelope import unseal
@@ -74,8 +75,12 @@ def _reports(state: JobState) -> Iterator[TransferReport]:
         yield state.final_verification.report
 
 
+@cache
 def tool() -> Tool:
-    """This program: name, version, and SHA-256 over its installed files, native code included, which tells builds apart."""
+    """This program: name, version, and SHA-256 over its installed files, native code included, which tells builds apart.
+
+    Read once a process: hashing the files costs as much as the rest of a certificate.
+    """
     from importlib.metadata import version
 
     build = hashlib.sha256()

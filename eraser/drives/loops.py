@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from eraser.drives.mounts import hanging_places
+from eraser.drives.mounts import HangingPlaces, hanging_places
 from eraser.drives.numbers import BlockNumber, FileNumber
 from eraser.drives.sysfs import SYSFS_SECTOR_BYTES, BlockDevice, Host
 
@@ -51,10 +51,13 @@ def is_bound(device: BlockDevice) -> bool:
     return (device.directory / "loop" / "backing_file").exists()
 
 
-def backing(device: BlockDevice, host: Host) -> Backing | None:
-    """What is under a loop device; None where that cannot be found out (no permission, no answer, or just detached)."""
+def backing(device: BlockDevice, host: Host, hanging: HangingPlaces | None = None) -> Backing | None:
+    """What is under a loop device; None where that cannot be found out (no permission, no answer, or just detached).
+
+    `hanging` is for who looks at many at one moment; else it is read here.
+    """
     path = device.text("loop/backing_file")
-    if path in hanging_places(host):
+    if path in (hanging if hanging is not None else hanging_places(host)):
         # LOOP_GET_STATUS64 makes the kernel ask the file's own file system, for as long as that takes.
         return Backing(None, None, device.integer("loop/offset"), path)
     try:
@@ -68,18 +71,19 @@ def backing(device: BlockDevice, host: Host) -> Backing | None:
     return Backing(FileNumber(holder, inode), block, offset, path)
 
 
-def backing_without_opening(device: BlockDevice, host: Host) -> Backing | None:
+def backing_without_opening(device: BlockDevice, host: Host, hanging: HangingPlaces | None = None) -> Backing | None:
     """The same, where it can be told without opening the loop device: who detaches it would have to wait for us.
 
     By the path that the kernel names now. It may be one of another mount namespace, so the size must fit, too.
     """
     path = device.text("loop/backing_file")
-    found = None if path in hanging_places(host) else _backing_by_path(path)
+    hanging = hanging if hanging is not None else hanging_places(host)
+    found = None if path in hanging else _backing_by_path(path)
     if found is None or device.integer("loop/sizelimit") or device.integer("loop/offset"):
-        return backing(device, host)
+        return backing(device, host, hanging)
     size_bytes = device.integer("size") * SYSFS_SECTOR_BYTES
     fits = found.block is not None or 0 <= found.size_bytes - size_bytes < SYSFS_SECTOR_BYTES
-    return found if fits else backing(device, host)
+    return found if fits else backing(device, host, hanging)
 
 
 def _loop_status(node: str) -> bytes:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from eraser.drives import loops
+from eraser.drives.mounts import hanging_places
 from eraser.drives.numbers import BlockNumber, FileNumber
 from eraser.drives.sysfs import BlockDevice, Host
 
@@ -25,6 +26,7 @@ class Stack:
         self._below: dict[Node, set[Node]] = defaultdict(set)
         self._above: dict[Node, set[Node]] = defaultdict(set)
         self._devices: dict[BlockNumber, BlockDevice] = {}
+        self._hanging = hanging_places(host)
         self._btrfs = _btrfs_members(host)
         self.unknown_loops: list[str] = []
         for device in host.disks():
@@ -90,7 +92,7 @@ class Stack:
             self._add_loop(device, number)
 
     def _add_loop(self, device: BlockDevice, number: BlockNumber) -> None:
-        backing = loops.backing_without_opening(device, self._host)
+        backing = loops.backing_without_opening(device, self._host, self._hanging)
         if backing is None:
             if loops.is_bound(device):
                 self.unknown_loops.append(device.name)

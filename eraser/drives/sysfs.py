@@ -68,8 +68,8 @@ class BlockDevice:
 
     def partitions(self) -> Iterator["BlockDevice"]:
         """Its partitions, in the order of their names."""
-        for entry in self._entries(""):
-            if entry.name.startswith(self.name) and (entry / "partition").exists():
+        for entry in self._entries("", self.name):
+            if (entry / "partition").exists():
                 yield BlockDevice(entry)
 
     def slaves(self) -> Iterator["BlockDevice"]:
@@ -107,9 +107,10 @@ class BlockDevice:
                 return BlockDevice(directory)
         return None
 
-    def _entries(self, folder: str) -> list[Path]:
+    def _entries(self, folder: str, prefix: str = "") -> list[Path]:
+        # The guard looks at every disk of the machine twice for each drive: names are chosen before they become paths.
         try:
             names = os.listdir(self.directory / folder)  # noqa: PTH208
         except OSError:
             return []
-        return [self.directory / folder / name for name in sorted(names)]
+        return [self.directory / folder / name for name in sorted(names) if name.startswith(prefix)]
