@@ -394,6 +394,7 @@ def _fill_plan(page: Page, target: Target, order: Order, tuning: Tuning, leaf_co
         "retry_limit": tuning.retry_limit,
         "bad_bytes_limit": tuning.bad_bytes_limit,
         "no_progress_ns": int(tuning.no_progress_seconds * 1e9),
+        "fruitless_ns": int(tuning.fruitless_seconds * 1e9),
         "flush": target.flush_trust is FlushProof.COMMAND_SENT,
     }
     for name, value in words.items():

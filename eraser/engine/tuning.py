@@ -34,6 +34,8 @@ class Tuning:
     """A drive with more unreadable than this is dying: hours more would only say so again."""
     no_progress_seconds: float = 120.0
     """Longer than a drive's own error recovery and the kernel's timeouts with their retries (30 s each)."""
+    fruitless_seconds: float = 1800.0
+    """How long a drive may answer with nothing but errors: at some seconds for each bad sector, hundreds of them in a row."""
     access_least: AccessLeast = AccessLeast.BEST
 
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -38,6 +39,8 @@ int main(int argc, char **argv) {
         perror("eraser-transfer: mapping the page");
         return 2;
     }
+    const struct rlimit no_core = {0, 0};
+    setrlimit(RLIMIT_CORE, &no_core);
     /* It dies with its parent. The parent may have died before this took effect: then its number is not ours any more. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if ((uint64_t)getppid() != page_get(&page->parent_pid)) return 0;

@@ -77,6 +77,7 @@ enum transfer_flush_proof { TRANSFER_NOT_FLUSHED = 0, TRANSFER_BY_KERNEL, TRANSF
     X(retry_limit)             /* further tries of an I/O that failed */                                                 \
     X(bad_bytes_limit)         /* give up beyond it */                                                                   \
     X(no_progress_ns)          /* give up when nothing came back for so long */                                          \
+    X(fruitless_ns)            /* give up when nothing came back without an error for so long */                         \
     X(flush)
 
 #define TRANSFER_CONTROL_WORDS(X)                                                                                        \

@@ -139,12 +139,14 @@ int plan_read(struct plan *plan, const struct transfer_page *page, size_t page_b
         .retry_limit = page_get(&page->retry_limit),
         .bad_bytes_limit = page_get(&page->bad_bytes_limit),
         .no_progress_ns = page_get(&page->no_progress_ns),
+        .fruitless_ns = page_get(&page->fruitless_ns),
     };
     if (!tables_are_sound(plan, ranges_offset, page_bytes)) return -EINVAL;
     plan->ranges = (const struct range *)(const void *)((const uint8_t *)page + ranges_offset);
     const bool is_sound = sizes_are_sound(plan) && ranges_are_sound(plan) && start_is_sound(plan) &&
                           pattern_is_sound(plan) && hashing_is_sound(plan) && plan->checkpoint_ns > 0 &&
-                          plan->checkpoint_bytes > 0 && plan->no_progress_ns > 0;
+                          plan->checkpoint_bytes > 0 && plan->no_progress_ns > 0 &&
+                          plan->fruitless_ns > 0;
     return is_sound ? 0 : -EINVAL;
 }
 

@@ -30,7 +30,7 @@ struct plan {
     uint64_t range_count;
     uint64_t bad_capacity, bad_offset;
     uint64_t hash_extent_bytes, leaves_offset, leaf_count;
-    uint64_t checkpoint_ns, checkpoint_bytes, retry_limit, bad_bytes_limit, no_progress_ns;
+    uint64_t checkpoint_ns, checkpoint_bytes, retry_limit, bad_bytes_limit, no_progress_ns, fruitless_ns;
 };
 
 #define PLAN_MAX_DEPTH 64u

@@ -83,6 +83,7 @@ static void fill_page(struct transfer_page *page, uint64_t drive_bytes) {
     page->retry_limit = 1;
     page->bad_bytes_limit = UINT64_C(1) << 30;
     page->no_progress_ns = UINT64_C(60000000000);
+    page->fruitless_ns = UINT64_C(60000000000);
     page->acknowledged = UINT64_MAX / 2;
 }
 
@@ -158,6 +159,7 @@ static const struct mutation malformed[] = {
     {"no interval", WORD(checkpoint_ns), 0},
     {"a checkpoint within a block", WORD(checkpoint_bytes), BLOCK - 1},
     {"giving up at once", WORD(no_progress_ns), 0},
+    {"giving up at the first error", WORD(fruitless_ns), 0},
     {"an unknown flush", WORD(flush), 2},
 };
 

@@ -52,7 +52,8 @@ static void note_return(struct transfer *transfer, uint64_t submitted_ns, bool i
     const uint64_t now = clock_ns();
     note_latency(transfer->page, now - submitted_ns);
     page_set(&transfer->page->last_io_ns, now);
-    if (is_good) transfer->progress_ns = now;
+    transfer->progress_ns = now;
+    if (is_good) transfer->good_ns = now;
 }
 
 int transfer_io(struct transfer *transfer, void *data, uint32_t length, uint64_t offset) {
@@ -272,6 +273,7 @@ static void checkpoint(struct transfer *transfer) {
         page_set(&page->flush_proof, proof);
         page_add(&page->flushes, 1);
         page_set(&page->checkpoint_position, position);
+        transfer->bad_recorded = page_get(&page->bad_count);
         page_add(&page->checkpoints, 1);
         transfer_notify(transfer);
     }
@@ -301,7 +303,7 @@ static void stay_paused(struct transfer *transfer) {
     transfer_notify(transfer);
     while (page_get(&transfer->page->command) == TRANSFER_PAUSE) sleep_ns(PAUSE_TICK_NS);
     page_set(&transfer->page->state, TRANSFER_RUNNING);
-    transfer->progress_ns = transfer->checkpoint_at_ns = clock_ns();
+    transfer->progress_ns = transfer->good_ns = transfer->checkpoint_at_ns = clock_ns();
     transfer->pace_from_ns = 0;
     transfer_notify(transfer);
 }
@@ -409,6 +411,8 @@ static int prepare_memory(struct transfer *transfer) {
     void *memory = mmap(NULL, blocks * plan->block_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return -ENOMEM;
     transfer->memory = memory;
+    /* What was read from the drive goes into no core dump either. */
+    madvise(memory, blocks * plan->block_bytes, MADV_DONTDUMP);
     if (transfer->shares_block) pattern_generate(&transfer->pattern, 0, transfer->memory, plan->block_bytes);
     return 0;
 }
@@ -455,7 +459,7 @@ static void begin(struct transfer *transfer) {
         if (dropped < 0) transfer_end(transfer, dropped == -EBUSY ? TRANSFER_CACHE_KEPT : TRANSFER_INTERNAL, -dropped);
     }
     page_set(&transfer->page->oldest_io_ns, 0);
-    transfer->checkpoint_at_ns = transfer->progress_ns = clock_ns();
+    transfer->checkpoint_at_ns = transfer->progress_ns = transfer->good_ns = clock_ns();
 }
 
 void transfer_run(struct transfer_page *page, size_t page_bytes, int drive_fd, int event_fd) {

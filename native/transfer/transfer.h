@@ -41,7 +41,9 @@ struct transfer {
     bool shares_block;
     struct blake3_hasher hasher;
     uint64_t checkpoint_at_ns, checkpoint_from; /* when and where the last checkpoint was */
+    uint64_t bad_recorded;                      /* entries of the table of bad extents at the last checkpoint */
     uint64_t progress_ns;                       /* when something last came back */
+    uint64_t good_ns;                           /* when something last came back without an error */
     uint64_t released_to;                       /* buffered access: cache is released up to this position */
     uint64_t release_from, release_length;      /* stretch of the drive that is ready for it */
     uint64_t pace_rate, pace_from_ns, pace_bytes;
