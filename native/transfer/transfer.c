@@ -446,8 +446,6 @@ static int prepare(struct transfer *transfer) {
 }
 
 static void begin(struct transfer *transfer) {
-    /* Trying the access reads, and the cache is written back: a drive may hang in either. */
-    page_set(&transfer->page->oldest_io_ns, clock_ns());
     const int rc = prepare(transfer);
     if (rc < 0) {
         transfer_end(transfer, TRANSFER_INTERNAL, -rc);
@@ -458,7 +456,6 @@ static void begin(struct transfer *transfer) {
         const int dropped = medium_drop_cache(transfer->drive_fd, &transfer->plan);
         if (dropped < 0) transfer_end(transfer, dropped == -EBUSY ? TRANSFER_CACHE_KEPT : TRANSFER_INTERNAL, -dropped);
     }
-    page_set(&transfer->page->oldest_io_ns, 0);
     transfer->checkpoint_at_ns = transfer->progress_ns = transfer->good_ns = clock_ns();
 }
 

@@ -55,6 +55,7 @@ SIZE = 2 * MIB
 DIRECT = [AccessLeast.BEST, AccessLeast.PREAD]
 ACCESSES = [*DIRECT, AccessLeast.BUFFERED]
 NO_PROGRESS_S = 1.5
+LONGEST_LAG_S = 1.0  # a busy machine's own; a loop that waited for the drive would lag by NO_PROGRESS_S and more
 
 
 def covered(extents: tuple[BadExtent, ...]) -> set[int]:
@@ -342,7 +343,7 @@ class TestADriveThatHangs:
                 took_s = time.monotonic() - began
                 assert report.end is EndReason.NO_PROGRESS and not is_free and drive.counts.held > 0
                 assert took_s < NO_PROGRESS_S + HANG_GRACE_SECONDS + 3
-                assert lag.longest_s < 0.5
+                assert lag.longest_s < LONGEST_LAG_S
             if access is not AccessLeast.BUFFERED:
                 assert drive.counts.held > 0 and not may_be_claimed(drive)
                 drive.release()
@@ -360,7 +361,7 @@ class TestADriveThatHangs:
                     report, is_free = await transfer.finish()
             finally:
                 transfer.close()
-            assert report.end is EndReason.NO_PROGRESS and not is_free and lag.longest_s < 0.5
+            assert report.end is EndReason.NO_PROGRESS and not is_free and lag.longest_s < LONGEST_LAG_S
             drive.release()
 
     @pytest.mark.serial
