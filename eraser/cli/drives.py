@@ -117,6 +117,7 @@ def _form(item: Listed) -> dict[str, Any]:
         "native_capacity_bytes": geometry.native_capacity_bytes,
         "hidden_bytes": geometry.hidden_bytes,
         "hidden_areas": list(geometry.hidden_areas),
+        "hidden_areas_unknown": list(geometry.hidden_areas_unknown),
         "write_cache": drive.write_cache,
     }
 

@@ -56,6 +56,7 @@ class Identity:
 class Geometry:
     """Sizes in bytes. `native_capacity_bytes` is by the drive's own word (IDENTIFY, READ CAPACITY, Identify Namespace)
     including hidden areas, None where it could not be asked; `hidden_areas` names those seen: `hpa`, `dco`, `ama`.
+    `hidden_areas_unknown` names those that may be there and could not be asked for: the native size is then the least.
     """
 
     capacity_bytes: int
@@ -63,6 +64,7 @@ class Geometry:
     physical_sector_bytes: int
     native_capacity_bytes: int | None = None
     hidden_areas: tuple[str, ...] = ()
+    hidden_areas_unknown: tuple[str, ...] = ()
 
     @property
     def hidden_bytes(self) -> int:

@@ -206,6 +206,11 @@ def _notes_on_reach(drive: Drive) -> list[str]:
             f"{how_much} of the drive{areas} cannot be addressed and stay unwritten: never passed. Remove the "
             f"hidden area first."
         )
+    if geometry.hidden_areas_unknown:
+        notes.append(
+            f"Whether the drive hides an area ({', '.join(geometry.hidden_areas_unknown)}) is unknown, since it could "
+            f"not be asked: such an area would stay unwritten."
+        )
     if drive.transport in _VIRTUAL:
         notes.append(
             "This is a file or a virtual drive: only what can be addressed in it now is overwritten, not what "

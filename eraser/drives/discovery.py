@@ -117,16 +117,14 @@ def describe(
 
 def _geometry(device: BlockDevice, found: Findings) -> Geometry:
     capacity = device.integer("size") * SYSFS_SECTOR_BYTES
-    native = found.native_capacity_bytes
-    if native is not None and native <= capacity and not found.native_capacity_complete:
-        native = None
     logical = device.integer("queue/logical_block_size", 512)
     return Geometry(
         capacity_bytes=capacity,
         logical_sector_bytes=logical,
         physical_sector_bytes=max(logical, device.integer("queue/physical_block_size", logical)),
-        native_capacity_bytes=native,
+        native_capacity_bytes=found.native_capacity_bytes,
         hidden_areas=found.hidden_areas,
+        hidden_areas_unknown=found.hidden_areas_unknown,
     )
 
 

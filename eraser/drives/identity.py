@@ -29,6 +29,13 @@ SCSI_DISK_TYPES = frozenset({"0", "14", "20"})
 """`device/type` of what the kernel drives as a disk: direct access, simplified direct access, zoned."""
 
 
+HIDDEN_AREAS = ("hpa", "ama", "dco")
+"""Features of an ATA drive that can hide sectors from whoever does not ask for them."""
+
+MAYBE_ATA = frozenset({Transport.SATA, Transport.USB, Transport.UNKNOWN})
+"""Transports behind which an ATA drive may be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Findings:
     """What was found out so far. `native_capacity_bytes` includes hidden areas, None where nobody said."""
@@ -38,9 +45,9 @@ class Findings:
     media: Media = Media.UNKNOWN
     bridge: str = ""
     native_capacity_bytes: int | None = None
-    native_capacity_complete: bool = True
-    """False when a feature that can hide sectors is there and could not be asked: the figure is a lower bound."""
     hidden_areas: tuple[str, ...] = ()
+    hidden_areas_unknown: tuple[str, ...] = ()
+    """Those that could not be asked for: while there are any, the native size is a lower bound."""
     security_locked: bool = False
     opal_locked: bool = False
 
@@ -72,7 +79,8 @@ _BY_NAME = {
 def from_sysfs(device: BlockDevice, host: Host) -> Findings:
     """What the kernel knows by itself. Never waits for the drive."""
     transport = transport_of(device)
-    return _SYSFS_READERS.get(transport, _scsi_from_sysfs)(device, host, Findings(transport))
+    unknown = HIDDEN_AREAS if transport in MAYBE_ATA else ()
+    return _SYSFS_READERS.get(transport, _scsi_from_sysfs)(device, host, Findings(transport, hidden_areas_unknown=unknown))
 
 
 def of_image(number: FileNumber, path: str, host: Host) -> Identity:
@@ -251,17 +259,18 @@ def _ask_ata(found: Findings, courier: Courier) -> Findings:
         identify = ata.parse_identify(_data(courier.scsi(ata.identify_cdb(), ata.IDENTIFY_BYTES)))
     except (NoAnswer, DriveError):
         return found
-    hidden, largest, complete = [], identify.user_sectors, True
+    hidden, unknown, largest = [], [], identify.user_sectors
     for area, sectors in _native_sectors(courier, identify):
-        complete = complete and (sectors is not None or area == "dco")
-        if sectors is not None and sectors > largest:
+        if sectors is None:
+            unknown.append(area)
+        elif sectors > largest:
             hidden.append(area)
             largest = sectors
     return replace(
         _with_identify(found, identify),
         native_capacity_bytes=max(found.native_capacity_bytes or 0, largest * identify.logical_sector_bytes),
-        native_capacity_complete=complete,
         hidden_areas=tuple(hidden),
+        hidden_areas_unknown=tuple(unknown),
     )
 
 
@@ -308,8 +317,15 @@ def _with_identify(found: Findings, identify: ata.Identify | None) -> Findings:
         found,
         identity=identity,
         media=_media(identify.rotation_rpm) if identify.rotation_rpm else found.media,
+        hidden_areas_unknown=_areas_of(identify),
         security_locked=identify.security_locked,
     )
+
+
+def _areas_of(identify: ata.Identify) -> tuple[str, ...]:
+    """The features of HIDDEN_AREAS that the drive says it has."""
+    has = {"hpa": identify.has_hpa, "ama": identify.has_ama, "dco": identify.has_dco}
+    return tuple(area for area in HIDDEN_AREAS if has[area])
 
 
 def _ask_nvme(found: Findings, courier: Courier, nsid: int) -> Findings:

@@ -107,9 +107,31 @@ def test_a_configuration_overlay_is_seen_below_a_native_maximum(tmp_path):
     assert drive.geometry.native_capacity_bytes == SECTORS * 512
 
 
-def test_a_hidden_area_that_cannot_be_asked_for_leaves_the_size_unknown(tmp_path):
-    drive = sata(tmp_path, ScriptedDrive({ata.identify_cdb(): ata_identify(words={82: 0x0400})}))
-    assert drive.geometry.native_capacity_bytes is None
+@pytest.mark.parametrize(
+    ("area", "words"), [("hpa", {82: 0x0400}), ("ama", {119: 0x4100}), ("dco", {83: 0x4C00})]
+)
+def test_a_hidden_area_that_cannot_be_asked_for_is_unknown_and_not_absent(tmp_path, area, words):
+    drive = sata(tmp_path, ScriptedDrive({ata.identify_cdb(): ata_identify(words=words)}))
+    assert drive.geometry.hidden_areas == ()
+    assert drive.geometry.hidden_areas_unknown == (area,)
+    assert drive.geometry.native_capacity_bytes == SECTORS * 512
+
+
+def test_a_damaged_answer_about_the_overlay_leaves_it_unknown(tmp_path):
+    answers = {ata.identify_cdb(): ata_identify(words={83: 0x4C00}), ata.dco_identify_cdb(): bytes(512)}
+    assert sata(tmp_path, ScriptedDrive(answers)).geometry.hidden_areas_unknown == ("dco",)
+
+
+def test_of_a_drive_that_does_not_answer_every_hidden_area_is_unknown(tmp_path):
+    assert sata(tmp_path / "a", SilentDrive()).geometry.hidden_areas_unknown == ("hpa", "ama", "dco")
+    assert usb(tmp_path / "b", SilentDrive(), SECTORS).geometry.hidden_areas_unknown == ("hpa", "ama", "dco")
+    asked = sata(tmp_path / "c", ScriptedDrive({ata.identify_cdb(): ata_identify()}))
+    assert asked.geometry.hidden_areas_unknown == ()
+
+
+def test_the_kernels_copy_of_identify_tells_which_hidden_areas_there_may_be(tmp_path):
+    page = vpd(0x89, bytes(56) + ata_identify(words={82: 0x0400}))
+    assert sata(tmp_path, SilentDrive(), **{"device/vpd_pg89": page}).geometry.hidden_areas_unknown == ("hpa",)
 
 
 def test_nothing_is_sent_that_the_drive_does_not_say_it_has(tmp_path):
