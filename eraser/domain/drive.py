@@ -28,7 +28,8 @@ class Media(StrEnum):
 
 
 class SerialSource(StrEnum):
-    """Whose serial number it is. A bridge's or an enclosure's says nothing about the drive inside."""
+    """Whose serial number it is. A bridge's or an enclosure's says nothing about the drive inside; one that is nobody's
+    (an image that cannot be told from a later one) nothing at all."""
 
     DRIVE = "drive"
     ENCLOSURE = "enclosure"

@@ -11,16 +11,13 @@ from typing import TypeVar
 from eraser.domain.drive import Identity, Media, SerialSource, Transport
 from eraser.drives import ata, nvme, scsi, tcg
 from eraser.drives.commands import Courier, NoAnswer, Reply
-from eraser.drives.loops import backing, file_serial
+from eraser.drives.loops import backing, image_identity
 from eraser.drives.mounts import hanging_places
 from eraser.drives.numbers import FileNumber
 from eraser.drives.sysfs import BlockDevice, Host
 from eraser.errors import DriveError
 
 T = TypeVar("T")
-
-IMAGE_MODEL = "disk image"
-"""The model of an image, and of a loop device that shows one: the same content is the same drive through both."""
 
 ASKED = frozenset({Transport.SATA, Transport.SAS, Transport.USB, Transport.NVME, Transport.UNKNOWN})
 """Transports behind which something may answer commands. For the others nothing is asked and no process is started."""
@@ -80,13 +77,14 @@ def from_sysfs(device: BlockDevice, host: Host) -> Findings:
     """What the kernel knows by itself. Never waits for the drive."""
     transport = transport_of(device)
     unknown = HIDDEN_AREAS if transport in MAYBE_ATA else ()
-    return _SYSFS_READERS.get(transport, _scsi_from_sysfs)(device, host, Findings(transport, hidden_areas_unknown=unknown))
+    return _SYSFS_READERS.get(transport, _scsi_from_sysfs)(
+        device, host, Findings(transport, hidden_areas_unknown=unknown)
+    )
 
 
 def of_image(number: FileNumber, path: str, host: Host) -> Identity:
-    """A regular file as a drive: told from others by where its content lies, so that a resume knows it again."""
-    serial = file_serial(None if path in hanging_places(host) else number, path)
-    return Identity(model=IMAGE_MODEL, serial=serial, serial_source=SerialSource.DRIVE)
+    """A regular file as a drive."""
+    return image_identity(None if path in hanging_places(host) else number, path)
 
 
 def from_drive(found: Findings, courier: Courier, device: BlockDevice) -> Findings:
@@ -206,10 +204,7 @@ def _virtio_from_sysfs(device: BlockDevice, host: Host, found: Findings) -> Find
 def _loop_from_sysfs(device: BlockDevice, host: Host, found: Findings) -> Findings:
     """A loop device has no name of its own: it is the image that it shows."""
     shown = backing(device, host) if device.text("loop/backing_file") else None
-    if shown is None:
-        return found
-    identity = Identity(model=IMAGE_MODEL, serial=shown.serial, serial_source=SerialSource.DRIVE)
-    return replace(found, identity=identity)
+    return found if shown is None else replace(found, identity=shown.identity)
 
 
 def _zram_from_sysfs(device: BlockDevice, host: Host, found: Findings) -> Findings:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -60,6 +61,46 @@ def test_a_loop_drive_and_its_image_differ_in_transport_only(tmp_path):
     assert is_recognisable(through_loop)
     with devices.loop(file) as again:
         assert same_drive(through_loop, identify(again)) == ""
+
+
+def test_a_later_file_with_the_number_of_an_image_is_another_drive(tmp_path, monkeypatch):
+    # File systems give the numbers of deleted files again.
+    monkeypatch.setattr("eraser.drives.numbers.FileNumber.name", "file-1-1")
+    first, later = (identify(devices.image(tmp_path, name)) for name in ("first", "later"))
+    assert is_recognisable(first)
+    assert "serial" in same_drive(first, later)
+
+
+def test_an_image_without_a_birth_time_is_not_known_again(tmp_path, monkeypatch):
+    file = devices.image(tmp_path)
+    monkeypatch.setattr("eraser.drives.births._statx", lambda path: None)
+    assert not is_recognisable(identify(file))
+
+
+@lab
+def test_a_loop_drive_whose_file_nobody_can_name_any_more_is_not_known_again(tmp_path):
+    file = devices.image(tmp_path)
+    with devices.loop(file) as device:
+        file.unlink()
+        assert not is_recognisable(identify(device))
+
+
+@lab
+def test_a_loop_drive_over_a_device_is_not_known_again(tmp_path):
+    with devices.loop(devices.image(tmp_path)) as lower, devices.loop(lower) as upper:
+        assert not is_recognisable(identify(upper))
+
+
+@pytest.mark.parametrize("folder", ["/dev/shm", "/var/tmp"])
+def test_an_image_is_born_once_on_each_file_system(folder):
+    with tempfile.NamedTemporaryFile(dir=folder) as file:
+        file.write(bytes(4096))
+        file.flush()
+        first = identify(file.name)
+        os.utime(file.name, (0, 0))
+        Path(file.name).chmod(0o640)
+        assert identify(file.name) == first
+        assert is_recognisable(first)
 
 
 @lab

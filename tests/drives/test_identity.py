@@ -107,9 +107,7 @@ def test_a_configuration_overlay_is_seen_below_a_native_maximum(tmp_path):
     assert drive.geometry.native_capacity_bytes == SECTORS * 512
 
 
-@pytest.mark.parametrize(
-    ("area", "words"), [("hpa", {82: 0x0400}), ("ama", {119: 0x4100}), ("dco", {83: 0x4C00})]
-)
+@pytest.mark.parametrize(("area", "words"), [("hpa", {82: 0x0400}), ("ama", {119: 0x4100}), ("dco", {83: 0x4C00})])
 def test_a_hidden_area_that_cannot_be_asked_for_is_unknown_and_not_absent(tmp_path, area, words):
     drive = sata(tmp_path, ScriptedDrive({ata.identify_cdb(): ata_identify(words=words)}))
     assert drive.geometry.hidden_areas == ()
