@@ -79,7 +79,7 @@ def _listed(drive: "Drive") -> Listed:
         return Listed(drive, UNFIT, (Obstacle("gone", error.what, error.remedy),))
     unfit = [Obstacle(condition.value, *explain(condition)) for condition in drive.conditions]
     used = [Obstacle(use.reason.value, use.what, use.remedy) for use in uses]
-    if any(use.reason is not guard.Reason.UNKNOWN_USE for use in uses):
+    if any(use.reason is not guard.UseReason.UNKNOWN_USE for use in uses):
         return Listed(drive, IN_USE, (*used, *unfit))
     state = UNFIT if unfit else UNKNOWN if used else FREE
     return Listed(drive, state, (*unfit, *used))

@@ -38,8 +38,10 @@ def birth_ns(path: str, number: FileNumber) -> int | None:
 
 
 def _statx(path: str) -> bytes | None:
-    import ctypes
-
+    try:
+        import ctypes
+    except ImportError:  # Python may be built without it
+        return None
     call = getattr(ctypes.CDLL(None), "statx", None)
     if call is None:
         return None

@@ -138,7 +138,7 @@ def _open(path: str, drive: Drive, host: Host, settle_seconds: float) -> int:
     except BlockingIOError as error:
         os.close(fd)
         raise Refused(
-            guard.Reason.OPEN.value,
+            guard.UseReason.OPEN.value,
             "another process has locked it",
             subject=path,
             remedy="Wait for that process, or end it: lslocks shows it.",
@@ -176,7 +176,10 @@ def _open_error(error: OSError, path: str, drive: Drive, host: Host) -> EraserEr
             return Refused(found[0].reason.value, found[0].what, subject=path, remedy=found[0].remedy)
         case errno.EAGAIN:
             return Refused(
-                guard.Reason.OPEN.value, "another process has a lease on it", subject=path, remedy="End that process."
+                guard.UseReason.OPEN.value,
+                "another process has a lease on it",
+                subject=path,
+                remedy="End that process.",
             )
         case errno.EROFS | errno.ETXTBSY:
             return Refused("read-only", "it is read-only", subject=path, remedy="Make it writable.")

@@ -20,6 +20,13 @@ IMAGE_SECTOR_BYTES = 512
 IMAGE_BLOCK_BYTES = 4096
 """Files have no sectors: the smallest unit that any drive would have, and the page that file systems write."""
 
+SYSTEM_FOLDERS = (
+    *("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/usr", "/nix", "/gnu"),  # programs and libraries
+    *("/boot", "/efi", "/etc", "/proc", "/sys"),  # what starts it, its settings, its kernel's own files
+)
+"""Where only the running system's files are and never an image. Not /var, /home, /root, /srv, /run, /opt or /tmp: images
+of virtual machines and mounted sticks are had there."""
+
 LIVE = Host()
 
 OpenCourier = Callable[[str], AbstractContextManager[Courier]]
@@ -185,7 +192,8 @@ def _refuse_parts(device: BlockDevice, host: Host, given: str) -> None:
 
 
 def _image(path: str, status: os.stat_result, host: Host) -> Drive:
-    """A regular file as a drive. Raises Refused when it is empty."""
+    """A regular file as a drive. Raises Refused when it is empty, or there for something else."""
+    _refuse_system_file(path, status, host)
     if status.st_size == 0:
         raise Refused("zero-capacity", "it is an empty file", subject=path, remedy="Name a disk image with content.")
     return Drive(
@@ -196,6 +204,25 @@ def _image(path: str, status: os.stat_result, host: Host) -> Drive:
         geometry=Geometry(status.st_size, IMAGE_SECTOR_BYTES, IMAGE_BLOCK_BYTES),
         conditions=() if _may_write(path) else (Condition.READ_ONLY,),
     )
+
+
+def _refuse_system_file(path: str, status: os.stat_result, host: Host) -> None:
+    dev = str(host.dev)
+    # Not what is mounted below it, such as /dev/shm: images in memory are had there.
+    if path.startswith(f"{dev}/") and status.st_dev == host.dev.stat().st_dev:
+        raise Refused(
+            "file-in-dev",
+            "it is a regular file among the device nodes, as a mistyped name leaves behind, and no drive",
+            subject=path,
+            remedy="Find the drive's right name with `eraser drives`; the file may be removed.",
+        )
+    if folder := next((folder for folder in SYSTEM_FOLDERS if path.startswith(f"{folder}/")), None):
+        raise Refused(
+            "system-file",
+            f"it is a file of the running system, by its place in {folder}, and no disk image",
+            subject=path,
+            remedy="Name a disk image. One that lies there by mistake has to be moved first.",
+        )
 
 
 def _may_write(path: str) -> bool:

@@ -17,6 +17,7 @@ from eraser.drives.loops import backing, backing_without_opening
 from eraser.drives.numbers import BlockNumber
 from eraser.errors import Refused, UsageError
 from tests.drives import devices
+from tests.drives.trees import host_in
 
 lab = pytest.mark.lab
 
@@ -40,6 +41,28 @@ def test_an_empty_file_is_refused(tmp_path):
     with pytest.raises(Refused) as refusal:
         identify(devices.image(tmp_path, size_bytes=0))
     assert refusal.value.reason == "zero-capacity"
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "/etc/os-release", "/bin/sh", "/usr/bin/env"])
+def test_a_file_of_the_running_system_is_no_image(path):
+    with pytest.raises(Refused, match="running system") as refusal:
+        identify(path)
+    assert refusal.value.reason == "system-file"
+
+
+def test_a_regular_file_among_the_device_nodes_is_no_image(tmp_path):
+    host = host_in(tmp_path)
+    (host.dev / "sdx").write_bytes(bytes(4096))
+    with pytest.raises(Refused) as refusal:
+        identify(host.dev / "sdx", host)
+    assert refusal.value.reason == "file-in-dev"
+
+
+def test_an_image_in_shared_memory_is_one():
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
+        file.write(bytes(4096))
+        file.flush()
+        assert identify(file.name).transport is Transport.IMAGE
 
 
 @lab("root", "loop", "addpart")
