@@ -69,15 +69,15 @@ def _all() -> Iterable[Listed]:
 
 
 def _listed(drive: "Drive") -> Listed:
+    from eraser.domain.conditions import explain
     from eraser.drives import guard
-    from eraser.drives.conditions import explain
     from eraser.errors import DriveError
 
     try:
         uses = guard.uses(drive)
     except DriveError as error:
         return Listed(drive, UNFIT, (Obstacle("gone", error.what, error.remedy),))
-    unfit = [Obstacle(condition.value, *explain(condition)) for condition in drive.conditions]
+    unfit = [Obstacle(condition.value, *explain(condition, drive)) for condition in drive.conditions]
     used = [Obstacle(use.reason.value, use.what, use.remedy) for use in uses]
     if any(use.reason is not guard.UseReason.UNKNOWN_USE for use in uses):
         return Listed(drive, IN_USE, (*used, *unfit))

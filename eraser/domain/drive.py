@@ -1,7 +1,9 @@
 """What a drive is: who it is, how it is attached, how large it says it is. Values only; `eraser.drives` finds them out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from eraser.domain.json_form import MOMENTARY
 
 
 class Transport(StrEnum):
@@ -83,11 +85,12 @@ class Condition(StrEnum):
     OPAL_LOCKED = "opal-locked"
     ZONED = "zoned"
     BOOT_PARTITION = "mmc-boot-partition"
+    AMBIGUOUS_IDENTITY = "ambiguous-identity"
 
 
 @dataclass(frozen=True, slots=True)
 class Drive:
-    """One drive as it was identified through one path."""
+    """One drive as it was identified through one path. What holds for the moment only is no part of any record."""
 
     path: str
     transport: Transport
@@ -101,6 +104,11 @@ class Drive:
     """The kernel's `queue/write_cache`: `write back`, `write through`, or empty for files."""
     other_paths: tuple[str, ...] = ()
     """Further device nodes that lead to the same drive (one WWN, EUI or NGUID)."""
+    namesakes: tuple[str, ...] = field(default=(), compare=False, metadata=MOMENTARY)
+    """Device nodes of other drives, by their serial numbers, that bear one of this drive's world-wide names."""
+    disk_sequence: int = field(default=0, compare=False, metadata=MOMENTARY)
+    """The kernel's running number of the disk: another after each plugging in and change of medium, 0 where it has none
+    (images, kernels before 5.15). It tells two drives apart that say nothing of themselves."""
 
     @property
     def label(self) -> str:

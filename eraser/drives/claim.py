@@ -17,10 +17,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from eraser.domain.conditions import refuse_unfit
 from eraser.domain.drive import Drive, Transport, same_drive
 from eraser.drives import guard
 from eraser.drives.commands import KernelCourier
-from eraser.drives.conditions import refuse_unfit
 from eraser.drives.discovery import LIVE, OpenCourier, identify
 from eraser.drives.numbers import BlockNumber
 from eraser.drives.sysfs import BlockDevice, Host
@@ -198,6 +198,9 @@ def _same_through(fds: list[int], planned: Drive, host: Host, courier: OpenCouri
     difference = same_drive(planned, found)
     if not difference and set(found.other_paths) != set(planned.other_paths):
         difference = f"its further paths are {', '.join(found.other_paths) or 'none'} now"
+    if not difference and planned.disk_sequence and planned.disk_sequence != found.disk_sequence:
+        # Two drives without serial numbers say the same of themselves.
+        difference = "it was taken out meanwhile, or its medium was, and it or another put in"
     if difference:
         raise Refused(
             "another-drive",

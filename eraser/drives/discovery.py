@@ -105,6 +105,7 @@ def describe(
     if courier is not None and found.transport in identity.ASKED and device.integer("size"):
         with courier(node) as way:
             found = identity.from_drive(found, way, device)
+    other_paths, namesakes = _bearers(device, found, host)
     by_id = udev.links_by_id(host) if links is None else links
     found = identity.from_udev(found, by_id.get(device.name, ()), udev.properties(device, host))
     if not device.text("dev"):
@@ -116,9 +117,11 @@ def describe(
         identity=found.identity,
         geometry=_geometry(device, found),
         bridge=found.bridge,
-        conditions=conditions_of(device, found),
+        conditions=conditions_of(device, found, has_namesakes=bool(namesakes)),
         write_cache=device.text("queue/write_cache"),
-        other_paths=_other_paths(device, found, host),
+        other_paths=other_paths,
+        namesakes=namesakes,
+        disk_sequence=device.integer("diskseq"),
     )
 
 
@@ -135,17 +138,26 @@ def _geometry(device: BlockDevice, found: Findings) -> Geometry:
     )
 
 
-def _other_paths(device: BlockDevice, found: Findings, host: Host) -> tuple[str, ...]:
-    """Nodes of other disks that bear one of this drive's world-wide names. By sysfs: it is asked of every disk."""
+def _bearers(device: BlockDevice, found: Findings, host: Host) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Nodes of other disks that bear one of this drive's world-wide names: first those that lead to the same drive, then
+    those of other drives, which have a serial number of their own: makers of cheap drives give all of them one name.
+
+    By sysfs: it is asked of every disk.
+    """
     names = identity.world_wide_names(found.identity)
     if not names:
-        return ()
-    others = (
-        other
-        for other in drives_of(host)
-        if other.directory != device.directory and identity.transport_of(other) in identity.ASKED
-    )
-    return tuple(host.node(other) for other in others if names & identity.names_of(other, host))
+        return (), ()
+    serials = {found.identity.serial, identity.from_sysfs(device, host).identity.serial} - {""}
+    same: list[str] = []
+    others: list[str] = []
+    for other in drives_of(host):
+        if other.directory == device.directory or identity.transport_of(other) not in identity.ASKED:
+            continue
+        theirs = identity.from_sysfs(other, host).identity
+        if names & identity.world_wide_names(theirs):
+            is_another = theirs.serial and serials and theirs.serial not in serials
+            (others if is_another else same).append(host.node(other))
+    return tuple(same), tuple(others)
 
 
 def _node_path(given: str, device: BlockDevice, host: Host) -> str:

@@ -120,11 +120,6 @@ def from_udev(found: Findings, links: tuple[str, ...], properties: dict[str, str
     return replace(found, identity=identity)
 
 
-def names_of(device: BlockDevice, host: Host) -> frozenset[str]:
-    """The world-wide names that tell whether two devices are one drive; from sysfs alone."""
-    return world_wide_names(from_sysfs(device, host).identity)
-
-
 def world_wide_names(identity: Identity) -> frozenset[str]:
     """All names of a drive, each with its kind."""
     pairs = (("wwn", identity.wwn), ("eui64", identity.eui64), ("nguid", identity.nguid))

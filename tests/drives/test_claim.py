@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from eraser.domain.drive import Identity, SerialSource
+from eraser.domain.drive import Identity, SerialSource, same_drive
 from eraser.drives.claim import claim
 from eraser.drives.discovery import identify
 from eraser.drives.guard import settled
@@ -99,6 +99,20 @@ def test_a_drive_of_another_size_than_planned_is_refused(tmp_path):
         os.truncate(file, devices.SIZE_BYTES // 2)
         devices.run("losetup", "--set-capacity", device)
         assert refusal_of(drive) == "another-drive"
+
+
+@lab
+def test_a_drive_that_was_taken_out_and_put_in_again_since_it_was_planned_is_refused(tmp_path):
+    file = devices.image(tmp_path)
+    with devices.loop(file) as device:
+        planned = identify(device)
+    devices.run("losetup", device, file)
+    try:
+        assert same_drive(planned, identify(device)) == ""
+        assert refusal_of(planned) == "another-drive"
+        claim(identify(device)).close()
+    finally:
+        devices.run("losetup", "--detach", device)
 
 
 @lab

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from eraser.domain.conditions import refuse_unfit
 from eraser.domain.drive import Condition, Media, SerialSource, Transport, is_recognisable, same_drive
 from eraser.drives import ata, scsi
 from eraser.drives.commands import Reply
-from eraser.drives.conditions import refuse_unfit
 from eraser.drives.discovery import describe, list_drives
 from eraser.errors import Refused
 from tests.drives.trees import (
@@ -217,6 +217,29 @@ def test_two_paths_with_one_name_are_one_drive(tmp_path):
     assert (first.path, first.other_paths) == (str(host.dev / "sda"), (str(host.dev / "sdc"),))
     assert (second.path, second.other_paths) == (str(host.dev / "sdb"), ())
     assert (first.transport, first.media) == (Transport.SAS, Media.MAGNETIC)
+
+
+def test_two_drives_with_one_name_and_two_serials_are_two_and_neither_is_erased(tmp_path):
+    host = host_in(tmp_path)
+    for index, (disk, serial) in enumerate([("sda", "1EHJ2K7N"), ("sdb", "1EHXXXXX"), ("sdc", "1EHJ2K7N")]):
+        attributes = sas_attributes(serial, "5000cca2530a1b2c")
+        add_disk(host, disk, SAS_PLACE.format(index), attributes, number=f"8:{16 * index}")
+    first, second = list_drives(host, courier(SilentDrive()))
+    assert (first.identity.serial, first.other_paths) == ("1EHJ2K7N", (str(host.dev / "sdc"),))
+    assert (second.identity.serial, second.other_paths) == ("1EHXXXXX", ())
+    for drive, other in ((first, "sdb"), (second, "sda")):
+        with pytest.raises(Refused, match=str(host.dev / other)) as refusal:
+            refuse_unfit(drive)
+        assert refusal.value.reason == "ambiguous-identity"
+
+
+def test_a_path_that_does_not_tell_its_serial_is_a_path_to_the_drive_with_its_name(tmp_path):
+    host = host_in(tmp_path)
+    for index, (disk, serial) in enumerate([("sda", "1EHJ2K7N"), ("sdb", "")]):
+        attributes = sas_attributes(serial, "5000cca2530a1b2c")
+        add_disk(host, disk, SAS_PLACE.format(index), attributes, number=f"8:{16 * index}")
+    (only,) = list_drives(host, courier(SilentDrive()))
+    assert only.other_paths == (str(host.dev / "sdb"),)
 
 
 def test_a_sas_drive_gives_its_size_by_its_own_word(tmp_path):
