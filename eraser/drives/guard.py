@@ -105,8 +105,9 @@ def uses(
     """Everything that uses the drive now, the gravest first; empty when it is provably free.
 
     `held_fd` is our claim on the drive where there is one: our own descriptors do not count then, nor those of the
-    processes that we gave it to (`ignoring`), and the kernel need not be asked whether it would grant the claim. Raises
-    DriveError when the drive is gone.
+    processes that we gave it to (`ignoring`), and the kernel need not be asked whether it would grant the claim. While
+    one of these lives, openers of an image that /proc does not show stay unseen. Raises DriveError when the drive is
+    gone.
     """
     mounts = all_mounts(host)
     bound = _bound(drive, mounts, host)
@@ -127,7 +128,10 @@ def uses(
     if held_fd is None and not found:
         found += _exclusively_held(drive, host)
     found += _unknown(scope, stack, mounts.unreadable + others.unreadable)
-    if not found and drive.transport is Transport.IMAGE and _is_open_somewhere(drive.path, held_fd):
+    # The kernel counts openers and does not name them: while a process of ours is among them, it cannot tell of others.
+    ours_are_gone = not any((host.proc / str(pid)).exists() for pid in ignoring)
+    is_image = drive.transport is Transport.IMAGE
+    if not found and is_image and ours_are_gone and _is_open_somewhere(drive.path, held_fd):
         found.append(_unseen_opener())
     return tuple(dict.fromkeys(found))
 
