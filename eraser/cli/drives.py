@@ -69,17 +69,17 @@ def _all() -> Iterable[Listed]:
 
 
 def _listed(drive: "Drive") -> Listed:
+    from eraser.domain.conditions import explain
     from eraser.drives import guard
-    from eraser.drives.conditions import explain
     from eraser.errors import DriveError
 
     try:
         uses = guard.uses(drive)
     except DriveError as error:
         return Listed(drive, UNFIT, (Obstacle("gone", error.what, error.remedy),))
-    unfit = [Obstacle(condition.value, *explain(condition)) for condition in drive.conditions]
+    unfit = [Obstacle(condition.value, *explain(condition, drive)) for condition in drive.conditions]
     used = [Obstacle(use.reason.value, use.what, use.remedy) for use in uses]
-    if any(use.reason is not guard.Reason.UNKNOWN_USE for use in uses):
+    if any(use.reason is not guard.UseReason.UNKNOWN_USE for use in uses):
         return Listed(drive, IN_USE, (*used, *unfit))
     state = UNFIT if unfit else UNKNOWN if used else FREE
     return Listed(drive, state, (*unfit, *used))
@@ -117,6 +117,7 @@ def _form(item: Listed) -> dict[str, Any]:
         "native_capacity_bytes": geometry.native_capacity_bytes,
         "hidden_bytes": geometry.hidden_bytes,
         "hidden_areas": list(geometry.hidden_areas),
+        "hidden_areas_unknown": list(geometry.hidden_areas_unknown),
         "write_cache": drive.write_cache,
     }
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum, StrEnum
 from typing import Any
 
-from eraser.domain.drive import Drive
+from eraser.domain.drive import Drive, Transport
 from eraser.domain.events import Outcome, Reason
 from eraser.domain.evidence import (
     Access,
@@ -479,7 +479,7 @@ def from_job(job: JobState, issuance: Issuance) -> Certificate:
             job_id=job.job_id,
             issued_at=issuance.issued_at,
             station=issuance.station,
-            drive=drive,
+            drive=_without_folder(drive),
             provenance=issuance.provenance,
             sanitization=_sanitization(plan, outcome),
             passes=tuple(_pass(item, plan.passes[item.number - 1], most) for item in job.passes),
@@ -501,6 +501,11 @@ def from_job(job: JobState, issuance: Issuance) -> Certificate:
             times=issuance.times,
         )
     )
+
+
+def _without_folder(drive: Drive) -> Drive:
+    """The folders that lead to an image may name a person: a certificate goes to others and carries its name alone."""
+    return replace(drive, path=drive.path.rpartition("/")[2]) if drive.transport is Transport.IMAGE else drive
 
 
 def facts_of(certificate: Certificate) -> Facts:

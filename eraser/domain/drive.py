@@ -1,7 +1,9 @@
 """What a drive is: who it is, how it is attached, how large it says it is. Values only; `eraser.drives` finds them out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from eraser.domain.json_form import MOMENTARY
 
 
 class Transport(StrEnum):
@@ -28,7 +30,8 @@ class Media(StrEnum):
 
 
 class SerialSource(StrEnum):
-    """Whose serial number it is. A bridge's or an enclosure's says nothing about the drive inside."""
+    """Whose serial number it is. A bridge's or an enclosure's says nothing about the drive inside; one that is nobody's
+    (an image that cannot be told from a later one) nothing at all."""
 
     DRIVE = "drive"
     ENCLOSURE = "enclosure"
@@ -56,6 +59,7 @@ class Identity:
 class Geometry:
     """Sizes in bytes. `native_capacity_bytes` is by the drive's own word (IDENTIFY, READ CAPACITY, Identify Namespace)
     including hidden areas, None where it could not be asked; `hidden_areas` names those seen: `hpa`, `dco`, `ama`.
+    `hidden_areas_unknown` names those that may be there and could not be asked for: the native size is then the least.
     """
 
     capacity_bytes: int
@@ -63,6 +67,7 @@ class Geometry:
     physical_sector_bytes: int
     native_capacity_bytes: int | None = None
     hidden_areas: tuple[str, ...] = ()
+    hidden_areas_unknown: tuple[str, ...] = ()
 
     @property
     def hidden_bytes(self) -> int:
@@ -80,11 +85,12 @@ class Condition(StrEnum):
     OPAL_LOCKED = "opal-locked"
     ZONED = "zoned"
     BOOT_PARTITION = "mmc-boot-partition"
+    AMBIGUOUS_IDENTITY = "ambiguous-identity"
 
 
 @dataclass(frozen=True, slots=True)
 class Drive:
-    """One drive as it was identified through one path."""
+    """One drive as it was identified through one path. What holds for the moment only is no part of any record."""
 
     path: str
     transport: Transport
@@ -98,6 +104,11 @@ class Drive:
     """The kernel's `queue/write_cache`: `write back`, `write through`, or empty for files."""
     other_paths: tuple[str, ...] = ()
     """Further device nodes that lead to the same drive (one WWN, EUI or NGUID)."""
+    namesakes: tuple[str, ...] = field(default=(), compare=False, metadata=MOMENTARY)
+    """Device nodes of other drives, by their serial numbers, that bear one of this drive's world-wide names."""
+    disk_sequence: int = field(default=0, compare=False, metadata=MOMENTARY)
+    """The kernel's running number of the disk: another after each plugging in and change of medium, 0 where it has none
+    (images, kernels before 5.15). It tells two drives apart that say nothing of themselves."""
 
     @property
     def label(self) -> str:

@@ -177,7 +177,7 @@ class DriveActivity:
     """By anybody: we never discard, so any is somebody else's."""
     flushes_seen: int
     flushes_expected: int
-    """Those of ours that the kernel has to send, because the drive's cache is write back."""
+    """Those of ours that the kernel has to send, because the drive's cache is write back; 0 where it counts none."""
 
     @property
     def has_lost_flushes(self) -> bool:

@@ -6,15 +6,19 @@ above 2^53-1: what is written can be read by any JSON reader and canonicalised b
 """
 
 import types
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from enum import Enum
 from functools import cache
+from types import MappingProxyType
 from typing import Any, NewType, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from eraser.errors import UsageError
 
 Nanoseconds = NewType("Nanoseconds", int)
 """A duration or a monotonic time in nanoseconds; a decimal string in JSON."""
+
+MOMENTARY = MappingProxyType({"momentary": True})
+"""Metadata of a field that holds for a moment only: it has no place in the JSON form, and should not be compared."""
 
 MAX_INTEGER = 2**53 - 1
 """RFC 8785 §3.2.2.3: integers beyond it are not exact in every reader."""
@@ -44,11 +48,16 @@ def _object(value: Any) -> dict[str, Any]:
         form["kind"] = kind
     cls: Any = type(value)
     hints = _hints(cls)
-    for item in fields(value):
+    for item in kept_fields(cls):
         content = getattr(value, item.name)
         is_time = _is_nanoseconds(hints[item.name]) and content is not None
         form[item.name] = _nanoseconds(content) if is_time else to_json(content)
     return form
+
+
+def kept_fields(cls: Any) -> tuple[Field[Any], ...]:
+    """The fields of a dataclass that its JSON form has."""
+    return tuple(item for item in fields(cls) if not item.metadata.get("momentary"))
 
 
 def _nanoseconds(value: int) -> str:
@@ -146,7 +155,7 @@ def _read_nanoseconds(form: Any, where: str) -> int:
 def _read_dataclass(cls: Any, form: Any, where: str) -> Any:
     if not isinstance(form, dict):
         raise UsageError(f"{where}: expected an object, found {type(form).__name__}")
-    names = {item.name for item in fields(cls)}
+    names = {item.name for item in kept_fields(cls)}
     kind = _kind(cls)
     if kind is not None and form.get("kind") != kind:
         raise UsageError(f"{where}: kind is {form.get('kind')!r}, expected {kind!r}")

@@ -4,7 +4,8 @@ from typing import NoReturn
 
 from eraser.domain.catalogue import Standard, standard_named
 from eraser.domain.chance import shuffled
-from eraser.domain.drive import Condition, Drive, Media, SerialSource, Transport, is_recognisable
+from eraser.domain.conditions import refuse_unfit
+from eraser.domain.drive import Drive, Media, SerialSource, Transport, is_recognisable
 from eraser.domain.pattern import RandomBytes, draw
 from eraser.domain.plan import DEFAULT_HASH_EXTENT_BYTES, Level, Plan, PlannedPass
 from eraser.domain.program import PassSpec, Program, Standing, Verification
@@ -12,37 +13,6 @@ from eraser.errors import Refused
 
 _STRENGTH = (Verification.NONE, Verification.SAMPLED, Verification.FULL)
 """From the weakest up."""
-
-_CONDITIONS = {
-    Condition.NO_MEDIUM: ("there is no medium in it", "Insert one and identify the drive again."),
-    Condition.ZERO_CAPACITY: (
-        "it says that it has no capacity",
-        "Power-cycle it; if it says so again, its electronics are defective and it goes to destruction.",
-    ),
-    Condition.READ_ONLY: (
-        "it is read-only",
-        "Open its write-protect switch or clear `blockdev --setrw`; a drive that makes itself read-only is worn "
-        "out and goes to "
-        "destruction.",
-    ),
-    Condition.SECURITY_LOCKED: (
-        "ATA security has locked it",
-        "Unlock it with its password, or erase it by its own firmware (SECURITY ERASE UNIT, or SANITIZE where it "
-        "accepts that locked).",
-    ),
-    Condition.OPAL_LOCKED: (
-        "TCG Opal has locked it or a range of it",
-        "Unlock it, or revert it with the PSID printed on its label.",
-    ),
-    Condition.ZONED: (
-        "it is zoned and must be written zone by zone",
-        "Erase it by its own SANITIZE command; overwriting zoned drives is not supported.",
-    ),
-    Condition.BOOT_PARTITION: (
-        "it is a boot partition of an eMMC and not the drive",
-        "Name the whole eMMC; its boot partitions need its own commands.",
-    ),
-}
 
 _PURGE_REMEDY = {
     Transport.SATA: "ATA SANITIZE (block erase, crypto scramble or overwrite) or an enhanced SECURITY ERASE UNIT",
@@ -76,7 +46,7 @@ def make_plan(
     """
     asked = custom if custom is not None else standard_named(standard_name)
     program = asked.choose(drive) if isinstance(asked, Standard) else asked
-    _refuse_condition(drive)
+    refuse_unfit(drive, drive.label)
     level_asked = level or (asked.level if isinstance(asked, Standard) else Level.CLEAR)
     if level_asked is Level.PURGE:
         _refuse_purge(drive)
@@ -124,14 +94,6 @@ def claim(program: Program) -> str:
                 f"Overwritten by the program {program.name} ({program.title}). No standard is behind it and no "
                 f"compliance is claimed."
             )
-
-
-def _refuse_condition(drive: Drive) -> None:
-    for condition, (what, remedy) in _CONDITIONS.items():
-        if condition in drive.conditions or (
-            condition is Condition.ZERO_CAPACITY and drive.geometry.capacity_bytes <= 0
-        ):
-            raise Refused(condition.value, what, subject=drive.label, remedy=remedy)
 
 
 def _refuse_purge(drive: Drive) -> NoReturn:
@@ -205,6 +167,11 @@ def _notes_on_reach(drive: Drive) -> list[str]:
         notes.append(
             f"{how_much} of the drive{areas} cannot be addressed and stay unwritten: never passed. Remove the "
             f"hidden area first."
+        )
+    if geometry.hidden_areas_unknown:
+        notes.append(
+            f"Whether the drive hides an area ({', '.join(geometry.hidden_areas_unknown)}) is unknown, since it could "
+            f"not be asked: such an area would stay unwritten."
         )
     if drive.transport in _VIRTUAL:
         notes.append(

@@ -17,10 +17,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from eraser.domain.conditions import refuse_unfit
 from eraser.domain.drive import Drive, Transport, same_drive
 from eraser.drives import guard
 from eraser.drives.commands import KernelCourier
-from eraser.drives.conditions import refuse_unfit
 from eraser.drives.discovery import LIVE, OpenCourier, identify
 from eraser.drives.numbers import BlockNumber
 from eraser.drives.sysfs import BlockDevice, Host
@@ -38,12 +38,13 @@ _FLUSHES = 15
 class Activity:
     """What reached the drive since it appeared, by whomever, over all its paths, in sectors of 512 bytes.
 
-    `flushes` is 0 on kernels before 5.5, which do not count them.
+    `flushes` is None where the kernel does not count them: before 5.5, and for devices without a request queue (zram,
+    pmem, the common device of an NVMe drive's paths). Source: `blk_account_io_flush` of the kernel's blk-flush.c.
     """
 
     sectors_written: int
     sectors_discarded: int
-    flushes: int
+    flushes: int | None
 
 
 class Claim:
@@ -74,11 +75,15 @@ class Claim:
         """The kernel's counters for the drive; None for images, which have none. Raises DriveError when it is gone."""
         if self.drive.transport is Transport.IMAGE:
             return None
-        counts = [_counters(_device_of(fd, self._host, self.drive.path), self.drive.path) for fd in self._fds]
+        devices = [_device_of(fd, self._host, self.drive.path) for fd in self._fds]
+        counts = [_counters(device, self.drive.path) for device in devices]
+        counts_flushes = all(
+            len(count) > _FLUSHES and _has_request_queue(device) for device, count in zip(devices, counts, strict=True)
+        )
         return Activity(
             sectors_written=sum(count[_SECTORS_WRITTEN] for count in counts),
             sectors_discarded=sum(count[_SECTORS_DISCARDED] for count in counts),
-            flushes=sum(count[_FLUSHES] if len(count) > _FLUSHES else 0 for count in counts),
+            flushes=sum(count[_FLUSHES] for count in counts) if counts_flushes else None,
         )
 
     def close(self) -> None:
@@ -117,6 +122,7 @@ def claim(
         for path in (planned.path, *planned.other_paths):
             fds.append(_open(path, planned, host, settle_seconds))
         drive = _same_through(fds, planned, host, courier)
+        _refuse_uncounted(drive, fds, host)
         guard.refuse(drive, guard.settled(lambda: guard.uses(drive, host, held_fd=fds[0]), settle_seconds))
         boot_id = (host.proc / "sys/kernel/random/boot_id").read_text().strip()
         return Claim(drive, tuple(fds), boot_id, host)
@@ -138,7 +144,7 @@ def _open(path: str, drive: Drive, host: Host, settle_seconds: float) -> int:
     except BlockingIOError as error:
         os.close(fd)
         raise Refused(
-            guard.Reason.OPEN.value,
+            guard.UseReason.OPEN.value,
             "another process has locked it",
             subject=path,
             remedy="Wait for that process, or end it: lslocks shows it.",
@@ -176,7 +182,10 @@ def _open_error(error: OSError, path: str, drive: Drive, host: Host) -> EraserEr
             return Refused(found[0].reason.value, found[0].what, subject=path, remedy=found[0].remedy)
         case errno.EAGAIN:
             return Refused(
-                guard.Reason.OPEN.value, "another process has a lease on it", subject=path, remedy="End that process."
+                guard.UseReason.OPEN.value,
+                "another process has a lease on it",
+                subject=path,
+                remedy="End that process.",
             )
         case errno.EROFS | errno.ETXTBSY:
             return Refused("read-only", "it is read-only", subject=path, remedy="Make it writable.")
@@ -195,6 +204,9 @@ def _same_through(fds: list[int], planned: Drive, host: Host, courier: OpenCouri
     difference = same_drive(planned, found)
     if not difference and set(found.other_paths) != set(planned.other_paths):
         difference = f"its further paths are {', '.join(found.other_paths) or 'none'} now"
+    if not difference and planned.disk_sequence and planned.disk_sequence != found.disk_sequence:
+        # Two drives without serial numbers say the same of themselves.
+        difference = "it was taken out meanwhile, or its medium was, and it or another put in"
     if difference:
         raise Refused(
             "another-drive",
@@ -217,6 +229,23 @@ def _expect_still(fd: int, path: str, host: Host) -> None:
         raise DriveError("another drive took its place meanwhile", subject=path, remedy="Plan again.")
 
 
+def _refuse_uncounted(drive: Drive, fds: list[int], host: Host) -> None:
+    """Raises Refused when the kernel does not count what is written: the job's whole evidence would be for nothing."""
+    if drive.transport is Transport.IMAGE:
+        return
+    for fd in fds:
+        device = _device_of(fd, host, drive.path)
+        # Without a request queue the driver counts by itself, and this switch is off without effect.
+        if _has_request_queue(device) and device.text("queue/iostats") == "0":
+            raise Refused(
+                "no-counters",
+                "the kernel is told not to count what is written to it, so that others' writes would not be seen",
+                subject=drive.path,
+                remedy=f"Let it count: echo 1 > {device.directory / 'queue/iostats'}",
+            )
+        _counters(device, drive.path)
+
+
 def _disk_sequence(fd: int, unknown: int) -> int:
     """The running number of the disk behind the descriptor; `unknown` on kernels before 5.15."""
     buffer = bytearray(8)
@@ -235,6 +264,10 @@ def _device_of(fd: int, host: Host, path: str) -> BlockDevice:
     if device is None:
         raise DriveError("the kernel has it no more", subject=path, remedy="Plug it in again.")
     return device
+
+
+def _has_request_queue(device: BlockDevice) -> bool:
+    return (device.directory / "mq").exists()
 
 
 def _counters(device: BlockDevice, path: str) -> list[int]:

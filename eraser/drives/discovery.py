@@ -20,6 +20,13 @@ IMAGE_SECTOR_BYTES = 512
 IMAGE_BLOCK_BYTES = 4096
 """Files have no sectors: the smallest unit that any drive would have, and the page that file systems write."""
 
+SYSTEM_FOLDERS = (
+    *("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/usr", "/nix", "/gnu"),  # programs and libraries
+    *("/boot", "/efi", "/etc", "/proc", "/sys"),  # what starts it, its settings, its kernel's own files
+)
+"""Where only the running system's files are and never an image. Not /var, /home, /root, /srv, /run, /opt or /tmp: images
+of virtual machines and mounted sticks are had there."""
+
 LIVE = Host()
 
 OpenCourier = Callable[[str], AbstractContextManager[Courier]]
@@ -98,6 +105,7 @@ def describe(
     if courier is not None and found.transport in identity.ASKED and device.integer("size"):
         with courier(node) as way:
             found = identity.from_drive(found, way, device)
+    other_paths, namesakes = _bearers(device, found, host)
     by_id = udev.links_by_id(host) if links is None else links
     found = identity.from_udev(found, by_id.get(device.name, ()), udev.properties(device, host))
     if not device.text("dev"):
@@ -109,38 +117,47 @@ def describe(
         identity=found.identity,
         geometry=_geometry(device, found),
         bridge=found.bridge,
-        conditions=conditions_of(device, found),
+        conditions=conditions_of(device, found, has_namesakes=bool(namesakes)),
         write_cache=device.text("queue/write_cache"),
-        other_paths=_other_paths(device, found, host),
+        other_paths=other_paths,
+        namesakes=namesakes,
+        disk_sequence=device.integer("diskseq"),
     )
 
 
 def _geometry(device: BlockDevice, found: Findings) -> Geometry:
     capacity = device.integer("size") * SYSFS_SECTOR_BYTES
-    native = found.native_capacity_bytes
-    if native is not None and native <= capacity and not found.native_capacity_complete:
-        native = None
     logical = device.integer("queue/logical_block_size", 512)
     return Geometry(
         capacity_bytes=capacity,
         logical_sector_bytes=logical,
         physical_sector_bytes=max(logical, device.integer("queue/physical_block_size", logical)),
-        native_capacity_bytes=native,
+        native_capacity_bytes=found.native_capacity_bytes,
         hidden_areas=found.hidden_areas,
+        hidden_areas_unknown=found.hidden_areas_unknown,
     )
 
 
-def _other_paths(device: BlockDevice, found: Findings, host: Host) -> tuple[str, ...]:
-    """Nodes of other disks that bear one of this drive's world-wide names. By sysfs: it is asked of every disk."""
+def _bearers(device: BlockDevice, found: Findings, host: Host) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Nodes of other disks that bear one of this drive's world-wide names: first those that lead to the same drive, then
+    those of other drives, which have a serial number of their own: makers of cheap drives give all of them one name.
+
+    By sysfs: it is asked of every disk.
+    """
     names = identity.world_wide_names(found.identity)
     if not names:
-        return ()
-    others = (
-        other
-        for other in drives_of(host)
-        if other.directory != device.directory and identity.transport_of(other) in identity.ASKED
-    )
-    return tuple(host.node(other) for other in others if names & identity.names_of(other, host))
+        return (), ()
+    serials = {found.identity.serial, identity.from_sysfs(device, host).identity.serial} - {""}
+    same: list[str] = []
+    others: list[str] = []
+    for other in drives_of(host):
+        if other.directory == device.directory or identity.transport_of(other) not in identity.ASKED:
+            continue
+        theirs = identity.from_sysfs(other, host).identity
+        if names & identity.world_wide_names(theirs):
+            is_another = theirs.serial and serials and theirs.serial not in serials
+            (others if is_another else same).append(host.node(other))
+    return tuple(same), tuple(others)
 
 
 def _node_path(given: str, device: BlockDevice, host: Host) -> str:
@@ -187,7 +204,8 @@ def _refuse_parts(device: BlockDevice, host: Host, given: str) -> None:
 
 
 def _image(path: str, status: os.stat_result, host: Host) -> Drive:
-    """A regular file as a drive. Raises Refused when it is empty."""
+    """A regular file as a drive. Raises Refused when it is empty, or there for something else."""
+    _refuse_system_file(path, status, host)
     if status.st_size == 0:
         raise Refused("zero-capacity", "it is an empty file", subject=path, remedy="Name a disk image with content.")
     return Drive(
@@ -198,6 +216,25 @@ def _image(path: str, status: os.stat_result, host: Host) -> Drive:
         geometry=Geometry(status.st_size, IMAGE_SECTOR_BYTES, IMAGE_BLOCK_BYTES),
         conditions=() if _may_write(path) else (Condition.READ_ONLY,),
     )
+
+
+def _refuse_system_file(path: str, status: os.stat_result, host: Host) -> None:
+    dev = str(host.dev)
+    # Not what is mounted below it, such as /dev/shm: images in memory are had there.
+    if path.startswith(f"{dev}/") and status.st_dev == host.dev.stat().st_dev:
+        raise Refused(
+            "file-in-dev",
+            "it is a regular file among the device nodes, as a mistyped name leaves behind, and no drive",
+            subject=path,
+            remedy="Find the drive's right name with `eraser drives`; the file may be removed.",
+        )
+    if folder := next((folder for folder in SYSTEM_FOLDERS if path.startswith(f"{folder}/")), None):
+        raise Refused(
+            "system-file",
+            f"it is a file of the running system, by its place in {folder}, and no disk image",
+            subject=path,
+            remedy="Name a disk image. One that lies there by mistake has to be moved first.",
+        )
 
 
 def _may_write(path: str) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from eraser.domain.drive import Drive, Transport
 from eraser.drives import lease, loops
 from eraser.drives.discovery import LIVE
-from eraser.drives.mounts import HangingPlaces, Mount, Mounts, all_mounts, overlay_folders, swaps
+from eraser.drives.mounts import HangingPlaces, Mount, Mounts, all_mounts, mounts_of_file, overlay_folders, swaps
 from eraser.drives.numbers import BlockNumber, FileNumber
 from eraser.drives.processes import Openers, Targets, openers
 from eraser.drives.stack import Node, Stack, block_number
@@ -30,7 +30,7 @@ SYSTEM_MOUNT_POINTS = frozenset({"/", "/boot", "/boot/efi", "/boot/firmware", "/
 """Where the running system's own files lie. Every disk under one of them is a system disk."""
 
 
-class Reason(StrEnum):
+class UseReason(StrEnum):
     """The machine's word for a use; the order is the one in which a person should hear of them."""
 
     SYSTEM_DISK = "system-disk"
@@ -45,7 +45,7 @@ class Reason(StrEnum):
     UNKNOWN_USE = "unknown-use"
 
 
-PASSING = frozenset({Reason.OPEN, Reason.HELD_BY_UNFINISHED_IO})
+PASSING = frozenset({UseReason.OPEN, UseReason.HELD_BY_UNFINISHED_IO})
 """Uses that may be gone in a moment, without anybody's doing."""
 
 
@@ -53,7 +53,7 @@ PASSING = frozenset({Reason.OPEN, Reason.HELD_BY_UNFINISHED_IO})
 class Use:
     """One thing that uses the drive, and how a person ends that."""
 
-    reason: Reason
+    reason: UseReason
     what: str
     remedy: str
 
@@ -105,15 +105,18 @@ def uses(
     """Everything that uses the drive now, the gravest first; empty when it is provably free.
 
     `held_fd` is our claim on the drive where there is one: our own descriptors do not count then, nor those of the
-    processes that we gave it to (`ignoring`), and the kernel need not be asked whether it would grant the claim. Raises
-    DriveError when the drive is gone.
+    processes that we gave it to (`ignoring`), and the kernel need not be asked whether it would grant the claim. While
+    one of these lives, openers of an image that /proc does not show stay unseen. Raises DriveError when the drive is
+    gone.
     """
-    if drive.transport is Transport.IMAGE and _is_provably_closed(drive.path, held_fd):
+    mounts = all_mounts(host)
+    bound = _bound(drive, mounts, host)
+    if not bound and drive.transport is Transport.IMAGE and _is_provably_closed(drive.path, held_fd):
         return ()
     stack = Stack(host)
     scope = _scope(drive, stack, host)
-    mounts = all_mounts(host)
     found = [
+        *bound,
         *_system(scope, stack, mounts, host),
         *_mounted(scope, stack, mounts),
         *_swapped(scope, stack, host),
@@ -125,9 +128,31 @@ def uses(
     if held_fd is None and not found:
         found += _exclusively_held(drive, host)
     found += _unknown(scope, stack, mounts.unreadable + others.unreadable)
-    if not found and drive.transport is Transport.IMAGE and _is_open_somewhere(drive.path, held_fd):
+    # The kernel counts openers and does not name them: while a process of ours is among them, it cannot tell of others.
+    ours_are_gone = not any((host.proc / str(pid)).exists() for pid in ignoring)
+    is_image = drive.transport is Transport.IMAGE
+    if not found and is_image and ours_are_gone and _is_open_somewhere(drive.path, held_fd):
         found.append(_unseen_opener())
     return tuple(dict.fromkeys(found))
+
+
+def _bound(drive: Drive, mounts: Mounts, host: Host) -> list[Use]:
+    """Places where the image's file, or the file that a loop drive shows, is mounted by itself: that opens nothing."""
+    path = drive.path
+    if drive.transport is Transport.LOOP:
+        number = _stat(path).st_rdev
+        device = host.device(BlockNumber(os.major(number), os.minor(number)))
+        path = device.text("loop/backing_file") if device is not None else ""
+    elif drive.transport is not Transport.IMAGE:
+        return []
+    return [
+        Use(
+            UseReason.MOUNTED,
+            f"its file is also mounted at {mount.point}",
+            f"Unmount it there (umount {mount.point}), or end the container that it belongs to.",
+        )
+        for mount in mounts_of_file(path, mounts)
+    ]
 
 
 def _is_provably_closed(path: str, held_fd: int | None) -> bool:
@@ -177,7 +202,7 @@ def _system(scope: _Scope, stack: Stack, mounts: Mounts, host: Host) -> Iterator
         nodes |= stack.beneath(stack.under_file_system(BlockNumber(os.major(number), os.minor(number)), ""))
     if nodes & scope.nodes:
         yield Use(
-            Reason.SYSTEM_DISK,
+            UseReason.SYSTEM_DISK,
             "the running system lies on it",
             "It is never erased from here. To erase it, start another system, or put it into another machine.",
         )
@@ -201,7 +226,7 @@ def _mounted(scope: _Scope, stack: Stack, mounts: Mounts) -> Iterator[Use]:
         for mount in seen:
             if _under(mount, stack) & scope.nodes:
                 yield Use(
-                    Reason.MOUNTED,
+                    UseReason.MOUNTED,
                     f"it is mounted at {mount.point} ({mount.kind}){place}",
                     f"Unmount it: umount {mount.point}" if not place else "Unmount it there, or end its container.",
                 )
@@ -215,7 +240,7 @@ def _swapped(scope: _Scope, stack: Stack, host: Host) -> Iterator[Use]:
         elif (number := block_number(swap.path)) is not None:
             nodes = {number}
         if stack.beneath(nodes) & scope.nodes or scope.backing in nodes:
-            yield Use(Reason.SWAP, f"the system swaps to {swap.path} on it", f"Stop that: swapoff {swap.path}")
+            yield Use(UseReason.SWAP, f"the system swaps to {swap.path} on it", f"Stop that: swapoff {swap.path}")
 
 
 def _file_node(path: str) -> set[Node]:
@@ -230,7 +255,7 @@ def _btrfs(scope: _Scope, stack: Stack) -> Iterator[Use]:
     for number, label in stack.btrfs_members.items():
         if stack.beneath({number}) & scope.nodes:
             yield Use(
-                Reason.BTRFS_MEMBER,
+                UseReason.BTRFS_MEMBER,
                 f"it is a member of the mounted btrfs file system {label}",
                 "Unmount that file system.",
             )
@@ -247,9 +272,9 @@ def _stacked(scope: _Scope, stack: Stack, host: Host) -> Iterator[Use]:
             continue
         path = host.node(device)
         if loops.is_bound(device):
-            yield Use(Reason.LOOP, f"the loop device {path} lies on it", f"Detach that: losetup --detach {path}")
+            yield Use(UseReason.LOOP, f"the loop device {path} lies on it", f"Detach that: losetup --detach {path}")
         else:
-            yield Use(Reason.HOLDER, f"{_kind_of(device)} {path} is made of it", f"Take {path} apart first.")
+            yield Use(UseReason.HOLDER, f"{_kind_of(device)} {path} is made of it", f"Take {path} apart first.")
 
 
 def _kind_of(device: BlockDevice) -> str:
@@ -291,13 +316,13 @@ def _opened(others: Openers) -> list[Use]:
             found.append(_unfinished(f"it is held by an unfinished I/O of {who}, which was killed"))
         else:
             what = f"it is {'mapped' if opener.mapped else 'opened'} by {who}"
-            found.append(Use(Reason.OPEN, what, f"End that process, or wait for it: ps {opener.pid}"))
+            found.append(Use(UseReason.OPEN, what, f"End that process, or wait for it: ps {opener.pid}"))
     return found
 
 
 def _unfinished(what: str) -> Use:
     return Use(
-        Reason.HELD_BY_UNFINISHED_IO,
+        UseReason.HELD_BY_UNFINISHED_IO,
         what,
         "The drive has not answered a request of a process that is gone: power-cycle the drive (or its bay).",
     )
@@ -316,7 +341,7 @@ def _exclusively_held(drive: Drive, host: Host) -> list[Use]:
             if error.errno in (errno.EACCES, errno.EPERM):
                 return [
                     Use(
-                        Reason.UNKNOWN_USE,
+                        UseReason.UNKNOWN_USE,
                         "whether it is in use cannot be known: it may not be opened",
                         "Run it as root.",
                     )
@@ -328,7 +353,7 @@ def unseen_holder(host: Host) -> Use:
     """Who refuses the claim when nobody is to be seen: a ZFS pool where there is ZFS, else an I/O that never ended."""
     if any((host.proc / "spl" / "kstat" / "zfs").glob("*/state")):
         return Use(
-            Reason.HELD_BY_KERNEL, "the kernel holds it, perhaps for a ZFS pool", "Export the pool: zpool export"
+            UseReason.HELD_BY_KERNEL, "the kernel holds it, perhaps for a ZFS pool", "Export the pool: zpool export"
         )
     return _unfinished("it is held by an unfinished I/O")
 
@@ -340,7 +365,7 @@ def _unknown(scope: _Scope, stack: Stack, unreadable: int) -> list[Use]:
     found += [f"what {name} shows may not be asked" for name in stack.unknown_loops if not _is_own(name, scope, stack)]
     if not found:
         return []
-    return [Use(Reason.UNKNOWN_USE, f"whether it is in use cannot be known: {', '.join(found)}", "Run it as root.")]
+    return [Use(UseReason.UNKNOWN_USE, f"whether it is in use cannot be known: {', '.join(found)}", "Run it as root.")]
 
 
 def _is_own(name: str, scope: _Scope, stack: Stack) -> bool:
@@ -349,7 +374,7 @@ def _is_own(name: str, scope: _Scope, stack: Stack) -> bool:
 
 def _unseen_opener() -> Use:
     return Use(
-        Reason.UNKNOWN_USE,
+        UseReason.UNKNOWN_USE,
         "somebody has the file open who cannot be seen from here",
         "Close it there, or run as root to see who it is.",
     )

@@ -11,7 +11,7 @@ from typing import TypeVar
 from eraser.domain.drive import Identity, Media, SerialSource, Transport
 from eraser.drives import ata, nvme, scsi, tcg
 from eraser.drives.commands import Courier, NoAnswer, Reply
-from eraser.drives.loops import backing, file_serial
+from eraser.drives.loops import backing, image_identity
 from eraser.drives.mounts import hanging_places
 from eraser.drives.numbers import FileNumber
 from eraser.drives.sysfs import BlockDevice, Host
@@ -19,14 +19,18 @@ from eraser.errors import DriveError
 
 T = TypeVar("T")
 
-IMAGE_MODEL = "disk image"
-"""The model of an image, and of a loop device that shows one: the same content is the same drive through both."""
-
 ASKED = frozenset({Transport.SATA, Transport.SAS, Transport.USB, Transport.NVME, Transport.UNKNOWN})
 """Transports behind which something may answer commands. For the others nothing is asked and no process is started."""
 
 SCSI_DISK_TYPES = frozenset({"0", "14", "20"})
 """`device/type` of what the kernel drives as a disk: direct access, simplified direct access, zoned."""
+
+
+HIDDEN_AREAS = ("hpa", "ama", "dco")
+"""Features of an ATA drive that can hide sectors from whoever does not ask for them."""
+
+MAYBE_ATA = frozenset({Transport.SATA, Transport.USB, Transport.UNKNOWN})
+"""Transports behind which an ATA drive may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +42,9 @@ class Findings:
     media: Media = Media.UNKNOWN
     bridge: str = ""
     native_capacity_bytes: int | None = None
-    native_capacity_complete: bool = True
-    """False when a feature that can hide sectors is there and could not be asked: the figure is a lower bound."""
     hidden_areas: tuple[str, ...] = ()
+    hidden_areas_unknown: tuple[str, ...] = ()
+    """Those that could not be asked for: while there are any, the native size is a lower bound."""
     security_locked: bool = False
     opal_locked: bool = False
 
@@ -72,13 +76,15 @@ _BY_NAME = {
 def from_sysfs(device: BlockDevice, host: Host) -> Findings:
     """What the kernel knows by itself. Never waits for the drive."""
     transport = transport_of(device)
-    return _SYSFS_READERS.get(transport, _scsi_from_sysfs)(device, host, Findings(transport))
+    unknown = HIDDEN_AREAS if transport in MAYBE_ATA else ()
+    return _SYSFS_READERS.get(transport, _scsi_from_sysfs)(
+        device, host, Findings(transport, hidden_areas_unknown=unknown)
+    )
 
 
 def of_image(number: FileNumber, path: str, host: Host) -> Identity:
-    """A regular file as a drive: told from others by where its content lies, so that a resume knows it again."""
-    serial = file_serial(None if path in hanging_places(host) else number, path)
-    return Identity(model=IMAGE_MODEL, serial=serial, serial_source=SerialSource.DRIVE)
+    """A regular file as a drive."""
+    return image_identity(None if path in hanging_places(host) else number, path)
 
 
 def from_drive(found: Findings, courier: Courier, device: BlockDevice) -> Findings:
@@ -112,11 +118,6 @@ def from_udev(found: Findings, links: tuple[str, ...], properties: dict[str, str
             identity = replace(identity, serial=serial, serial_source=SerialSource.DRIVE)
             identity = replace(identity, model=identity.model or model.replace("_", " "))
     return replace(found, identity=identity)
-
-
-def names_of(device: BlockDevice, host: Host) -> frozenset[str]:
-    """The world-wide names that tell whether two devices are one drive; from sysfs alone."""
-    return world_wide_names(from_sysfs(device, host).identity)
 
 
 def world_wide_names(identity: Identity) -> frozenset[str]:
@@ -198,10 +199,7 @@ def _virtio_from_sysfs(device: BlockDevice, host: Host, found: Findings) -> Find
 def _loop_from_sysfs(device: BlockDevice, host: Host, found: Findings) -> Findings:
     """A loop device has no name of its own: it is the image that it shows."""
     shown = backing(device, host) if device.text("loop/backing_file") else None
-    if shown is None:
-        return found
-    identity = Identity(model=IMAGE_MODEL, serial=shown.serial, serial_source=SerialSource.DRIVE)
-    return replace(found, identity=identity)
+    return found if shown is None else replace(found, identity=shown.identity)
 
 
 def _zram_from_sysfs(device: BlockDevice, host: Host, found: Findings) -> Findings:
@@ -251,17 +249,18 @@ def _ask_ata(found: Findings, courier: Courier) -> Findings:
         identify = ata.parse_identify(_data(courier.scsi(ata.identify_cdb(), ata.IDENTIFY_BYTES)))
     except (NoAnswer, DriveError):
         return found
-    hidden, largest, complete = [], identify.user_sectors, True
+    hidden, unknown, largest = [], [], identify.user_sectors
     for area, sectors in _native_sectors(courier, identify):
-        complete = complete and (sectors is not None or area == "dco")
-        if sectors is not None and sectors > largest:
+        if sectors is None:
+            unknown.append(area)
+        elif sectors > largest:
             hidden.append(area)
             largest = sectors
     return replace(
         _with_identify(found, identify),
         native_capacity_bytes=max(found.native_capacity_bytes or 0, largest * identify.logical_sector_bytes),
-        native_capacity_complete=complete,
         hidden_areas=tuple(hidden),
+        hidden_areas_unknown=tuple(unknown),
     )
 
 
@@ -308,8 +307,15 @@ def _with_identify(found: Findings, identify: ata.Identify | None) -> Findings:
         found,
         identity=identity,
         media=_media(identify.rotation_rpm) if identify.rotation_rpm else found.media,
+        hidden_areas_unknown=_areas_of(identify),
         security_locked=identify.security_locked,
     )
+
+
+def _areas_of(identify: ata.Identify) -> tuple[str, ...]:
+    """The features of HIDDEN_AREAS that the drive says it has."""
+    has = {"hpa": identify.has_hpa, "ama": identify.has_ama, "dco": identify.has_dco}
+    return tuple(area for area in HIDDEN_AREAS if has[area])
 
 
 def _ask_nvme(found: Findings, courier: Courier, nsid: int) -> Findings:

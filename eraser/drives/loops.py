@@ -4,12 +4,17 @@ import fcntl
 import hashlib
 import os
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from eraser.domain.drive import Identity, SerialSource
+from eraser.drives.births import birth_ns
 from eraser.drives.mounts import HangingPlaces, hanging_places
 from eraser.drives.numbers import BlockNumber, FileNumber
 from eraser.drives.sysfs import SYSFS_SECTOR_BYTES, BlockDevice, Host
+
+IMAGE_MODEL = "disk image"
+"""The model of an image, and of a loop device that shows one: the same content is the same drive through both."""
 
 LOOP_GET_STATUS64 = 0x4C05
 # struct loop_info64 of <linux/loop.h>: device, inode, rdevice, offset, size limit, four words, names, key, two words.
@@ -31,19 +36,32 @@ class Backing:
     """Of the file, where it was looked at."""
 
     @property
-    def serial(self) -> str:
+    def identity(self) -> Identity:
         """The same as the image's own where the whole file is shown."""
+        shown = image_identity(self.file, self.path)
         offset = f"-{self.offset_bytes:x}" if self.offset_bytes else ""
-        return file_serial(self.file, self.path) + offset
+        # The node of a device says nothing about the medium in it.
+        source = shown.serial_source if self.block is None else SerialSource.NONE
+        return replace(shown, serial=shown.serial + offset, serial_source=source)
 
 
-def file_serial(file: FileNumber | None, path: str) -> str:
-    """What tells an image from others when it comes back: its file system's and inode's number.
+def image_identity(file: FileNumber | None, path: str) -> Identity:
+    """Who an image is: the numbers of its file system and inode, and when it was made, since a later file may be given
+    the same numbers.
 
-    Without these (FUSE and network file systems may give others next time) a hash of its path: the certificate then tells
-    nothing about the path itself.
+    What has only a part of this cannot be told from others when it comes back, and its serial counts as nobody's: a
+    file whose file system keeps no birth time, one that its path does not lead to any more, and one on FUSE or on a
+    server, which may give other numbers next time (`file` None: a hash stands for its path, which the certificate must
+    not tell). The number of a file system without a device of its own (btrfs, tmpfs) may be another after a reboot:
+    then the image is not known again, never taken for another.
     """
-    return file.name if file is not None else f"path-{hashlib.sha256(os.fsencode(path)).hexdigest()[:24]}"
+    if file is None:
+        serial = f"path-{hashlib.sha256(os.fsencode(path)).hexdigest()[:24]}"
+        return Identity(model=IMAGE_MODEL, serial=serial, serial_source=SerialSource.NONE)
+    born = birth_ns(path, file)
+    if born is None:
+        return Identity(model=IMAGE_MODEL, serial=file.name, serial_source=SerialSource.NONE)
+    return Identity(model=IMAGE_MODEL, serial=f"{file.name}-{born:x}", serial_source=SerialSource.DRIVE)
 
 
 def is_bound(device: BlockDevice) -> bool:

@@ -23,6 +23,8 @@ class Mount:
     number: BlockNumber
     source: str
     extra_devices: tuple[str, ...] = ()
+    root: str = "/"
+    """Which part of the file system is seen there; for a bind mount of one file the file's path within it."""
 
     @property
     def may_hang(self) -> bool:
@@ -120,7 +122,21 @@ def parse_mountinfo(text: str) -> Iterator[Mount]:
             number=BlockNumber.parse(head[2]),
             source=_unescaped(tail[1]),
             extra_devices=tuple(_unescaped(path) for path in _EXTRA_DEVICE.findall(tail[2])),
+            root=_unescaped(head[3]),
         )
+
+
+def mounts_of_file(path: str, mounts: Mounts) -> list[Mount]:
+    """Bind mounts of just this file, in any namespace, by its path within its file system; further names of the file
+    (hard links) are not seen. `path` is without symbolic links, in our own namespace."""
+    inside = [mount for mount in mounts.ours if f"{path}/".startswith(f"{mount.point.rstrip('/')}/")]
+    if not inside:
+        return []
+    # The deepest mount point; of several mounts at one point the last is seen.
+    *_, holder = sorted(inside, key=lambda mount: len(mount.point))
+    within = f"{holder.root.rstrip('/')}{path.removeprefix(holder.point.rstrip('/'))}"
+    # At the file's own mount point nothing is left of the path: the mount's root is the file.
+    return [mount for mount in (*mounts.ours, *mounts.others) if (mount.number, mount.root) == (holder.number, within)]
 
 
 # External logs and journals of XFS, ext4, reiserfs; layers of an overlay are folders, not devices.

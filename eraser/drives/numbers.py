@@ -24,5 +24,5 @@ class FileNumber(NamedTuple):
 
     @property
     def name(self) -> str:
-        """As the serial number of an image: `file-<device>-<inode>`, both hex."""
+        """As the beginning of an image's serial number: `file-<device>-<inode>`, both hex."""
         return f"file-{self.device:x}-{self.inode:x}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from eraser.certificates.issuer import Issued
+from eraser.domain.conditions import refuse_unfit
 from eraser.domain.drive import Drive, is_recognisable, same_drive
 from eraser.domain.events import (
     CertificateIssued,
@@ -29,7 +30,6 @@ from eraser.domain.program import Program, Verification
 from eraser.domain.verdict import judge
 from eraser.drives import guard
 from eraser.drives.claim import claim
-from eraser.drives.conditions import refuse_unfit
 from eraser.drives.discovery import identify, list_drives
 from eraser.drives.erasable import ClaimedDrive
 from eraser.engine.tuning import Tuning, tuning_for

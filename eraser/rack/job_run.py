@@ -352,13 +352,17 @@ class JobRun:
             return None
         sent = sum(report.bytes_sent for report in self._sent)
         doubtful = sum(_doubtful_bytes(report) for report in self._sent)
+        # None where the kernel does not count flushes: then none can be missed.
+        before, after = self._baseline.flushes, now.flushes
+        flushes = None if before is None or after is None else after - before
+        expected = sum(item.flushes for item in self._sent if item.flush_proof is FlushProof.KERNEL_SENT)
         return DriveActivity(
             sectors_written_seen=now.sectors_written - self._baseline.sectors_written,
             sectors_written_ours_least=(sent - doubtful) // SECTOR_BYTES,
             sectors_written_ours_most=sent // SECTOR_BYTES,
             sectors_discarded_seen=now.sectors_discarded - self._baseline.sectors_discarded,
-            flushes_seen=now.flushes - self._baseline.flushes,
-            flushes_expected=sum(item.flushes for item in self._sent if item.flush_proof is FlushProof.KERNEL_SENT),
+            flushes_seen=flushes or 0,
+            flushes_expected=expected if flushes is not None else 0,
         )
 
     async def _counters(self) -> Activity | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -13,6 +13,7 @@ import pytest
 
 from eraser.certificates.issuing import issue
 from eraser.domain.certificate import Certificate
+from eraser.domain.json_form import kept_fields
 from tests.certificates.builders import a_certificate, a_failed_job, a_job, a_job_with_everything, a_signer
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "certificate.md"
@@ -61,7 +62,7 @@ def field_names(hint: Any) -> Iterator[str]:
         if "kind" in vars(hint):
             yield "kind"
         hints = get_type_hints(hint)
-        for item in fields(hint):
+        for item in kept_fields(hint):
             yield item.name
             yield from field_names(hints[item.name])
     for inner in get_args(hint):

@@ -32,7 +32,7 @@ def listed(*arguments: str) -> str:
     return done.stdout
 
 
-def use(reason: guard.Reason, what: str) -> guard.Use:
+def use(reason: guard.UseReason, what: str) -> guard.Use:
     return guard.Use(reason, what, "do something")
 
 
@@ -47,16 +47,16 @@ def test_a_drive_that_nothing_uses_is_free() -> None:
 @pytest.mark.parametrize(
     ("conditions", "reasons", "state"),
     [
-        ((), (guard.Reason.MOUNTED,), "in use"),
-        ((), (guard.Reason.MOUNTED, guard.Reason.UNKNOWN_USE), "in use"),
-        ((), (guard.Reason.UNKNOWN_USE,), "unknown"),
+        ((), (guard.UseReason.MOUNTED,), "in use"),
+        ((), (guard.UseReason.MOUNTED, guard.UseReason.UNKNOWN_USE), "in use"),
+        ((), (guard.UseReason.UNKNOWN_USE,), "unknown"),
         ((Condition.SECURITY_LOCKED,), (), "unfit"),
-        ((Condition.SECURITY_LOCKED,), (guard.Reason.UNKNOWN_USE,), "unfit"),
-        ((Condition.READ_ONLY,), (guard.Reason.SYSTEM_DISK,), "in use"),
+        ((Condition.SECURITY_LOCKED,), (guard.UseReason.UNKNOWN_USE,), "unfit"),
+        ((Condition.READ_ONLY,), (guard.UseReason.SYSTEM_DISK,), "in use"),
     ],
 )
 def test_the_state_is_free_only_when_nothing_stands_in_the_way(
-    conditions: tuple[Condition, ...], reasons: tuple[guard.Reason, ...], state: str
+    conditions: tuple[Condition, ...], reasons: tuple[guard.UseReason, ...], state: str
 ) -> None:
     with standing({a_drive(conditions=conditions): tuple(use(reason, "because") for reason in reasons)}):
         form = json.loads(listed("--json"))
@@ -67,7 +67,7 @@ def test_the_state_is_free_only_when_nothing_stands_in_the_way(
 
 def test_the_table_keeps_to_80_columns_and_says_why_a_drive_is_not_free() -> None:
     busy = a_drive(path="/dev/nvme0n1", transport=Transport.NVME)
-    with standing({busy: (use(guard.Reason.MOUNTED, "it is mounted at /srv/" + "x" * 90),), a_drive(): ()}):
+    with standing({busy: (use(guard.UseReason.MOUNTED, "it is mounted at /srv/" + "x" * 90),), a_drive(): ()}):
         text = listed()
     assert max(map(len, text.splitlines())) <= 80
     assert "mounted" in text
@@ -86,7 +86,7 @@ def test_an_enclosures_serial_and_hidden_sectors_are_marked() -> None:
 
 
 def test_nothing_from_outside_steers_the_terminal_or_marks_up_the_table() -> None:
-    with standing({a_drive(): (use(guard.Reason.OPEN, "it is opened by \x1b[31mevil\x07 [red]x[/]"),)}):
+    with standing({a_drive(): (use(guard.UseReason.OPEN, "it is opened by \x1b[31mevil\x07 [red]x[/]"),)}):
         text = listed()
     assert "\x1b" not in text
     assert "\x07" not in text

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from eraser.domain.certificate import Certificate, contradictions, from_job, merged, read
-from eraser.domain.drive import Condition, Geometry
+from eraser.domain.drive import Condition, Geometry, Transport
 from eraser.domain.events import Outcome, Reason
 from eraser.domain.evidence import (
     EndReason,
@@ -116,6 +116,15 @@ def test_text_from_outside_is_made_printable_and_text_that_hides_is_refused(text
     form["operator"] = text
     with pytest.raises(UsageError, match=r"certificate\.operator"):
         read(form)
+
+
+def test_of_an_image_the_certificate_names_the_file_and_not_the_folders_that_lead_to_it() -> None:
+    job = a_job(drive=a_drive(path="/home/jo public/a/disk.img", transport=Transport.IMAGE))
+    certificate = from_job(job, an_issuance())
+    assert certificate.drive.path == "disk.img"
+    assert "public" not in json.dumps(to_json(certificate))
+    assert from_job(replace(job, drive=certificate.drive), an_issuance()) == certificate
+    assert from_job(a_job(drive=a_drive(path="/dev/sdx")), an_issuance()).drive.path == "/dev/sdx"
 
 
 def test_identifiers_and_times_have_one_form() -> None:

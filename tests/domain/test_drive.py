@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from eraser.domain.drive import Geometry, Identity, SerialSource, Transport, is_recognisable, same_drive
+from eraser.domain.drive import Drive, Geometry, Identity, SerialSource, Transport, is_recognisable, same_drive
 from eraser.domain.evidence import DriveActivity, Extent
+from eraser.domain.json_form import from_json, to_json
 from tests.domain.builders import GEOMETRY, IDENTITY, a_drive
 
 
@@ -77,6 +78,13 @@ def test_writes_that_are_not_ours_or_did_not_go_out_are_foreign(seen: int, forei
 
 def test_a_discard_is_never_ours() -> None:
     assert replace(QUIET, sectors_discarded_seen=1).has_foreign_writes
+
+
+def test_what_holds_for_the_moment_only_reaches_no_record() -> None:
+    drive = a_drive(disk_sequence=7, namesakes=("/dev/sdb",))
+    form = to_json(drive)
+    assert not {"disk_sequence", "namesakes"} & set(form)
+    assert from_json(Drive, form) == drive
 
 
 @pytest.mark.parametrize(("seen", "lost"), [(2, True), (3, False), (4, False)])

@@ -107,6 +107,12 @@ def test_every_condition_is_refused_with_its_own_reason_and_remedy() -> None:
     assert "" not in remedies
 
 
+def test_a_plan_says_which_hidden_areas_are_unknown() -> None:
+    unknown = a_drive(geometry=replace(GEOMETRY, hidden_areas_unknown=("hpa", "dco")))
+    assert "(hpa, dco) is unknown" in said(plan_for(unknown))
+    assert "unknown" not in said(plan_for())
+
+
 def test_a_drive_without_capacity_is_refused_though_nobody_noted_the_condition() -> None:
     with pytest.raises(Refused) as caught:
         plan_for(a_drive(geometry=Geometry(0, 512, 512)))

@@ -67,7 +67,9 @@ def swapped_on(device: Path) -> Iterator[None]:
 
 
 @contextmanager
-def another_process(code: str, *arguments: str | Path, before: tuple[str, ...] = ()) -> Iterator[subprocess.Popen[str]]:
+def another_process(
+    code: str, *arguments: str | Path, before: tuple[str, ...] = (), pass_fds: tuple[int, ...] = ()
+) -> Iterator[subprocess.Popen[str]]:
     """A Python process that has run `code` and now waits; what it printed is read up to its first line."""
     script = f"import os, sys\n{code}\nprint('ready', flush=True)\nsys.stdin.read()\n"
     process = subprocess.Popen(
@@ -75,6 +77,7 @@ def another_process(code: str, *arguments: str | Path, before: tuple[str, ...] =
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        pass_fds=pass_fds,
     )
     try:
         assert process.stdout is not None

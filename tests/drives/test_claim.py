@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from eraser.domain.drive import Identity, SerialSource
+from eraser.domain.drive import Identity, SerialSource, same_drive
 from eraser.drives.claim import claim
 from eraser.drives.discovery import identify
 from eraser.drives.guard import settled
 from eraser.errors import DriveError, Refused
 from tests.drives import devices
+from tests.lab.zram import zram_drive
 
 lab = pytest.mark.lab
 
@@ -102,6 +103,20 @@ def test_a_drive_of_another_size_than_planned_is_refused(tmp_path):
 
 
 @lab
+def test_a_drive_that_was_taken_out_and_put_in_again_since_it_was_planned_is_refused(tmp_path):
+    file = devices.image(tmp_path)
+    with devices.loop(file) as device:
+        planned = identify(device)
+    devices.run("losetup", device, file)
+    try:
+        assert same_drive(planned, identify(device)) == ""
+        assert refusal_of(planned) == "another-drive"
+        claim(identify(device)).close()
+    finally:
+        devices.run("losetup", "--detach", device)
+
+
+@lab
 def test_of_a_drive_with_two_paths_both_are_claimed_or_none(tmp_path):
     with (
         devices.loop(devices.image(tmp_path, "one")) as one,
@@ -181,6 +196,59 @@ def test_activity_counts_what_is_written_and_flushed(tmp_path):
         after = held.activity()
         assert after.sectors_written - before.sectors_written == 2048
         assert after.flushes > before.flushes
+
+
+@lab
+def test_a_drive_whose_writes_the_kernel_is_told_not_to_count_is_refused(tmp_path):
+    with devices.loop(devices.image(tmp_path)) as device:
+        switch = Path("/sys/block", device.name, "queue/iostats")
+        drive = identify(device)
+        switch.write_text("0")
+        try:
+            with pytest.raises(Refused, match=f"echo 1 > .*{device.name}/queue/iostats") as refusal:
+                claim(drive, settle_seconds=0.3).close()
+            assert refusal.value.reason == "no-counters"
+        finally:
+            switch.write_text("1")
+        claim(drive).close()
+
+
+@lab
+def test_what_others_wrote_into_the_page_cache_is_counted_once_our_descriptor_is_flushed(tmp_path):
+    with devices.loop(devices.image(tmp_path)) as device, claim(identify(device)) as held:
+        before = held.activity()
+        write = "fd = os.open(sys.argv[1], os.O_RDWR); os.pwrite(fd, bytes(1 << 20), 0)"
+        with devices.another_process(write, device):
+            os.fsync(held.fd)
+            assert held.activity().sectors_written - before.sectors_written >= 2048
+
+
+@lab
+def test_flushes_are_unknown_where_the_kernel_is_too_old_to_count_them(tmp_path, monkeypatch):
+    with devices.loop(devices.image(tmp_path)) as device, claim(identify(device)) as held:
+        assert held.activity().flushes is not None
+        monkeypatch.setattr("eraser.drives.claim._counters", lambda device, path: list(range(15)))
+        assert held.activity().flushes is None
+
+
+@lab
+def test_our_own_transfers_are_no_use_of_the_image_and_others_are(tmp_path):
+    with claim(identify(devices.image(tmp_path))) as held:
+        code = "fd = os.open(f'/proc/self/fd/{sys.argv[1]}', os.O_RDWR)"
+        with devices.another_process(code, str(held.fd), pass_fds=(held.fd,)) as ours:
+            assert held.uses(ignoring={ours.pid}) == ()
+            with devices.opened_by_another(Path(held.drive.path)):
+                assert {use.reason.value for use in held.uses(ignoring={ours.pid})} == {"open"}
+        assert held.uses() == ()
+
+
+@pytest.mark.lab("root")
+def test_flushes_of_a_device_without_a_request_queue_are_unknown_and_not_none():
+    with zram_drive(16 << 20) as plugged, claim(identify(plugged.device)) as held:
+        os.pwrite(held.fd, bytes(1 << 20), 0)
+        os.fsync(held.fd)
+        assert held.activity().flushes is None
+        assert held.activity().sectors_written >= 2048
 
 
 def test_a_failed_claim_leaves_nothing_open(tmp_path):

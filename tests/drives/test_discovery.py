@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from eraser.drives.loops import backing, backing_without_opening
 from eraser.drives.numbers import BlockNumber
 from eraser.errors import Refused, UsageError
 from tests.drives import devices
+from tests.drives.trees import host_in
 
 lab = pytest.mark.lab
 
@@ -41,6 +43,28 @@ def test_an_empty_file_is_refused(tmp_path):
     assert refusal.value.reason == "zero-capacity"
 
 
+@pytest.mark.parametrize("path", ["/etc/passwd", "/etc/os-release", "/bin/sh", "/usr/bin/env"])
+def test_a_file_of_the_running_system_is_no_image(path):
+    with pytest.raises(Refused, match="running system") as refusal:
+        identify(path)
+    assert refusal.value.reason == "system-file"
+
+
+def test_a_regular_file_among_the_device_nodes_is_no_image(tmp_path):
+    host = host_in(tmp_path)
+    (host.dev / "sdx").write_bytes(bytes(4096))
+    with pytest.raises(Refused) as refusal:
+        identify(host.dev / "sdx", host)
+    assert refusal.value.reason == "file-in-dev"
+
+
+def test_an_image_in_shared_memory_is_one():
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
+        file.write(bytes(4096))
+        file.flush()
+        assert identify(file.name).transport is Transport.IMAGE
+
+
 @lab("root", "loop", "addpart")
 def test_a_partition_is_refused_and_its_disk_named(tmp_path):
     with devices.loop(devices.image(tmp_path)) as device, devices.partitioned(device) as part:
@@ -60,6 +84,46 @@ def test_a_loop_drive_and_its_image_differ_in_transport_only(tmp_path):
     assert is_recognisable(through_loop)
     with devices.loop(file) as again:
         assert same_drive(through_loop, identify(again)) == ""
+
+
+def test_a_later_file_with_the_number_of_an_image_is_another_drive(tmp_path, monkeypatch):
+    # File systems give the numbers of deleted files again.
+    monkeypatch.setattr("eraser.drives.numbers.FileNumber.name", "file-1-1")
+    first, later = (identify(devices.image(tmp_path, name)) for name in ("first", "later"))
+    assert is_recognisable(first)
+    assert "serial" in same_drive(first, later)
+
+
+def test_an_image_without_a_birth_time_is_not_known_again(tmp_path, monkeypatch):
+    file = devices.image(tmp_path)
+    monkeypatch.setattr("eraser.drives.births._statx", lambda path: None)
+    assert not is_recognisable(identify(file))
+
+
+@lab
+def test_a_loop_drive_whose_file_nobody_can_name_any_more_is_not_known_again(tmp_path):
+    file = devices.image(tmp_path)
+    with devices.loop(file) as device:
+        file.unlink()
+        assert not is_recognisable(identify(device))
+
+
+@lab
+def test_a_loop_drive_over_a_device_is_not_known_again(tmp_path):
+    with devices.loop(devices.image(tmp_path)) as lower, devices.loop(lower) as upper:
+        assert not is_recognisable(identify(upper))
+
+
+@pytest.mark.parametrize("folder", ["/dev/shm", "/var/tmp"])
+def test_an_image_is_born_once_on_each_file_system(folder):
+    with tempfile.NamedTemporaryFile(dir=folder) as file:
+        file.write(bytes(4096))
+        file.flush()
+        first = identify(file.name)
+        os.utime(file.name, (0, 0))
+        Path(file.name).chmod(0o640)
+        assert identify(file.name) == first
+        assert is_recognisable(first)
 
 
 @lab

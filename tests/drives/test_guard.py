@@ -4,13 +4,15 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from eraser.drives.discovery import LIVE, identify
-from eraser.drives.guard import Reason, refuse_if_used, settled, uses
 from eraser.drives.guard import Use as GuardUse
+from eraser.drives.guard import UseReason, refuse_if_used, settled, uses
 from eraser.drives.mounts import HangingPlaces, Mount, overlay_folders, parse_mountinfo
 from eraser.drives.numbers import BlockNumber
 from eraser.drives.stack import Stack
@@ -78,7 +80,7 @@ def test_a_drive_mounted_in_another_mount_namespace_only_is_in_use(tmp_path):
         mount = "import subprocess; subprocess.run(['mount', '-o', 'ro', *sys.argv[1:]], check=True)"
         with devices.another_process(mount, device, tmp_path / "mount", before=("unshare", "--mount")):
             found = seen(device)
-    assert found[0].reason is Reason.MOUNTED
+    assert found[0].reason is UseReason.MOUNTED
     assert "another mount namespace" in found[0].what
 
 
@@ -88,6 +90,35 @@ def test_a_drive_and_an_image_with_a_mounted_loop_on_top_are_in_use(tmp_path):
     with devices.loop(file) as lower, devices.loop(lower) as upper, devices.mounted(upper, tmp_path / "mount"):
         assert {"mounted", "loop"} <= reasons(lower)
         assert {"mounted", "loop"} <= reasons(file)
+
+
+@contextmanager
+def bound(file: Path, point: Path) -> Iterator[None]:
+    point.touch()
+    devices.run("mount", "--bind", file, point)
+    try:
+        yield
+    finally:
+        devices.run("umount", point)
+
+
+@lab("root", "loop")
+def test_a_file_that_is_mounted_by_itself_is_in_use_as_image_and_as_loop_drive(tmp_path):
+    file = devices.image(tmp_path, "blanks in name")
+    with devices.loop(file) as device, bound(file, tmp_path / "point"):
+        for path in (file, device, tmp_path / "point"):
+            assert seen(path)[0].reason is UseReason.MOUNTED
+            assert "point" in seen(path)[0].what
+    assert seen(file) == ()
+
+
+@lab("root", "unshare")
+def test_a_file_that_is_mounted_by_itself_in_another_mount_namespace_is_in_use(tmp_path):
+    file = devices.image(tmp_path)
+    (tmp_path / "point").touch()
+    mount = "import subprocess; subprocess.run(['mount', '--bind', *sys.argv[1:]], check=True)"
+    with devices.another_process(mount, file, tmp_path / "point", before=("unshare", "--mount")):
+        assert seen(file)[0].reason is UseReason.MOUNTED
 
 
 @lab("root", "loop", "mkswap")
@@ -124,7 +155,7 @@ def test_an_image_that_is_swapped_to_is_in_use():
 def test_a_drive_with_a_loop_device_over_it_is_in_use(tmp_path):
     with devices.loop(devices.image(tmp_path)) as device, devices.loop(device) as upper:
         found = seen(device)
-        assert found[0].reason is Reason.LOOP
+        assert found[0].reason is UseReason.LOOP
         assert str(upper) in found[0].what
 
 
@@ -169,7 +200,7 @@ def test_a_loop_device_over_a_loop_device_that_is_mounted_is_in_use(tmp_path):
 def test_a_drive_that_another_process_has_open_is_in_use(tmp_path, flags):
     with devices.loop(devices.image(tmp_path)) as device, devices.opened_by_another(device, flags) as process:
         found = seen(device)
-        assert {use.reason for use in found} == {Reason.OPEN}
+        assert {use.reason for use in found} == {UseReason.OPEN}
         assert any(f"process {process.pid}" in use.what for use in found)
 
 
@@ -200,7 +231,7 @@ def test_a_drive_that_another_process_has_mapped_is_in_use(tmp_path):
         code = f"{mapping}; os.closerange(3, 64)"
         with devices.another_process(code, device):
             found = seen(device)
-        assert {use.reason for use in found} == {Reason.OPEN}
+        assert {use.reason for use in found} == {UseReason.OPEN}
         assert "mapped" in found[0].what
 
 
@@ -225,7 +256,7 @@ def test_an_image_that_another_process_has_open_is_in_use(tmp_path, flags):
     file = devices.image(tmp_path)
     with devices.opened_by_another(file, flags) as process:
         found = seen(file)
-        assert found[0].reason is Reason.OPEN
+        assert found[0].reason is UseReason.OPEN
         assert any(f"process {process.pid}" in use.what for use in found)
 
 
@@ -354,12 +385,12 @@ def test_a_killed_opener_that_is_still_there_is_an_unfinished_io(tmp_path, monke
     file = devices.image(tmp_path)
     with devices.opened_by_another(file):
         found = seen(file)
-    assert found[0].reason is Reason.HELD_BY_UNFINISHED_IO
+    assert found[0].reason is UseReason.HELD_BY_UNFINISHED_IO
     assert "power-cycle" in found[0].remedy
 
 
 def test_a_passing_opener_is_waited_for_and_a_mount_is_not():
-    opened, mount = (GuardUse(reason, "", "") for reason in (Reason.OPEN, Reason.MOUNTED))
+    opened, mount = (GuardUse(reason, "", "") for reason in (UseReason.OPEN, UseReason.MOUNTED))
     answers = [(opened,), (opened,), ()]
     assert settled(lambda: answers.pop(0), 60) == ()
     assert settled(lambda: (mount, opened), 60) == (mount, opened)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from eraser.domain.conditions import refuse_unfit
 from eraser.domain.drive import Condition, Media, SerialSource, Transport, is_recognisable, same_drive
 from eraser.drives import ata, scsi
 from eraser.drives.commands import Reply
-from eraser.drives.conditions import refuse_unfit
 from eraser.drives.discovery import describe, list_drives
 from eraser.errors import Refused
 from tests.drives.trees import (
@@ -107,9 +107,29 @@ def test_a_configuration_overlay_is_seen_below_a_native_maximum(tmp_path):
     assert drive.geometry.native_capacity_bytes == SECTORS * 512
 
 
-def test_a_hidden_area_that_cannot_be_asked_for_leaves_the_size_unknown(tmp_path):
-    drive = sata(tmp_path, ScriptedDrive({ata.identify_cdb(): ata_identify(words={82: 0x0400})}))
-    assert drive.geometry.native_capacity_bytes is None
+@pytest.mark.parametrize(("area", "words"), [("hpa", {82: 0x0400}), ("ama", {119: 0x4100}), ("dco", {83: 0x4C00})])
+def test_a_hidden_area_that_cannot_be_asked_for_is_unknown_and_not_absent(tmp_path, area, words):
+    drive = sata(tmp_path, ScriptedDrive({ata.identify_cdb(): ata_identify(words=words)}))
+    assert drive.geometry.hidden_areas == ()
+    assert drive.geometry.hidden_areas_unknown == (area,)
+    assert drive.geometry.native_capacity_bytes == SECTORS * 512
+
+
+def test_a_damaged_answer_about_the_overlay_leaves_it_unknown(tmp_path):
+    answers = {ata.identify_cdb(): ata_identify(words={83: 0x4C00}), ata.dco_identify_cdb(): bytes(512)}
+    assert sata(tmp_path, ScriptedDrive(answers)).geometry.hidden_areas_unknown == ("dco",)
+
+
+def test_of_a_drive_that_does_not_answer_every_hidden_area_is_unknown(tmp_path):
+    assert sata(tmp_path / "a", SilentDrive()).geometry.hidden_areas_unknown == ("hpa", "ama", "dco")
+    assert usb(tmp_path / "b", SilentDrive(), SECTORS).geometry.hidden_areas_unknown == ("hpa", "ama", "dco")
+    asked = sata(tmp_path / "c", ScriptedDrive({ata.identify_cdb(): ata_identify()}))
+    assert asked.geometry.hidden_areas_unknown == ()
+
+
+def test_the_kernels_copy_of_identify_tells_which_hidden_areas_there_may_be(tmp_path):
+    page = vpd(0x89, bytes(56) + ata_identify(words={82: 0x0400}))
+    assert sata(tmp_path, SilentDrive(), **{"device/vpd_pg89": page}).geometry.hidden_areas_unknown == ("hpa",)
 
 
 def test_nothing_is_sent_that_the_drive_does_not_say_it_has(tmp_path):
@@ -197,6 +217,29 @@ def test_two_paths_with_one_name_are_one_drive(tmp_path):
     assert (first.path, first.other_paths) == (str(host.dev / "sda"), (str(host.dev / "sdc"),))
     assert (second.path, second.other_paths) == (str(host.dev / "sdb"), ())
     assert (first.transport, first.media) == (Transport.SAS, Media.MAGNETIC)
+
+
+def test_two_drives_with_one_name_and_two_serials_are_two_and_neither_is_erased(tmp_path):
+    host = host_in(tmp_path)
+    for index, (disk, serial) in enumerate([("sda", "1EHJ2K7N"), ("sdb", "1EHXXXXX"), ("sdc", "1EHJ2K7N")]):
+        attributes = sas_attributes(serial, "5000cca2530a1b2c")
+        add_disk(host, disk, SAS_PLACE.format(index), attributes, number=f"8:{16 * index}")
+    first, second = list_drives(host, courier(SilentDrive()))
+    assert (first.identity.serial, first.other_paths) == ("1EHJ2K7N", (str(host.dev / "sdc"),))
+    assert (second.identity.serial, second.other_paths) == ("1EHXXXXX", ())
+    for drive, other in ((first, "sdb"), (second, "sda")):
+        with pytest.raises(Refused, match=str(host.dev / other)) as refusal:
+            refuse_unfit(drive)
+        assert refusal.value.reason == "ambiguous-identity"
+
+
+def test_a_path_that_does_not_tell_its_serial_is_a_path_to_the_drive_with_its_name(tmp_path):
+    host = host_in(tmp_path)
+    for index, (disk, serial) in enumerate([("sda", "1EHJ2K7N"), ("sdb", "")]):
+        attributes = sas_attributes(serial, "5000cca2530a1b2c")
+        add_disk(host, disk, SAS_PLACE.format(index), attributes, number=f"8:{16 * index}")
+    (only,) = list_drives(host, courier(SilentDrive()))
+    assert only.other_paths == (str(host.dev / "sdb"),)
 
 
 def test_a_sas_drive_gives_its_size_by_its_own_word(tmp_path):
