@@ -239,6 +239,7 @@ class Certificate:
     final_verification: Reading | None
     """After the last write."""
     activity: DriveActivity | None
+    other_users: tuple[str, ...] | None
     entries_omitted: int
     """Of restarts, sight checks and pass verifications together, those left out: the oldest."""
     abandoned: str
@@ -490,6 +491,7 @@ def from_job(job: JobState, issuance: Issuance) -> Certificate:
             pass_verifications=tuple(_reading(item, most) for item in job.pass_verifications[-MAX_LISTED_READINGS:]),
             final_verification=_reading(final, most) if final is not None else None,
             activity=job.activity,
+            other_users=job.other_users,
             entries_omitted=_omitted(job),
             abandoned=job.abandoned,
             outcome=outcome,
@@ -536,6 +538,7 @@ def facts_of(certificate: Certificate) -> Facts:
         pass_verifications=tuple(_evidence(item) for item in certificate.pass_verifications),
         final_verification=_evidence(final) if final is not None else None,
         activity=certificate.activity,
+        other_users=certificate.other_users,
         abandoned=certificate.abandoned,
     )
 

@@ -161,10 +161,11 @@ class VerificationEnded:
 
 @dataclass(frozen=True, slots=True)
 class ActivitySeen:
-    """The kernel's counters at the end of this sight."""
+    """The kernel's counters at the end of this sight, None where it has none (images), and who else used the drive then."""
 
     kind: ClassVar[str] = "activity-seen"
-    activity: DriveActivity
+    activity: DriveActivity | None
+    other_users: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

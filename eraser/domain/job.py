@@ -128,6 +128,8 @@ class JobState:
     faulty_verifications: tuple[VerificationEvidence, ...] = ()
     """Those that found something wrong, since the program last began, whatever was read back later."""
     activity: DriveActivity | None = None
+    other_users: tuple[str, ...] | None = None
+    """Who else used the drive when we looked last; None before that."""
     why: str = ""
     """Of the last interruption, refusal or abandonment."""
     abandoned: str = ""
@@ -191,6 +193,7 @@ class JobState:
             final_verification=self.final_verification,
             faulty_verifications=self.faulty_verifications,
             activity=self.activity,
+            other_users=self.other_users,
             interrupted=self.why if self.phase is Phase.INTERRUPTED else "",
             abandoned=self.abandoned,
         )
@@ -222,7 +225,7 @@ def apply(state: JobState | None, event: JobEvent) -> JobState:
         return JobState(request=event)
     if not isinstance(event, _KEEP_ACTIVITY):
         # Counters tell of the time before they were read: whatever happens later needs new ones.
-        state = replace(state, activity=None)
+        state = replace(state, activity=None, other_users=None)
     match event:
         case JobQueued():
             raise _unexpected(state, event)
@@ -255,9 +258,9 @@ def apply(state: JobState | None, event: JobEvent) -> JobState:
             return _verification_started(state, event)
         case VerificationEnded(evidence):
             return _verification_ended(state, event, evidence)
-        case ActivitySeen(activity):
+        case ActivitySeen(activity, other_users):
             _expect(state, event, Phase.RUNNING, Phase.VERIFYING)
-            return replace(state, activity=activity)
+            return replace(state, activity=activity, other_users=other_users)
         case JobInterrupted(why):
             _expect(state, event, Phase.PLANNED, Phase.RUNNING, Phase.VERIFYING, Phase.INTERRUPTED)
             return _interrupted(state, why or _UNNAMED)

@@ -66,6 +66,8 @@ class Facts:
     """Those that found something wrong, since the program last began: no later reading back makes them good."""
     activity: DriveActivity | None
     """The kernel's counters from the first write of this sight to the end of verification."""
+    other_users: tuple[str, ...] | None
+    """Who else used the drive at the end of verification; None when nobody looked."""
     interrupted: str
     """Why we do not hold the drive now; empty while we do."""
     abandoned: str
@@ -89,6 +91,7 @@ def _reasons(facts: Facts) -> Iterator[Reason]:
     yield from _sight(facts)
     yield from _pass_verifications(facts)
     yield from _final_verification(facts)
+    yield from _other_users(facts)
     yield from _activity(facts)
 
 
@@ -299,6 +302,14 @@ def _activity(facts: Facts) -> Iterator[Reason]:
             "flush-lost",
             f"{facts.activity.flushes_expected} flushes were asked for, {facts.activity.flushes_seen} went out to the drive",
         )
+
+
+def _other_users(facts: Facts) -> Iterator[Reason]:
+    """An opener writes into the page cache, which the counters do not see before it goes out to the drive."""
+    if facts.other_users is None:
+        yield Reason("use-unknown", "nobody looked who else used the drive after it was read back")
+    for use in facts.other_users or ():
+        yield Reason("in-use", f"when it was read back, somebody else used the drive: {use}")
 
 
 def required_verification(plan: Plan, sights: int) -> Verification:

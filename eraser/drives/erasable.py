@@ -1,5 +1,6 @@
 """A drive that a job may work on: claimed, and behind a protocol that real drives and simulated ones implement alike."""
 
+import os
 from collections.abc import Callable
 from typing import Protocol
 
@@ -8,13 +9,15 @@ from eraser.domain.evidence import FlushProof
 from eraser.drives.claim import Activity, Claim
 from eraser.engine.transfer import Order, Target, Transfer
 from eraser.engine.tuning import Tuning
+from eraser.errors import DriveError
 
 
 class ErasableDrive(Protocol):
     """A drive whose claim we hold: nobody else can take it until `close`, nor after our death while an I/O of it is out.
 
     `transfer` starts a pass and must be called on the thread of the event loop; one may run at a time. `activity` gives
-    counters that only grow while the drive is held, or None for what the kernel does not count (images); it may block.
+    counters that only grow while the drive is held, or None for what the kernel does not count (images); `other_users` says
+    who else uses the drive now and makes what they wrote go out to it, where it is counted. Both may block.
     """
 
     @property
@@ -26,6 +29,8 @@ class ErasableDrive(Protocol):
     def transfer(self, order: Order, tuning: Tuning, rate_limit: int) -> Transfer: ...
 
     def activity(self) -> Activity | None: ...
+
+    def other_users(self) -> tuple[str, ...]: ...
 
     def close(self) -> None: ...
 
@@ -63,6 +68,15 @@ class ClaimedDrive:
     def activity(self) -> Activity | None:
         """The kernel's counters; None for an image."""
         return self._claim.activity()
+
+    def other_users(self) -> tuple[str, ...]:
+        """Who else uses the drive now, in words. Raises DriveError when it is gone or does not take the flush."""
+        uses = self._claim.uses()
+        try:
+            os.fsync(self._claim.fd)  # what those left who are gone again
+        except OSError as error:
+            raise DriveError(f"it can't be flushed ({error.strerror})", subject=self.drive.path) from error
+        return tuple(use.what for use in uses)
 
     def close(self) -> None:
         """Gives the claim back, as far as no transfer process still shares it."""

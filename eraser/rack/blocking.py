@@ -7,10 +7,16 @@ keep all others waiting, and it is waited for at the end, so that a call which n
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class BlockingCall(Protocol):
+    """Makes a call that may block, while the loop goes on. A simulation, which has no threads, calls at once."""
+
+    async def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T: ...
 
 
 async def in_own_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -5,6 +5,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -33,9 +34,12 @@ from eraser.drives.claim import claim
 from eraser.drives.discovery import identify, list_drives
 from eraser.drives.erasable import ClaimedDrive
 from eraser.engine.tuning import Tuning, tuning_for
-from eraser.errors import DriveError, Refused
+from eraser.errors import DriveError, EraserError, Refused
 from eraser.ledger.journal import FileJournal, JobLog
+from eraser.rack.blocking import in_own_thread
 from eraser.rack.job_run import JobRun
+
+CLOSE_SECONDS = 5.0
 
 
 class Ended(StrEnum):
@@ -176,7 +180,7 @@ def _present(states: list[JobState]) -> list[Drive]:
         if state.drive is not None and all(drive.path != state.drive.path for drive in present):
             try:
                 present.append(identify(state.drive.path))
-            except (DriveError, Refused):
+            except EraserError:  # it is not here, or not as it was
                 continue
     return present
 
@@ -203,17 +207,17 @@ class Erasing:
         """A new job on a prepared drive, after giving up an earlier one. Raises nothing for what the drive does."""
         if abandon is not None:
             await self._give_up(abandon)
-        log = await asyncio.to_thread(self._open_log, prepared)
+        log = await in_own_thread(self._open_log, prepared)
         return await self._run(log, prepared.drive)
 
     async def take_up(self, state: JobState, drive: Drive) -> Result:
         """Goes on with an interrupted job on the drive as it was found now. Raises JournalError."""
-        log = await asyncio.to_thread(self._station.journal.take_up, state.job_id)
+        log = await in_own_thread(self._station.journal.take_up, state.job_id)
         if log.state.outcome is not None:
             try:
                 return await self._issue(log, None)
             finally:
-                await asyncio.to_thread(log.close)
+                await in_own_thread(log.close)
         return await self._run(log, drive)
 
     def _open_log(self, prepared: Prepared) -> JobLog:
@@ -230,7 +234,7 @@ class Erasing:
 
     async def _give_up(self, state: JobState) -> None:
         """An earlier job ends as failed, with its certificate: a drive that was written to never leaves silently."""
-        log = await asyncio.to_thread(self._station.journal.take_up, state.job_id)
+        log = await in_own_thread(self._station.journal.take_up, state.job_id)
         try:
             if log.state.outcome is None:
                 log.append(JobAbandoned("given up for a new job"))
@@ -240,12 +244,12 @@ class Erasing:
                 log.append(JobFinished(*judge(log.state.facts())))
             await self._issue(log, None)
         finally:
-            await asyncio.to_thread(log.close)
+            await in_own_thread(log.close)
 
     async def _run(self, log: JobLog, drive: Drive) -> Result:
         try:
             try:
-                held = await asyncio.to_thread(claim, drive)
+                held = await in_own_thread(claim, drive)
             except (Refused, DriveError) as error:
                 return await self._not_claimed(log, error)
             erasable = ClaimedDrive(held, now_utc=self._station.now_utc)
@@ -257,16 +261,16 @@ class Erasing:
                     self.job.cancel()
                 await self.job.run()
             finally:
-                erasable.close()
+                await _close(erasable)
             return await self._issue(log, self.job)
         finally:
-            await asyncio.to_thread(log.close)
+            await in_own_thread(log.close)
 
     async def _not_claimed(self, log: JobLog, error: Refused | DriveError) -> Result:
         """A drive that was free a moment ago and is not now. A job that has written stays open."""
         reason = error.reason if isinstance(error, Refused) else error.code
         if log.state.phase is Phase.PLANNED:
-            await asyncio.to_thread(log.append, JobRefused(reason, error.what))
+            await in_own_thread(log.append, JobRefused(reason, error.what))
         return Result(self.path, Ended.REFUSED, str(error))
 
     async def _issue(self, log: JobLog, job: JobRun | None) -> Result:
@@ -276,8 +280,8 @@ class Erasing:
         issued: Issued | None = None
         if state.outcome is not None:
             leaves = job.leaves if job is not None else ()
-            issued = await asyncio.to_thread(self._station.issue, state, duration_ns, leaves)
-            await asyncio.to_thread(log.append, CertificateIssued(issued.certificate_id, issued.digest))
+            issued = await in_own_thread(self._station.issue, state, duration_ns, leaves)
+            await in_own_thread(log.append, CertificateIssued(issued.certificate_id, issued.digest))
         return Result(
             device=self.path,
             outcome=Ended(state.outcome.value) if state.outcome is not None else Ended.INTERRUPTED,
@@ -288,3 +292,10 @@ class Erasing:
             seconds=duration_ns / 1e9,
             is_held=job.is_held if job is not None else False,
         )
+
+
+async def _close(erasable: ClaimedDrive) -> None:
+    """Giving back what a sick drive still holds may block, and is left to its thread then."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await in_own_thread(erasable.close)

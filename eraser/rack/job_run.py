@@ -55,11 +55,14 @@ from eraser.engine.transfer import Order, Snapshot, Transfer
 from eraser.engine.tuning import Tuning
 from eraser.errors import DriveError, JournalError
 from eraser.ledger.journal import JobLog
+from eraser.rack.blocking import BlockingCall, in_own_thread
 
 TICK_SECONDS = 0.2
 """How often a running transfer is looked at when it has nothing to tell."""
 CANCEL_SECONDS = 6.0
 """How long a transfer may take to reach a checkpoint when it is asked to end; a drive that hangs never does."""
+LAST_LOOK_SECONDS = 120.0
+"""How long the last flush and the look for other users may take: longer than a drive takes to empty its cache."""
 SECTOR_BYTES = 512
 """Unit of `/sys/block/*/stat`, whatever the drive's own sectors are."""
 
@@ -106,7 +109,15 @@ class _Stopped(Exception):
 class JobRun:
     """Runs one planned job on one claimed drive. `run` is called once; the other methods at any time meanwhile."""
 
-    def __init__(self, log: JobLog, drive: ErasableDrive, tuning: Tuning, *, random_bytes: RandomBytes) -> None:
+    def __init__(
+        self,
+        log: JobLog,
+        drive: ErasableDrive,
+        tuning: Tuning,
+        *,
+        random_bytes: RandomBytes,
+        call: BlockingCall = in_own_thread,
+    ) -> None:
         state = log.state
         if state.plan is None or state.drive is None:
             raise JournalError("a job without a plan can't run", subject=state.job_id)
@@ -118,6 +129,7 @@ class JobRun:
         self._geometry = state.drive.geometry
         self._tuning = tuning
         self._random_bytes = random_bytes
+        self._call = call
         self._transfer: Transfer | None = None
         self._stage = (Stage.STARTING, 0, 0)
         self._cancelled = asyncio.Event()
@@ -200,7 +212,7 @@ class JobRun:
 
     async def _append(self, event: JobEvent) -> None:
         """On disk when it returns; the loop goes on meanwhile."""
-        await asyncio.to_thread(self._log.append, event)
+        await self._call(self._log.append, event)
 
     async def _begin_sight(self) -> None:
         returning = self._state.sights > 0
@@ -281,7 +293,7 @@ class JobRun:
         can tell how much that was; the passes, which write every byte again, are counted exactly.
         """
         self._sent.clear()
-        self._baseline = await asyncio.to_thread(self._drive.activity)
+        self._baseline = await self._call(self._drive.activity)
 
     async def _verify_last(self) -> None:
         kind = required_verification(self._plan, self._state.sights)
@@ -343,8 +355,14 @@ class JobRun:
     async def _record_activity(self) -> None:
         # Of a transfer that was cut off nobody knows which of its writes the kernel still counted.
         was_cut_off = any(report.end in (EndReason.GONE, EndReason.PROCESS_DIED) for report in self._sent)
-        if not was_cut_off and (activity := await self._activity()) is not None:
-            await self._append(ActivitySeen(activity))
+        if was_cut_off or self.is_held:
+            return
+        try:
+            async with asyncio.timeout(LAST_LOOK_SECONDS):
+                other_users = await self._call(self._drive.other_users)
+        except (DriveError, TimeoutError):
+            return  # nobody knows, and then nothing passes
+        await self._append(ActivitySeen(await self._activity(), other_users))
 
     async def _activity(self) -> DriveActivity | None:
         now = await self._counters()
@@ -368,7 +386,7 @@ class JobRun:
     async def _counters(self) -> Activity | None:
         """None where the kernel has none, or the drive no longer: then nobody knows who wrote to it."""
         try:
-            return await asyncio.to_thread(self._drive.activity)
+            return await self._call(self._drive.activity)
         except DriveError:
             return None
 

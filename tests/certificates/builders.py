@@ -153,6 +153,7 @@ def a_job(patterns: tuple[Pattern, ...] = (RANDOM,), **changes: Any) -> JobState
         passes=tuple(a_pass(number) for number, _ in enumerate(patterns, start=1)),
         final_verification=a_reading(len(patterns)),
         activity=an_activity(),
+        other_users=(),
         outcome=Outcome.PASSED,
     )
     return replace(job, **changes)

@@ -163,7 +163,7 @@ def test_markers_come_first_where_nothing_that_is_read_back_can_tell_addresses_a
 
 
 def test_a_random_pass_that_is_overwritten_unread_spares_no_markers() -> None:
-    """A drive that answers zeros to everything would pass otherwise: two random passes and zeros, of which only those are read."""
+    """A drive that answers zeros to everything would pass otherwise: two random passes, and zeros which alone are read."""
     assert program_named("nnsa").needs_markers
     unread = PassSpec(RandomStream())
     last = PassSpec(Constant(b"\0"))

@@ -250,6 +250,7 @@ HARMLESS = {
     "activity.sectors_written_ours_least": "likewise",
     "activity.flushes_seen": "more than ours",
     "activity.flushes_expected": "fewer than were seen",
+    "drive.disk_sequence": "tells one plugging in from the next, for the claim",
 }
 
 

@@ -50,6 +50,8 @@ class SimulatedDrive:
     counted_sectors: int = 0
     counted_flushes: int = 0
     boot_id: str = "boot"
+    others: tuple[str, ...] = ()
+    """Who else uses it."""
 
     def __post_init__(self) -> None:
         self.cache = bytearray(b"customer" * (self.sectors * SECTOR // 8))
@@ -67,6 +69,9 @@ class SimulatedDrive:
         if self.is_gone:
             raise DriveError("the kernel has it no more", subject="simulated")
         return Activity(self.counted_sectors, 0, self.counted_flushes)
+
+    def other_users(self) -> tuple[str, ...]:
+        return self.others
 
     def close(self) -> None:
         self.trace.append("closed")
