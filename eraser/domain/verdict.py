@@ -154,8 +154,16 @@ def _passes(facts: Facts) -> Iterator[Reason]:
         if not item.is_complete or not item.runs or not covers_to_end(item.runs[-1], capacity):
             why = f": {item.runs[-1].end.value}" if item.runs and item.runs[-1].end is not EndReason.COMPLETED else ""
             yield Reason(_end_code(item.runs), f"pass {item.number} did not cover the whole drive{why}")
+        yield from _reached_the_medium(facts.plan, item)
         if item.bad_bytes or item.lost_bad_extents or any(has_bad_bytes(run) for run in item.runs):
             yield Reason("not-written", f"{item.bad_bytes} bytes could not be written in pass {item.number}")
+
+
+def _reached_the_medium(plan: Plan, item: PassFacts) -> Iterator[Reason]:
+    """Where nothing is read back, the flush is all there is."""
+    is_assumed = bool(item.runs) and item.runs[-1].flush_proof is FlushProof.ASSUMED
+    if plan.verification is Verification.NONE and is_assumed:
+        yield Reason("flush-assumed", f"nothing shows that pass {item.number} reached the medium, nor was it read back")
 
 
 def _end_code(runs: tuple[TransferReport, ...]) -> str:

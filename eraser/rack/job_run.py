@@ -266,8 +266,10 @@ class JobRun:
         self._raise_unless_complete(report)
 
     async def _write_markers(self) -> None:
-        if self._state.markers is not None:
-            raise _Stopped  # they differed in an earlier sight, which no second look undoes
+        if (earlier := self._state.markers) is not None:
+            # They differed in an earlier sight, which no second look undoes.
+            self._raise_if_markers_differ(earlier)
+            return
         seed = self._random_bytes(SEED_BYTES)
         await self._append(MarkersStarted(seed))
         sector_bytes = self._geometry.physical_sector_bytes
@@ -278,14 +280,19 @@ class JobRun:
         self.bytes_written += written.bytes_done
         self._raise_if_interrupted(written)
         read_back = await self._run_transfer(Order(Operation.READ, pattern, places), stage)
-        self._raise_if_interrupted(read_back)
-        await self._append(MarkersChecked(MarkersEvidence(seed, granularity, len(places), written, read_back)))
+        if not _is_faulty(read_back):
+            self._raise_if_interrupted(read_back)
+        evidence = MarkersEvidence(seed, granularity, len(places), written, read_back)
+        await self._append(MarkersChecked(evidence))
         self._raise_unless_complete(written)
         if written.access is Access.BUFFERED:
             await self._count_anew()
         self._raise_unless_complete(read_back)
+        self._raise_if_markers_differ(evidence)
+
+    def _raise_if_markers_differ(self, markers: MarkersEvidence) -> None:
         # A marker on a bad sector differs too, and what is good of such a drive is erased all the same.
-        if read_back.mismatched_sectors and not written.bad_bytes:
+        if markers.read_back.mismatched_sectors and not markers.written.bad_bytes:
             raise _Stopped
 
     async def _count_anew(self) -> None:
@@ -293,7 +300,7 @@ class JobRun:
         can tell how much that was; the passes, which write every byte again, are counted exactly.
         """
         self._sent.clear()
-        self._baseline = await self._call(self._drive.activity)
+        self._baseline = await self._counters()
 
     async def _verify_last(self) -> None:
         kind = required_verification(self._plan, self._state.sights)
@@ -310,8 +317,9 @@ class JobRun:
         total = sum(extent.length_bytes for extent in ranges)
         report = await self._run_transfer(order, (Stage.VERIFYING, number, total))
         self.bytes_verified += report.bytes_done
-        # Not on record: what was interrupted is done anew, and only what came to an end of its own is judged.
-        self._raise_if_interrupted(report)
+        # What was interrupted is done anew, and is on record only for what it found: no second look undoes that.
+        if not _is_faulty(report):
+            self._raise_if_interrupted(report)
         tree = self._hash_tree(extent_bytes) if _is_complete(report) else None
         await self._append(VerificationEnded(VerificationEvidence(number, kind, sampling, report, tree)))
         self._raise_unless_complete(report)
@@ -459,6 +467,11 @@ class JobRun:
 
 def _is_complete(report: TransferReport) -> bool:
     return report.end is EndReason.COMPLETED
+
+
+def _is_faulty(report: TransferReport) -> bool:
+    """Whether a reading found what no later one makes good."""
+    return bool(report.mismatched_sectors or report.bad_bytes)
 
 
 class Recorder(Protocol):

@@ -362,6 +362,31 @@ async def test_a_job_that_somebody_disturbed_before_it_was_cancelled_begins_agai
     assert (state.outcome, len(state.restarts)) == (Outcome.PASSED, 1)
 
 
+@pytest.mark.parametrize("name", ["one pass", "markers"])
+async def test_a_mismatch_is_not_forgotten_when_the_reading_that_found_it_is_interrupted(name):
+    """The drive then keeps what it is given, so that only the record can tell."""
+    drive = SimulatedDrive(forgetful={0})
+    log = planned(PLANS[name], drive)
+    job = JobRun(log, drive, SMALL, random_bytes=seeded_chance())
+    append = log.append
+    reading = "verification-started" if name == "one pass" else "markers-started"
+
+    def leaving_soon(event: JobEvent) -> None:
+        append(event)
+        if event.kind == reading:
+            # The markers are first written and flushed: leave while they are read.
+            drive.gone_after_ios = drive.ios + (20 if name == "one pass" else 64 + 5 + 20)
+
+    log.append = leaving_soon
+    assert (await job.run()).phase is Phase.INTERRUPTED
+    drive.forgetful.clear()
+    drive.cache[:SECTOR] = pattern_bytes(PLANS[name].passes[-1].pattern, 0, SECTOR)
+    drive.plug_in()
+    state = await run(MemoryLog(tuple(log.entries), drive.trace), drive, seed=1)
+    assert state.outcome is Outcome.FAILED
+    assert {"mismatch", "markers-differ"} & {reason.code for reason in state.reasons}
+
+
 async def test_another_drive_than_the_planned_one_is_never_written():
     drive, other = SimulatedDrive(), SimulatedDrive(sectors=128)
     with pytest.raises(DriveError, match="not the drive of this job"):
