@@ -324,3 +324,19 @@ def test_an_image_has_no_counters_and_no_other_kind_of_drive_is_excused():
     for transport in Transport:
         facts = replace(HONEST, drive=replace(DRIVE, transport=transport), activity=None)
         assert (judge(facts)[0] is Outcome.PASSED) == (transport is Transport.IMAGE)
+
+
+def test_a_drive_that_somebody_else_used_at_the_end_does_not_pass():
+    outcome, reasons = judge(replace(HONEST, other_users=("it is opened by dd (process 7)",)))
+    assert outcome is Outcome.FAILED and [reason.code for reason in reasons] == ["in-use"]
+    outcome, reasons = judge(replace(HONEST, other_users=None))
+    assert outcome is Outcome.FAILED and [reason.code for reason in reasons] == ["use-unknown"]
+
+
+def test_an_assumed_flush_is_not_enough_where_nothing_is_read_back():
+    (item,) = HONEST.passes
+    assumed = replace(item, runs=tuple(replace(run, flush_proof=FlushProof.ASSUMED) for run in item.runs))
+    unread = replace(HONEST, plan=replace(HONEST.plan, verification=Verification.NONE), final_verification=None)
+    assert judge(unread)[0] is Outcome.PASSED
+    outcome, reasons = judge(replace(unread, passes=(assumed,)))
+    assert outcome is Outcome.FAILED and [reason.code for reason in reasons] == ["flush-assumed"]
