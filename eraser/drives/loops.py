@@ -40,8 +40,12 @@ class Backing:
         """The same as the image's own where the whole file is shown."""
         shown = image_identity(self.file, self.path)
         offset = f"-{self.offset_bytes:x}" if self.offset_bytes else ""
-        # The node of a device says nothing about the medium in it.
-        source = shown.serial_source if self.block is None else SerialSource.NONE
+        source = shown.serial_source
+        if self.block is not None:
+            source = SerialSource.NONE  # the node of a device says nothing about the medium in it
+        elif self.file is None:
+            # A path on a server, to which somebody bound the disk: all that can be had without asking the server.
+            source = SerialSource.DRIVE
         return replace(shown, serial=shown.serial + offset, serial_source=source)
 
 

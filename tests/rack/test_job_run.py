@@ -22,7 +22,7 @@ from eraser.domain.job import JobState, Phase, apply, fold
 from eraser.domain.pattern import AesCtrStream, Constant, Pattern
 from eraser.domain.plan import Plan, PlannedPass
 from eraser.domain.program import Verification
-from eraser.drives.claim import claim
+from eraser.drives.claim import Activity, claim
 from eraser.drives.discovery import identify
 from eraser.drives.erasable import ClaimedDrive
 from eraser.engine.tuning import Tuning
@@ -309,6 +309,14 @@ async def test_bad_sectors_known_only_by_a_checkpoint_still_fail_the_job():
     drive.plug_in()
     state = await run(MemoryLog(tuple(log.entries), drive.trace), drive, seed=1)
     assert [reason.code for reason in state.reasons] == ["not-written", "mismatch"]
+
+
+async def test_flushes_that_the_kernel_does_not_count_are_not_missed(monkeypatch):
+    drive = SimulatedDrive()
+    monkeypatch.setattr(SimulatedDrive, "activity", lambda self: Activity(self.counted_sectors, 0, None))
+    state = await run(planned(a_plan(STREAM), drive), drive)
+    assert (state.outcome, state.reasons) == (Outcome.PASSED, ())
+    assert (state.activity.flushes_seen, state.activity.flushes_expected) == (0, 0)
 
 
 async def test_where_flushes_are_assumed_a_job_passes_in_one_sight_and_begins_again_in_two():
