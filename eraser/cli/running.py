@@ -71,11 +71,12 @@ async def _guarded(erasing: Erasing, start: Start) -> Result:
     """One drive's fault is its own: the others go on. A job that had begun stays open, so that nothing of it is lost."""
     try:
         return await start()
-    except (EraserError, OSError) as error:
-        return Result(erasing.path, Ended.REFUSED if erasing.job is None else Ended.INTERRUPTED, str(error))
     except Exception as error:
-        traceback.print_exc()
-        return Result(erasing.path, Ended.INTERRUPTED, f"a fault of this program stopped it: {error!r}")
+        reason = str(error)
+        if not isinstance(error, (EraserError, OSError)):
+            traceback.print_exc()
+            reason = f"a fault of this program stopped it: {error!r}"
+        return Result(erasing.path, Ended.REFUSED if erasing.job is None else Ended.INTERRUPTED, reason)
 
 
 def _say(line: str, *, err: bool = False) -> None:

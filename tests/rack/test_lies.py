@@ -81,7 +81,7 @@ LIES = {
     "turns a bit over when it is read": Lie(FlipsBit(SIZE // 2 + 77, 3), reads_truly=False),
     "turns a bit over when it is written": Lie(FlipsBit(SIZE - 1, 7, On.WRITE)),
 }
-PROGRAMS = ("zero", "random", "hmg-is5-enhanced")
+PROGRAMS = ("zero", "random", "hmg-is5-enhanced", "nnsa")
 ACCESSES = {"direct": AccessLeast.BEST, "O_DIRECT refused": AccessLeast.BUFFERED}
 
 
