@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -248,7 +249,7 @@ class BaySettings(_Table):
         places = tuple(
             domain.PlacePattern(kind, pattern) for kind in domain.PlaceKind for pattern in getattr(self, kind.value)
         )
-        position = self.position and domain.Position(self.position.shelf, self.position.row, self.position.column)
+        position = domain.Position(**dict(self.position)) if self.position else None
         return domain.Bay(
             domain.bay_name(self.name), places, position, tuple(self.bandwidth_domains), self.power_domain
         )
@@ -299,8 +300,17 @@ class Configuration(BaseSettings):
 
     def bay_map(self) -> domain.BayMap:
         """The bays with what they share. `reading.py` has asked it for its problems."""
-        return domain.BayMap(
-            bays=tuple(item.bay() for item in self.bays),
-            bandwidth_domains=tuple(domain.BandwidthDomain(**dict(item)) for item in self.bandwidth_domains),
-            power_domains=tuple(domain.PowerDomain(**dict(item)) for item in self.power_domains),
-        )
+        return bay_map_of(self.bays, self.bandwidth_domains, self.power_domains)
+
+
+def bay_map_of(
+    bays: Iterable[BaySettings],
+    bandwidth_domains: Iterable[BandwidthDomainSettings],
+    power_domains: Iterable[PowerDomainSettings],
+) -> domain.BayMap:
+    """The domain's value of these; whether they fit each other it has to be asked."""
+    return domain.BayMap(
+        bays=tuple(item.bay() for item in bays),
+        bandwidth_domains=tuple(domain.BandwidthDomain(**dict(item)) for item in bandwidth_domains),
+        power_domains=tuple(domain.PowerDomain(**dict(item)) for item in power_domains),
+    )

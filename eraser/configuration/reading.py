@@ -3,6 +3,7 @@
 Every error is found in one go, each with its place, what is wrong and what to do.
 """
 
+import contextlib
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from eraser.configuration.model import (
     Configuration,
     PowerDomainSettings,
     Unfit,
+    bay_map_of,
 )
 from eraser.configuration.toml_lines import line_of, lines_of
 from eraser.domain.bay import Where
@@ -102,23 +104,20 @@ def dotted(where: Where) -> str:
 
 def _map_problems(data: Mapping[str, Any], origins: "_Origins") -> Iterator[Problem]:
     """What is wrong with the map as far as it could be read: bays and domains that are wrong themselves are left out."""
-    kept: dict[str, list[int]] = {}
-    tables: dict[str, list[Any]] = {}
+    readable: dict[str, dict[int, Any]] = {table: {} for table in _MAP_TABLES}
     for table, model in _MAP_TABLES.items():
         given = data.get(table)
         for index, item in enumerate(given if isinstance(given, list) else []):
-            try:
-                tables.setdefault(table, []).append(model.model_validate(item))
-            except ValidationError:
-                continue
-            kept.setdefault(table, []).append(index)
-    left_out = any(len(kept.get(table, [])) < len(data.get(table) or ()) for table in _MAP_TABLES if table != "bays")
-    for problem in Configuration.model_construct(**tables).bay_map().problems():
-        table, index, key = problem.where
-        if left_out and key in _KEYS_THAT_NAME_DOMAINS:
-            continue
-        where = (table, kept[str(table)][int(index)], key)
-        yield Problem(origins.of(where), where, problem.what, problem.remedy)
+            with contextlib.suppress(ValidationError):
+                readable[table][index] = model.model_validate(item)
+    domains_are_whole = all(
+        len(readable[table]) == len(data.get(table) or ()) for table in _MAP_TABLES if table != "bays"
+    )
+    for problem in bay_map_of(*(items.values() for items in readable.values())).problems():
+        table, index, key = str(problem.where[0]), int(problem.where[1]), problem.where[2]
+        if domains_are_whole or key not in _KEYS_THAT_NAME_DOMAINS:
+            where = (table, list(readable[table])[index], key)
+            yield Problem(origins.of(where), where, problem.what, problem.remedy)
 
 
 _MAP_TABLES: dict[str, type[BaseModel]] = {

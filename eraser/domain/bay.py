@@ -104,12 +104,15 @@ class PlacePattern:
         """Whether some place could be one of both. Compared as paths where only one of them is a path."""
         if self.kind is other.kind:
             return _overlap(self._in_full, other._in_full)
+        if PlaceKind.PATH not in (self.kind, other.kind):
+            return False  # no drive is at a SAS phy and a USB port
         return any(_overlap(mine, theirs) for mine in self.paths() for theirs in other.paths())
 
     def paths(self) -> tuple[str, ...]:
         """The same as patterns of paths; none where that depends on the machine (a PCIe slot's address).
 
-        Source: systemd 252, udev-builtin-path_id.c, gives the forms of SAS and USB paths.
+        Source: systemd 252, udev-builtin-path_id.c, gives the forms of SAS and USB paths; on some boards the name of a
+        platform device goes before the adapter's. Wildcards are as narrow as can be, so that no two slots seem one.
         """
         match self.kind:
             case PlaceKind.PATH:
@@ -117,11 +120,11 @@ class PlacePattern:
             case PlaceKind.PHY:
                 owner, _, phy = self.pattern.rpartition(":")
                 if owner.startswith("pci-"):
-                    return (f"{owner}-sas-phy{phy}-*",)
-                return (f"*-sas-exp{owner}-phy{phy}-*",)
+                    return _on_any_board(f"{owner}-sas-phy{phy}-lun-*")
+                return _on_any_board(f"pci-????:??:??.?-sas-exp{owner}-phy{phy}-lun-*")
             case PlaceKind.USB_PORT:
                 controller, _, ports = self.pattern.partition("/")
-                return (f"*pci-{controller}-usb-0:{ports}:*",)
+                return _on_any_board(f"pci-{controller}-usb-0:{ports}:*")
             case PlaceKind.PCI_SLOT:
                 return ()
 
@@ -134,8 +137,14 @@ class PlacePattern:
         return f"{self.kind.value} {self.pattern}"
 
 
+def _on_any_board(path: str) -> tuple[str, ...]:
+    return (path, f"platform-*-{path}")
+
+
 def _overlap(left: str, right: str) -> bool:
     """Whether some text fits both patterns. A text without wildcards is the pattern of itself."""
+    if _differ_before_wildcards(left, right) or _differ_before_wildcards(left[::-1], right[::-1]):
+        return False  # nearly always: it spares the table below
     # reach[j]: the rest of `left` seen so far and right[j:] can still spell the same text.
     columns = len(right)
     reach = [False] * columns + [True]
@@ -151,6 +160,15 @@ def _overlap(left: str, right: str) -> bool:
                 row[j] = (mine == theirs or "?" in (mine, theirs)) and reach[j + 1]
         reach = row
     return reach[0]
+
+
+def _differ_before_wildcards(left: str, right: str) -> bool:
+    for mine, theirs in zip(left, right, strict=False):
+        if mine == "*" or theirs == "*":
+            return False
+        if mine != theirs and "?" not in (mine, theirs):
+            return True
+    return "*" not in left and "*" not in right and len(left) != len(right)
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ class _Chain:
 
 def _chain(device: BlockDevice, host: Host) -> _Chain:
     root = (host.sys / "devices").resolve()
-    start = _hardware_of(device)
+    start = hardware_of(device)
     above = [start, *start.parents]
     directories = tuple(above[: above.index(root)]) if root in above else ()
     pci = tuple(directory for directory in directories if _PCI.fullmatch(directory.name))
@@ -113,7 +113,7 @@ def _platform(directories: tuple[Path, ...]) -> str:
     return ""
 
 
-def _hardware_of(device: BlockDevice) -> Path:
+def hardware_of(device: BlockDevice) -> Path:
     """The disk's directory; with native NVMe multipath, which hangs it below a virtual subsystem, its controller's."""
     if device.name.startswith("nvme") and "/nvme-subsystem/" in f"{device.directory}/":
         controllers = sorted(device.directory.parent.glob("nvme[0-9]*"))
@@ -266,11 +266,16 @@ def _usb_bytes_per_second(directory: Path) -> int | None:
 
 def _pci_slot(chain: _Chain, host: Host) -> str:
     """The maker's number of the slot that the nearest function, or the bridge above it, is in."""
-    slots = {BlockDevice(path).text("address"): path.name for path in sorted((host.sys / "bus/pci/slots").glob("*"))}
+    slots = {address: slot for slot, address in pci_slots(host).items()}
     for function in chain.pci:
         if slot := slots.get(function.name.rpartition(".")[0]):
             return slot
     return ""
+
+
+def pci_slots(host: Host) -> dict[str, str]:
+    """The address, without function, of each PCIe slot by its number."""
+    return {path.name: BlockDevice(path).text("address") for path in sorted((host.sys / "bus/pci/slots").glob("*"))}
 
 
 def _pcie_domains(chain: _Chain) -> Iterator[BandwidthDomain]:
