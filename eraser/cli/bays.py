@@ -69,7 +69,7 @@ def rules_command(config_path: Path | None) -> None:
 @bays_group.command("locate")
 @click.argument("bay")
 @_config_option
-@click.option("--seconds", type=click.FloatRange(0, 3600, min_open=True), default=30.0, show_default=True)
+@click.option("--seconds", type=click.FloatRange(0.5, 3600), default=30.0, show_default=True)
 def locate_command(bay: str, config_path: Path | None, seconds: float) -> None:
     """Show which slot BAY is: by its light, else by making its drive's activity light blink.
 

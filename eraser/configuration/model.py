@@ -72,6 +72,8 @@ def _absolute(path: Path) -> Path:
 
 def _ledger_url(text: str) -> str:
     # The URL itself may hold a password: it is never repeated.
+    if not text:
+        return text
     scheme = urlsplit(text).scheme.partition("+")[0]
     if scheme not in LEDGER_SCHEMES:
         raise Unfit(
@@ -125,7 +127,7 @@ class HttpSettings(_Table):
 class LedgerSettings(_Table):
     """Where the ledger is; empty: SQLite in the data folder."""
 
-    url: Annotated[str, AfterValidator(_ledger_url)] | Literal[""] = ""
+    url: Annotated[str, AfterValidator(_ledger_url)] = ""
 
 
 class FailureSettings(_Table):

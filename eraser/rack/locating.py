@@ -44,7 +44,7 @@ async def blink(opened: OpenDrive, seconds: float, *, now_utc: Callable[[], str]
         flush_trust=FlushProof.NOT_FLUSHED,
     )
     order = Order(Operation.READ, None, (Extent(0, drive.geometry.capacity_bytes),))
-    tuning = replace(tuning_for(drive), queue_depth=1)
+    tuning = replace(tuning_for(drive), queue_depth=1, retry_limit=0)
     loop = asyncio.get_running_loop()
     until, read = loop.time() + seconds, 0
     while loop.time() < until:
@@ -52,11 +52,12 @@ async def blink(opened: OpenDrive, seconds: float, *, now_utc: Callable[[], str]
         try:
             await _blink_with(transfer, until)
             snapshot = transfer.snapshot()
-            read += snapshot.bytes_done
+            read += max(0, snapshot.bytes_done - snapshot.bad_bytes)
         finally:
             transfer.close()
-        if snapshot.bytes_done == 0:
-            raise DriveError("it cannot be read, so its light does not blink", subject=drive.path)
+        await asyncio.sleep(max(0.0, min(BLINK_SECONDS, until - loop.time())))
+    if read == 0:
+        raise DriveError("it cannot be read, so its light does not blink", subject=drive.path)
     return read
 
 
