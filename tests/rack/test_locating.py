@@ -42,9 +42,12 @@ async def test_a_small_drive_blinks_on_after_it_has_been_read_once() -> None:
 
 
 async def test_a_drive_that_cannot_be_read_is_not_said_to_blink() -> None:
-    with fuse_drive(1 << 20, BadSectors(EVERYWHERE, On.READ)) as drive, OpenDrive(str(drive.device)) as opened:
-        with pytest.raises(DriveError, match="cannot be read"):
-            await blink(opened, 0.5, now_utc=now_utc)
+    with (
+        fuse_drive(1 << 20, BadSectors(EVERYWHERE, On.READ)) as drive,
+        OpenDrive(str(drive.device)) as opened,
+        pytest.raises(DriveError, match="cannot be read"),
+    ):
+        await blink(opened, 0.5, now_utc=now_utc)
 
 
 def test_a_slots_light_is_off_again_whatever_happens(tmp_path: Path) -> None:
