@@ -10,6 +10,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -23,9 +24,13 @@ from eraser.rack.presence import Event, Presence, Sighting
 RECEIVE_BUFFER_BYTES = 1 << 20
 """Room for some thousand messages: a shelf of drives sends a burst when it is switched on."""
 RESCAN_SECONDS = 10.0
-"""Everything is looked at so often, message or not: what no message told is found all the same."""
+"""Everything is looked at so often, message or not: what no message told is found all the same. In turns, a part each:
+a rack of 96 drives at once would hold the event loop for 20 ms."""
+RESCAN_TURNS = 10
 UDEV_CONTROL = Path("/run/udev/control")
 MAX_MESSAGES_AT_ONCE = 256
+_BOUND_LATER = ("loop", "zram")
+"""The kernel shows these before there is anything in them."""
 
 
 class DriveEvents(Protocol):
@@ -51,6 +56,7 @@ class Hotplug:
         self._presence = Presence()
         self._events: deque[Event] = deque()
         self._readable = asyncio.Event()
+        self._turn = 0
         self.overflows = 0
         """How often the kernel had more to say than the buffer holds, so that everything was looked at anew."""
 
@@ -74,7 +80,7 @@ class Hotplug:
             await self._wait()
             self._take_messages()
             if self._loop.time() >= self._rescan_at:
-                self._look_around()
+                self._look_at_some()
             self._events.extend(self._presence.settled(self._loop.time()))
         return self._events.popleft()
 
@@ -115,20 +121,47 @@ class Hotplug:
 
     def _look_around(self) -> None:
         """Looks at every drive, here or remembered."""
-        self._rescan_at = self._loop.time() + self._rescan_seconds
-        self._look({*self._presence.names, *os.listdir(self._host.sys / "block")})  # noqa: PTH208
+        self._plan_rescan()
+        self._look(self._presence.names | self._names_here())
+
+    def _look_at_some(self) -> None:
+        """Looks at what came or went without a message, and at a part of what seems to have stayed."""
+        self._plan_rescan()
+        self._turn = (self._turn + 1) % RESCAN_TURNS
+        here, known = self._names_here(), self._presence.names
+        self._look((here ^ known) | set(sorted(here & known)[self._turn :: RESCAN_TURNS]))
+
+    def _names_here(self) -> set[str]:
+        return set(os.listdir(self._host.sys / "block"))  # noqa: PTH208
+
+    def _plan_rescan(self) -> None:
+        self._rescan_at = self._loop.time() + self._rescan_seconds / RESCAN_TURNS
 
     def _look(self, names: Iterable[str]) -> None:
         wanted = {name.replace("/", "!") for name in names}
-        seen = {name: found for name in wanted if (found := sight(name, self._host)) is not None}
+        before = self._presence.latest
+        seen = {name: found for name in wanted if (found := sight(name, self._host, before(name))) is not None}
         self._events.extend(self._presence.look(wanted, seen, self._loop.time()))
 
 
-def sight(name: str, host: Host) -> Sighting | None:
-    """What the kernel shows of the disk of that name now; None where there is none, or nothing that is a drive."""
+def sight(name: str, host: Host, before: Sighting | None = None) -> Sighting | None:
+    """What the kernel shows of the disk of that name now; None where there is none, or nothing that is a drive.
+
+    A device that is still the one of `before` sits where it did: looking again costs some 50 microseconds, the first time
+    twenty times that.
+    """
+    link = BlockDevice(host.sys / "block" / name)
     try:
-        device = BlockDevice((host.sys / "block" / name).resolve(strict=True))
-        instance = device.directory.stat().st_ino
+        instance = os.stat(link.directory).st_ino  # noqa: PTH116 - a third of the time of Path.stat
+    except OSError:
+        return None
+    size_bytes = link.integer("size") * SYSFS_SECTOR_BYTES
+    if before is not None and before.instance == instance and size_bytes:
+        return replace(before, diskseq=link.integer("diskseq"), size_bytes=size_bytes)
+    if not size_bytes and name.startswith(_BOUND_LATER):
+        return None
+    try:
+        device = BlockDevice(link.directory.resolve(strict=True))
     except OSError:
         return None
     if device.text("hidden") == "1" or not is_drive(device):
@@ -138,7 +171,7 @@ def sight(name: str, host: Host) -> Sighting | None:
         node=host.node(device),
         instance=instance,
         diskseq=device.integer("diskseq"),
-        size_bytes=device.integer("size") * SYSFS_SECTOR_BYTES,
+        size_bytes=size_bytes,
         removable=device.text("removable") == "1",
         place=place_of(device, host),
     )

@@ -79,6 +79,11 @@ class Presence:
         """Everything that is here or about to be."""
         return frozenset(self._here) | frozenset(self._waiting)
 
+    def latest(self, name: str) -> Sighting | None:
+        """What was last seen of the drive of that name, whether it has settled or not."""
+        waiting = self._waiting.get(name)
+        return waiting.drive if waiting is not None else self._here.get(name)
+
     def look(self, names: Collection[str], seen: Mapping[str, Sighting], now: float) -> Iterator[Event]:
         """What has become of the drives of these names; `seen` has those of them that are here now."""
         for name in sorted(names):
