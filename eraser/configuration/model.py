@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
 from pydantic import model_validator as validates_the_whole
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -106,8 +106,9 @@ def _as_tuple(value: Any) -> Any:
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Places = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
-Celsius = Annotated[float, Field(gt=ABSOLUTE_ZERO_CELSIUS, le=125)]
+Celsius = Annotated[float, Field(gt=ABSOLUTE_ZERO_CELSIUS, le=125, allow_inf_nan=False)]
 
 
 class StationSettings(_Table):
@@ -152,8 +153,8 @@ class LotSettings(_Table):
 class WatchdogSettings(_Table):
     """When a drive is called stuck or slow."""
 
-    io_seconds: PositiveFloat = 30.0
-    window_seconds: PositiveFloat = 60.0
+    io_seconds: Seconds = 30.0
+    window_seconds: Seconds = 60.0
     slow_against_itself: Fraction = 0.5
     slow_against_twins: Fraction = 0.5
     errors_per_minute: PositiveInt = 10
@@ -182,7 +183,7 @@ class MetricsSettings(_Table):
     """What /metrics shows."""
 
     enabled: bool = True
-    min_interval_seconds: PositiveFloat = 1.0
+    min_interval_seconds: Seconds = 1.0
 
 
 class LogFormat(StrEnum):
@@ -271,7 +272,7 @@ class PowerDomainSettings(_Table):
     """Bays on one supply, whose drives spin up one after the other."""
 
     name: Annotated[str, Field(min_length=1, max_length=128)]
-    stagger_seconds: Annotated[float, Field(ge=0, le=600)] = 0.0
+    stagger_seconds: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 0.0
     max_spinning_up: PositiveInt = 1
 
 

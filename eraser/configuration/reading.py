@@ -104,15 +104,13 @@ def dotted(where: Where) -> str:
 
 def _map_problems(data: Mapping[str, Any], origins: "_Origins") -> Iterator[Problem]:
     """What is wrong with the map as far as it could be read: bays and domains that are wrong themselves are left out."""
+    given = {table: items if isinstance(items := data.get(table), list) else [] for table in _MAP_TABLES}
     readable: dict[str, dict[int, Any]] = {table: {} for table in _MAP_TABLES}
     for table, model in _MAP_TABLES.items():
-        given = data.get(table)
-        for index, item in enumerate(given if isinstance(given, list) else []):
+        for index, item in enumerate(given[table]):
             with contextlib.suppress(ValidationError):
                 readable[table][index] = model.model_validate(item)
-    domains_are_whole = all(
-        len(readable[table]) == len(data.get(table) or ()) for table in _MAP_TABLES if table != "bays"
-    )
+    domains_are_whole = all(len(readable[table]) == len(given[table]) for table in _MAP_TABLES if table != "bays")
     for problem in bay_map_of(*(items.values() for items in readable.values())).problems():
         table, index, key = str(problem.where[0]), int(problem.where[1]), problem.where[2]
         if domains_are_whole or key not in _KEYS_THAT_NAME_DOMAINS:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import tomlkit
+from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT
 
 from eraser.configuration.reading import parse
@@ -39,7 +40,8 @@ def with_bay(text: str, name: BayName, place: PlacePattern, position: Position |
 
     Raises UsageError where the bays are written in a form that cannot be added to.
     """
-    document = tomlkit.parse(text)
+    # A last line without an end would be run into what is added.
+    document = _parsed(text if text.endswith("\n") or not text else f"{text}\n")
     bays = document.get("bays")
     if bays is None:
         bays = tomlkit.aot()
@@ -61,6 +63,13 @@ def with_bay(text: str, name: BayName, place: PlacePattern, position: Position |
     if position is not None:
         entry["position"] = _inline(position)
     return tomlkit.dumps(document)
+
+
+def _parsed(text: str) -> tomlkit.TOMLDocument:
+    try:
+        return tomlkit.parse(text)
+    except TOMLKitError as error:
+        raise UsageError(f"it cannot be added to ({error})", remedy="`eraser config check` tells the line.") from error
 
 
 def _inline(position: Position) -> Any:

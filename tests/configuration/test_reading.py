@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from eraser.cli.config import example_text
 from eraser.configuration.model import Configuration
@@ -136,6 +138,9 @@ def test_an_error_in_the_environment_is_said_to_be_there() -> None:
         ),
         ("data = \n", "f.toml:1: it is no TOML: Invalid value."),
         ("bays = 3\n", "f.toml:1: bays: "),
+        ("bandwidth_domains = -1\n", "f.toml:1: bandwidth_domains: "),
+        ("[watchdog]\nio_seconds = inf\n", "f.toml:2: watchdog.io_seconds: it should be a finite number."),
+        ("[temperature]\npause_celsius = nan\n", "f.toml:2: temperature.pause_celsius: it "),
     ],
 )
 def test_an_error_is_named_with_its_line_what_is_wrong_and_what_to_do(text: str, said: str) -> None:
@@ -175,3 +180,21 @@ def test_a_command_that_must_start_fast_loads_none_of_it() -> None:
         "sys.exit(bool({'pydantic', 'pydantic_settings', 'tomlkit', 'pyudev'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-I", "-c", program], check=False).returncode == 0
+
+
+VALUES = ["1", "-1", "0", '"x"', '""', "[]", "[1]", "{}", "{a=1}", "true", "1.5", "nan", "inf", "1979-05-27", "[[1]]"]
+TOP_KEYS = ["data", "http", "http.listen", "ledger.url", "lots.level", "lots.failure.max_retries", "bays", "x"]
+TABLES = ["bays", "bandwidth_domains", "power_domains"]
+TABLE_KEYS = ["name", "path", "phy", "usb_port", "position", "position.row", "bandwidth_domains", "within", "y"]
+LINES = st.sampled_from(
+    [f"{key} = {value}" for key in TOP_KEYS + TABLE_KEYS for value in VALUES] + [f"[[{table}]]" for table in TABLES]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(LINES, max_size=8).map("\n".join))
+def test_whatever_the_file_says_it_is_read_or_refused_in_words(text: str) -> None:
+    try:
+        parse(text, "f.toml", {})
+    except ConfigurationError as error:
+        assert all(problem.what and problem.remedy for problem in error.problems)

@@ -49,6 +49,20 @@ def test_an_empty_file_gets_its_first_bays() -> None:
     ]
 
 
+def test_bays_are_added_behind_those_that_are_there_wherever_these_stand() -> None:
+    first = '[[bays]]\nname = "A1"\npci_slot = "1"\n'
+    second = '[[bays]]\nname = "A2"\npci_slot = "2"'
+    for text in (first + second, first + '[lots]\nstart = "ask"\n' + second + "\n[http]"):
+        added = with_bay(text, bay_name("A3"), PORT)
+        assert [bay.name for bay in parse(added, "f", {}).bays] == ["A1", "A2", "A3"]
+        assert parse(added, "f", {}).lots.start == "ask"
+
+
+def test_a_text_that_is_no_toml_is_refused_in_words() -> None:
+    with pytest.raises(UsageError, match="config check"):
+        with_bay("[[bays", bay_name("A1"), PORT)
+
+
 def test_bays_written_as_one_array_are_left_alone() -> None:
     with pytest.raises(UsageError, match=r"\[\[bays\]\]"):
         with_bay('bays = [{name = "A1", pci_slot = "1"}]\n', bay_name("A2"), PORT)
