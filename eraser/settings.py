@@ -1,4 +1,7 @@
-"""Where the station keeps what outlives a command. Only paths: nothing is made here, the environment is passed in."""
+"""Where the station keeps what outlives a command. Only paths: nothing is made here, the environment is passed in.
+
+What can be configured beyond these is in `eraser.configuration`, which takes longer to load.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,3 +37,11 @@ def certificates_dir(environ: Mapping[str, str]) -> Path:
 def journal_dir(environ: Mapping[str, str]) -> Path:
     """The journals of all jobs."""
     return data_dir(environ) / "journal"
+
+
+CONFIG_FILE = Path("/etc/eraser/eraser.toml")
+
+
+def config_file(environ: Mapping[str, str]) -> Path:
+    """The station's configuration: `$ERASER_CONFIG`, else /etc/eraser/eraser.toml, whether it is there or not."""
+    return Path(environ.get("ERASER_CONFIG") or CONFIG_FILE)

@@ -38,6 +38,8 @@ def test_the_tree_keeps_its_layers(copied_tree: Path) -> None:
         ("eraser/domain/planted.py", "subprocess"),
         ("eraser/engine/planted.py", "eraser.drives"),
         ("eraser/engine/planted.py", "eraser.drives"),
+        ("eraser/configuration/planted.py", "eraser.drives"),
+        ("eraser/domain/planted.py", "eraser.configuration"),
         ("eraser/ledger/planted.py", "eraser.certificates"),
         ("eraser/certificates/planted.py", "eraser.rack"),
         ("eraser/rack/planted.py", "eraser.cli"),

@@ -9,9 +9,11 @@ import click
 from eraser.errors import EraserError, ExitStatus
 
 _COMMANDS = {
+    "bays": ("eraser.cli.bays:bays_group", "Show, learn and light up the bays; print udev rules for them."),
     "bench": ("eraser.cli.bench:bench_command", "Measure this machine's rates per core."),
     "certificate": ("eraser.cli.certificate:certificate_group", "Show and verify certificates."),
     "completion": ("eraser.cli.completion:completion_command", "Print the shell completion."),
+    "config": ("eraser.cli.config:config_group", "Check the station's configuration; print an example."),
     "drives": ("eraser.cli.drives:drives_command", "List this host's drives and whether they can be erased."),
     "erase": ("eraser.cli.erase:erase_command", "Erase drives and issue their certificates."),
     "programs": ("eraser.cli.programs:programs_command", "List the overwrite programs and standards."),

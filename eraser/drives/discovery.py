@@ -87,8 +87,13 @@ _KINDS = {
 def drives_of(host: Host) -> Iterator[BlockDevice]:
     """Whole disks that are drives: no assembled devices, no optical or unbound virtual ones."""
     for device in host.disks():
-        if _is_drive(device) and (device.integer("size") or _has_hardware(device)):
+        if is_drive(device):
             yield device
+
+
+def is_drive(device: BlockDevice) -> bool:
+    """Whether a whole disk is a drive, if only one without a medium: an unbound loop device is none."""
+    return _may_be_drive(device) and bool(device.integer("size") or _has_hardware(device))
 
 
 def describe(
@@ -171,7 +176,7 @@ def _node_path(given: str, device: BlockDevice, host: Host) -> str:
     return node if same else os.path.realpath(given)
 
 
-def _is_drive(device: BlockDevice) -> bool:
+def _may_be_drive(device: BlockDevice) -> bool:
     kind = device.text("device/type")
     if kind and device.name.startswith("sd"):
         return kind in SCSI_DISK_TYPES
@@ -193,7 +198,7 @@ def _refuse_parts(device: BlockDevice, host: Host, given: str) -> None:
             subject=given,
             remedy=f"Name the whole disk {host.node(device.whole)}.",
         )
-    if not _is_drive(device):
+    if not _may_be_drive(device):
         beneath = ", ".join(host.node(slave.whole) for slave in device.slaves())
         raise Refused(
             "not-a-drive",
