@@ -1,0 +1,107 @@
+"""What the station shows and takes: a snapshot made once a tick, and the orders that people may give. Values and a protocol.
+
+Metrics, pages and the command line know the station only through this.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from eraser.domain.drive import Drive
+
+
+class BayState(StrEnum):
+    """What a bay is doing, one at a time."""
+
+    EMPTY = "empty"
+    IDENTIFYING = "identifying"
+    REFUSED = "refused"
+    WAITING = "waiting"
+    ASKING = "asking"
+    """A person has to start it: its lot does not start by itself, or no lot claims it."""
+    WRITING = "writing"
+    VERIFYING = "verifying"
+    PAUSED = "paused"
+    INTERRUPTED = "interrupted"
+    PASSED = "passed"
+    FAILED = "failed"
+    HELD = "held"
+    """An I/O that has not returned holds the drive: power-cycle it."""
+    MAINTENANCE = "maintenance"
+
+
+@dataclass(frozen=True, slots=True)
+class BaySnapshot:
+    """One bay at one moment. Sizes in bytes, rates in bytes per second, times in seconds; totals since the drive was plugged in."""
+
+    name: str
+    state: BayState
+    shelf: str = ""
+    row: int = 0
+    column: int = 0
+    drive: Drive | None = None
+    job_id: str = ""
+    standard: str = ""
+    stage: str = ""
+    pass_number: int = 0
+    passes: int = 0
+    done_bytes: int = 0
+    total_bytes: int = 0
+    written_bytes: int = 0
+    verified_bytes: int = 0
+    hashed_bytes: int = 0
+    bytes_per_second: float = 0.0
+    eta_seconds: float | None = None
+    retries: int = 0
+    bad_bytes: int = 0
+    mismatched_sectors: int = 0
+    stalls: int = 0
+    temperature_celsius: float | None = None
+    oldest_io_seconds: float = 0.0
+    latency_us_buckets: tuple[int, ...] = ()
+    waits_for: str = ""
+    reason: str = ""
+    """Why it was refused, failed or interrupted, in words."""
+    certificate: str = ""
+    """File name of the certificate that the last job left."""
+
+
+@dataclass(frozen=True, slots=True)
+class StationSnapshot:
+    """The station at one moment; `at` is UTC, RFC 3339. `jobs` counts finished jobs by outcome and standard since the start."""
+
+    at: str
+    bays: tuple[BaySnapshot, ...]
+    jobs: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    queue: Mapping[str, int] = field(default_factory=dict)
+    """Waiting bays by what they wait for."""
+    loop_lag_seconds: float = 0.0
+    journal_seconds: float = 0.0
+    """How long the last event took to become durable."""
+    is_draining: bool = False
+    problems: tuple[str, ...] = ()
+    """Why it is not ready, in words; empty when it is."""
+
+
+class StationPort(Protocol):
+    """The running station, on its event loop. Orders return when they are accepted, not when they are carried out.
+
+    They raise UsageError for a bay that there is not, Refused when the bay is not in a state to obey.
+    """
+
+    def snapshot(self) -> StationSnapshot: ...
+
+    async def start(self, bay: str, standard: str) -> None: ...
+
+    async def pause(self, bay: str) -> None: ...
+
+    async def resume(self, bay: str) -> None: ...
+
+    async def cancel(self, bay: str) -> None: ...
+
+    async def retry(self, bay: str) -> None: ...
+
+    async def maintain(self, bay: str, *, on: bool) -> None: ...
+
+    async def drain(self, *, on: bool) -> None: ...
