@@ -33,7 +33,7 @@ class BayState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BaySnapshot:
-    """One bay at one moment. Sizes in bytes, rates in bytes per second, times in seconds; totals since the drive was plugged in."""
+    """One bay at one moment. Sizes in bytes, rates in bytes per second, times in seconds; totals since plugging in."""
 
     name: str
     state: BayState
