@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab import LoopDrive
+from tests.rack import model
 
 ERASER = Path(sys.prefix) / "bin" / "eraser"
 TUNED = Path(__file__).with_name("tuned.py")
@@ -60,7 +61,8 @@ def reasons_of(certificate: Json) -> list[str]:
 
 
 class CommandLine:
-    """A station's command line. `tuning` names fields of the engine's tuning that no option reaches."""
+    """A station's command line. `tuning` names fields of the engine's tuning that no option reaches; with any, also
+    none of them, played drives are known again when they come back (see `tuned.py`)."""
 
     def __init__(self, home: Path, tuning: dict[str, float] | None = None) -> None:
         self.home = home
@@ -72,7 +74,7 @@ class CommandLine:
 
     def words(self, *words: object) -> list[str]:
         """The whole command with `words` as its arguments."""
-        program = [sys.executable, "-P", TUNED, json.dumps(self.tuning)] if self.tuning else [ERASER]
+        program = [sys.executable, "-P", TUNED, json.dumps(self.tuning)] if self.tuning is not None else [ERASER]
         return [str(word) for word in (*program, *words)]
 
     def start(self, *words: object) -> subprocess.Popen[str]:
@@ -119,6 +121,16 @@ class CommandLine:
     def kinds(self) -> list[str]:
         """What kind the events so far are."""
         return [event["kind"] for event in self.events()]
+
+
+def assert_proved(desk: CommandLine, result: Json, found: bytes) -> Json:
+    """Passed, with a certificate that verifies and says what `found` holds; the certificate."""
+    assert result["outcome"] == "passed", result
+    certificate = certificate_of(result)
+    assert certificate["outcome"] == "passed"
+    assert desk.verifies(result["certificate"])
+    assert found == model.last_content(certificate, len(found))
+    return certificate
 
 
 def device_of(drive: LoopDrive | Path) -> Path:

@@ -55,7 +55,7 @@ pytestmark = pytest.mark.lab("root", "loop", "fuse")
 
 @pytest.fixture
 def desk(tmp_path: Path) -> CommandLine:
-    return CommandLine(tmp_path / "station")
+    return CommandLine(tmp_path / "station", {})
 
 
 def left(exceptions: Json) -> list[tuple[int, int]]:

@@ -1,6 +1,7 @@
-"""The installed command with another tuning: `tuned.py JSON WORD...`, where JSON names fields of `Tuning`.
+"""The installed command with another tuning, on drives that say who they are: `tuned.py JSON WORD...`.
 
-There is no option for these on purpose. Everything else is the command as it is installed.
+JSON names fields of `Tuning`, for which there is no option on purpose. A played drive lies behind FUSE, so that the
+command would not know it again when it comes back; here its path is its serial number. All else is as it is installed.
 """
 
 import json
@@ -10,7 +11,9 @@ from pathlib import Path
 
 from eraser.cli import erase, main, resume
 from eraser.cli.station import open_station
-from eraser.domain.drive import Drive
+from eraser.domain.drive import Drive, Identity, SerialSource
+from eraser.drives import loops
+from eraser.drives.numbers import FileNumber
 from eraser.engine.tuning import Tuning, tuning_for
 from eraser.rack.erasing import Station
 
@@ -24,6 +27,12 @@ def run(changes: dict[str, float], words: list[str]) -> None:
     def tuned_station(certificates: Path | None) -> Station:
         return replace(open_station(certificates), tune=tune)
 
+    def named(file: FileNumber | None, path: str) -> Identity:
+        shown = image_identity(file, path)
+        return replace(shown, serial_source=SerialSource.DRIVE) if file is None else shown
+
+    image_identity = loops.image_identity
+    loops.image_identity = named
     erase.open_station = resume.open_station = tuned_station
     sys.argv = ["eraser", *words]
     main.main()
