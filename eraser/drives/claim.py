@@ -68,8 +68,13 @@ class Claim:
         return self._fds[0]
 
     def uses(self, *, ignoring: Collection[int] = ()) -> tuple[guard.Use, ...]:
-        """Who else uses the drive now; `ignoring` are processes that we gave the descriptor to."""
-        return guard.uses(self.drive, self._host, ignoring=ignoring, held_fd=self.fd)
+        """Who else uses the drive now; `ignoring` are processes that we gave the descriptor to.
+
+        Who only looks into it for a moment (a health monitor, another of our commands) is waited for, and then is nobody.
+        """
+        return guard.settled(
+            lambda: guard.uses(self.drive, self._host, ignoring=ignoring, held_fd=self.fd), guard.SETTLE_SECONDS
+        )
 
     def activity(self) -> Activity | None:
         """The kernel's counters for the drive; None for images, which have none. Raises DriveError when it is gone."""

@@ -1,12 +1,13 @@
 """Somebody else writes while a job runs: a claim does not keep mere openers out, the kernel's counters tell of them."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.lab import FuseDrive, Slow, fuse_drive, wait_until
-from tests.rack.command import FAILED, CommandLine, finished, reasons_of
+from tests.lab import FuseDrive, Slow, fuse_drive, held_open, wait_until
+from tests.rack.command import FAILED, PASSED, CommandLine, finished, reasons_of
 
 MIB = 1 << 20
 SIZE = 4 * MIB
@@ -73,3 +74,31 @@ def test_a_discard_during_the_job_fails_it(desk: CommandLine) -> None:
         ending = finished(process)
         assert ending.status == FAILED, ending
         assert "foreign-write" in reasons_of(ending.certificate)
+
+
+GLANCES = """
+import os, sys, time
+while True:
+    fd = os.open(sys.argv[1], os.O_RDONLY)
+    time.sleep(0.05)
+    os.close(fd)
+    time.sleep(0.05)
+"""
+
+
+def test_who_glances_at_the_drive_does_not_fail_the_job_and_who_stays_does(desk: CommandLine) -> None:
+    with fuse_drive(SIZE, Slow(4 * SIZE)) as drive:
+        process = desk.start_erase(drive)
+        drive.wait_for(lambda counts: counts.bytes_written > 0, "the first byte to be written")
+        with subprocess.Popen([sys.executable, "-S", "-c", GLANCES, str(drive.device)]) as glancing:
+            ending = finished(process)
+            glancing.kill()
+        assert ending.status == PASSED, ending
+
+        process = desk.start_erase(drive)
+        before = drive.counts.bytes_written
+        drive.wait_for(lambda counts: counts.bytes_written > before, "the first byte to be written")
+        with held_open(drive.device):
+            ending = finished(process)
+        assert ending.status == FAILED, ending
+        assert reasons_of(ending.certificate) == ["in-use"]
