@@ -398,6 +398,11 @@ def program_named(name: str) -> Program:
     raise _unknown("program", name, _PROGRAMS_BY_NAME)
 
 
+def program_known_as(name: str) -> Program | None:
+    """The program of this name or alias, None where the catalogue has none (a custom one)."""
+    return _PROGRAMS_BY_NAME.get(normalised(name))
+
+
 def standard_named(name: str) -> Standard | Program:
     """What `--standard` means by this: a standard or, where none has this name, a program. Raises UsageError."""
     wanted = normalised(name)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum, StrEnum
 from typing import Any
 
+from eraser.domain.catalogue import program_known_as
 from eraser.domain.drive import Drive, Transport
 from eraser.domain.events import Outcome, Reason
 from eraser.domain.evidence import (
@@ -29,7 +30,7 @@ from eraser.domain.evidence import (
 )
 from eraser.domain.job import JobState, PassState
 from eraser.domain.json_form import Nanoseconds, from_json
-from eraser.domain.pattern import Pattern
+from eraser.domain.pattern import AesCtrStream, Pattern
 from eraser.domain.plan import Level, Plan, PlannedPass
 from eraser.domain.printable import is_printable, printable
 from eraser.domain.program import Standing, Verification
@@ -362,8 +363,27 @@ def _against_passed(certificate: Certificate) -> Iterable[str]:
     left = certificate.exceptions
     if left.hidden_bytes or any(item.bytes_total or item.listed for item in (left.not_written, left.not_read)):
         yield "something was left"
+    yield from _against_claims(certificate)
     yield from _against_passes(certificate)
     yield from _against_reading(certificate)
+
+
+def _against_claims(certificate: Certificate) -> Iterable[str]:
+    """What overwriting can never reach, what this program is not, and what nothing read back has shown."""
+    done = certificate.sanitization
+    if Level.PURGE in (done.level_asked, done.level_reached):
+        yield "overwriting by the host reaches no purge"
+    if done.claim.startswith("Complies") and done.standing is not Standing.CURRENT:
+        yield "it claims to comply with what is not known to be in force"
+    program = program_known_as(done.program)
+    if program is not None and len(program.passes) != len(certificate.passes):
+        yield f"the program {done.program} has {len(program.passes)} passes, it shows {len(certificate.passes)}"
+    read_back = (*(item for item in certificate.passes if item.read_back_asked), *certificate.passes[-1:])
+    if certificate.markers is None and not any(isinstance(item.pattern, AesCtrStream) for item in read_back):
+        yield "what was read back repeats itself, and no markers were written before"
+    for run in (run for item in certificate.passes for run in item.runs):
+        if run.access is Access.NONE and run.bytes_done:
+            yield "bytes were written without any access to the drive"
 
 
 def _against_passes(certificate: Certificate) -> Iterable[str]:

@@ -3,7 +3,7 @@
 The rule is NIST SP 800-88 Rev. 1 §4.7's: at least 1,000 equal parts, in each at least two samples that do not overlap,
 each at least 5 % of its part, at places drawn anew each time, and the first and the last sector that can be addressed.
 
-To draw the places again by hand, from the recorded seed and the capacity C in bytes with logical sectors of B bytes:
+To draw the places again by hand, from the recorded seed and the capacity C in bytes with physical sectors of B bytes:
 
 1. S = ceil(C / B) sectors. With fewer than 2,000 the whole drive is read.
 2. Part i (from 0 to 999) is the sectors from floor(i S / 1000) up to, but not including, floor((i + 1) S / 1000): L of

@@ -262,7 +262,7 @@ def _covers_places(found: VerificationEvidence, drive: Drive) -> bool:
     if found.kind is Verification.SAMPLED:
         if found.sampling is None or len(found.sampling.seed) != SEED_BYTES or not _has_sizes(drive):
             return False
-        _, drawn = sample(geometry.capacity_bytes, geometry.logical_sector_bytes, found.sampling.seed)
+        _, drawn = sample(geometry.capacity_bytes, geometry.physical_sector_bytes, found.sampling.seed)
         if found.sampling != drawn:
             return False
         places_bytes = drawn.bytes_sampled

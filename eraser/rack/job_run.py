@@ -329,7 +329,7 @@ class JobRun:
     def _places(self, kind: Verification, seed: bytes) -> tuple[tuple[Extent, ...], SamplingEvidence | None]:
         if kind is Verification.FULL:
             return self._whole, None
-        return sample(self._capacity, self._geometry.logical_sector_bytes, seed)
+        return sample(self._capacity, self._geometry.physical_sector_bytes, seed)
 
     def _hash_tree(self, extent_bytes: int) -> HashTree | None:
         if not extent_bytes:

@@ -263,7 +263,7 @@ def _places(
         return (Extent(0, capacity),), None
     from eraser.domain.sampling import sample
 
-    return sample(capacity, drive.geometry.logical_sector_bytes, random_bytes(SEED_BYTES))
+    return sample(capacity, drive.geometry.physical_sector_bytes, random_bytes(SEED_BYTES))
 
 
 def _listed_bad(certificate: Certificate, drive: Drive) -> tuple[Extent, ...]:

@@ -100,7 +100,7 @@ def bad_extents(count: int, operation: Operation = Operation.WRITE) -> tuple[Bad
 def a_plan(patterns: tuple[Pattern, ...], **changes: Any) -> Plan:
     plan = Plan(
         standard="nist-800-88-clear",
-        program="random",
+        program="random" if len(patterns) == 1 else f"own-{len(patterns)}",
         title="NIST SP 800-88 Clear by one random pass",
         source="NIST SP 800-88 Rev. 2 §3.1.1",
         standing=Standing.SECONDARY_SOURCE,
@@ -122,7 +122,7 @@ def a_reading(pass_number: int, **changes: Any) -> VerificationEvidence:
 
 
 def a_sampling() -> SamplingEvidence:
-    return sample(CAPACITY_BYTES, 512, bytes(32))[1]
+    return sample(CAPACITY_BYTES, 4096, bytes(32))[1]
 
 
 def some_markers() -> MarkersEvidence:

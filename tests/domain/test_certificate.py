@@ -11,6 +11,7 @@ from eraser.domain.certificate import Certificate, contradictions, from_job, mer
 from eraser.domain.drive import Condition, Geometry, Transport
 from eraser.domain.events import Outcome, Reason
 from eraser.domain.evidence import (
+    Access,
     EndReason,
     Extent,
     MarkersEvidence,
@@ -21,6 +22,7 @@ from eraser.domain.evidence import (
 from eraser.domain.job import JobState
 from eraser.domain.json_form import to_json
 from eraser.domain.pattern import Constant
+from eraser.domain.plan import Level
 from eraser.domain.program import Verification
 from eraser.errors import UsageError
 from tests.certificates.builders import (
@@ -242,3 +244,23 @@ def test_a_certificate_whose_facts_do_not_bear_its_outcome_contradicts_itself(na
 def test_a_smaller_native_capacity_hides_nothing() -> None:
     geometry = Geometry(CAPACITY_BYTES, 512, 4096, CAPACITY_BYTES - 512)
     assert contradictions(a_certificate(a_job(drive=a_drive(geometry=geometry)))) == ()
+
+
+def _sanitized(**changes: Any) -> Certificate:
+    certificate = a_certificate()
+    return replace(certificate, sanitization=replace(certificate.sanitization, **changes))
+
+
+@pytest.mark.parametrize(
+    ("certificate", "against"),
+    [
+        (_sanitized(level_reached=Level.PURGE), "reaches no purge"),
+        (_sanitized(claim="Complies with everything."), "claims to comply"),
+        (_sanitized(program="gutmann-35"), "has 35 passes, it shows 1"),
+        (a_certificate(a_job((Constant(b"\0"),))), "no markers were written before"),
+        (_with_pass(runs=(a_report(access=Access.NONE),)), "without any access"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_claim_that_the_evidence_cannot_bear_is_found(certificate: Certificate, against: str) -> None:
+    assert any(against in sentence for sentence in contradictions(certificate))

@@ -51,7 +51,7 @@ class FuseDrive(LoopDrive):
         """What has reached the drive so far."""
         return self._server.tell(Ask())
 
-    def wait_for(self, happened: Callable[[Counts], bool], what: str, *, deadline_s: float = 10.0) -> None:
+    def wait_for(self, happened: Callable[[Counts], bool], what: str, *, deadline_s: float = 60.0) -> None:
         """Return once `happened` is true of the counts, e.g. `lambda counts: counts.held > 0`. LabError when not."""
         wait_until(lambda: happened(self.counts), what, deadline_s=deadline_s)
 
