@@ -45,3 +45,8 @@ CONFIG_FILE = Path("/etc/eraser/eraser.toml")
 def config_file(environ: Mapping[str, str]) -> Path:
     """The station's configuration: `$ERASER_CONFIG`, else /etc/eraser/eraser.toml, whether it is there or not."""
     return Path(environ.get("ERASER_CONFIG") or CONFIG_FILE)
+
+
+def ledger_path(environ: Mapping[str, str]) -> Path:
+    """The station's ledger, where no other database is named."""
+    return data_dir(environ) / "ledger.db"

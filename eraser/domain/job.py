@@ -4,10 +4,11 @@
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
+from eraser.domain.changed import replace
 from eraser.domain.drive import Drive
 from eraser.domain.events import (
     ActivitySeen,
@@ -223,7 +224,7 @@ def apply(state: JobState | None, event: JobEvent) -> JobState:
         if not isinstance(event, JobQueued):
             raise JournalError(f"a job begins with being queued, not with {event.kind}")
         return JobState(request=event)
-    if not isinstance(event, _KEEP_ACTIVITY):
+    if state.activity is not None and not isinstance(event, _KEEP_ACTIVITY):
         # Counters tell of the time before they were read: whatever happens later needs new ones.
         state = replace(state, activity=None, other_users=None)
     match event:
@@ -309,7 +310,7 @@ def _unwritten(plan: Plan) -> tuple[PassState, ...]:
 
 def _written_to(state: JobState, **changes: object) -> JobState:
     """Whatever was read back before a write proves nothing afterwards."""
-    return replace(state, has_written=True, verifying=None, final_verification=None, **changes)  # type: ignore[arg-type]
+    return replace(state, has_written=True, verifying=None, final_verification=None, **changes)
 
 
 def _with_pass(state: JobState, item: PassState) -> tuple[PassState, ...]:

@@ -6,6 +6,7 @@ above 2^53-1: what is written can be read by any JSON reader and canonicalised b
 """
 
 import types
+from collections.abc import Callable
 from dataclasses import Field, fields, is_dataclass
 from enum import Enum
 from functools import cache
@@ -38,8 +39,14 @@ def to_json(value: Any) -> Any:
 
 def from_json(cls: type[T], form: Any, *, where: str = "") -> T:
     """The `cls` that this JSON form stands for. Raises UsageError naming the place of anything missing, unknown or wrong."""
-    result: T = _read(cls, form, where or getattr(cls, "__name__", "value"))
-    return result
+    try:
+        hint: Any = cls
+        quick: T = _quick(hint)(form)
+        return quick
+    except (_NotQuick, KeyError, TypeError, ValueError, UsageError):
+        # Whatever the quick way does not take, the other one refuses with its place, or takes after all.
+        result: T = _read(cls, form, where or getattr(cls, "__name__", "value"))
+        return result
 
 
 def _object(value: Any) -> dict[str, Any]:
@@ -202,3 +209,86 @@ def _read_bytes(form: Any, where: str) -> bytes:
         if content.hex() == form:
             return content
     raise UsageError(f"{where}: expected lower-case hex, found {form!r}")
+
+
+# ---- The quick way: the same rules, put together once a type, without a word on what is wrong. A million events are
+# replayed by it; that it never takes what `_read` refuses is shown by a test over all types.
+
+
+class _NotQuick(Exception):
+    """Not for the quick way."""
+
+
+_Reader = Callable[[Any], Any]
+
+
+@cache
+def _quick(hint: Any) -> _Reader:
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return _quick_union(get_args(hint))
+    if origin is tuple:
+        return _quick_tuple(get_args(hint))
+    if isinstance(hint, type) and is_dataclass(hint):
+        return _quick_dataclass(hint)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return {item.value: item for item in hint}.__getitem__
+    if hint is int:
+        return _quick_integer
+    if hint is str:
+        return _quick_text
+    if hint is bool or hint is bytes:
+        return lambda form: _read_scalar(hint, form, "")
+    return lambda form: _read(hint, form, "")
+
+
+def _quick_integer(form: Any) -> int:
+    if type(form) is int and -MAX_INTEGER <= form <= MAX_INTEGER:
+        return form
+    raise _NotQuick
+
+
+def _quick_text(form: Any) -> str:
+    if type(form) is str and (form.isascii() or _is_unicode(form)):
+        return form
+    raise _NotQuick
+
+
+def _quick_tuple(items: tuple[Any, ...]) -> _Reader:
+    if len(items) != 2 or items[1] is not Ellipsis:
+        return lambda form: _read_tuple(items, form, "")
+    item = _quick(items[0])
+
+    def read(form: Any) -> tuple[Any, ...]:
+        if type(form) is not list:
+            raise _NotQuick
+        return tuple([item(part) for part in form]) if form else ()
+
+    return read
+
+
+def _quick_union(options: tuple[Any, ...]) -> _Reader:
+    rest = [option for option in options if option is not type(None)]
+    if len(rest) == 1:
+        only = _quick(rest[0])
+        return lambda form: None if form is None else only(form)
+    kinds = {kind: _quick(option) for option in rest if (kind := _kind(option)) is not None}
+    if len(rest) != len(options) or len(kinds) != len(rest):
+        return lambda form: _read_union(options, form, "")
+    return lambda form: kinds[form["kind"]](form)
+
+
+def _quick_dataclass(cls: Any) -> _Reader:
+    hints, kind = _hints(cls), _kind(cls)
+    parts = [(item.name, _quick(hints[item.name])) for item in kept_fields(cls)]
+    length = len(parts) + (kind is not None)
+    is_whole = len(parts) == len(fields(cls))
+
+    def read(form: Any) -> Any:
+        if type(form) is not dict or len(form) != length or (kind is not None and form["kind"] != kind):
+            raise _NotQuick
+        if is_whole:
+            return cls(*[part(form[name]) for name, part in parts])
+        return cls(**{name: part(form[name]) for name, part in parts})
+
+    return read

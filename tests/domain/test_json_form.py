@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from eraser.domain.drive import Geometry, Identity
 from eraser.domain.events import Entry, JobQueued, SightBegan, VerificationStarted
 from eraser.domain.evidence import Access, EndReason, Extent, FlushProof, TransferReport
-from eraser.domain.json_form import MAX_INTEGER, MAX_NANOSECONDS, Nanoseconds, from_json, to_json
+from eraser.domain.json_form import MAX_INTEGER, MAX_NANOSECONDS, Nanoseconds, _quick, _read, from_json, to_json
 from eraser.domain.pattern import AesCtrStream, Constant
 from eraser.domain.plan import PlannedPass
 from eraser.domain.program import Verification
@@ -193,3 +193,21 @@ def test_what_has_no_json_form_is_not_written(value: Any) -> None:
         to_json(value)
     with pytest.raises(UsageError, match="no JSON form"):
         to_json(Geometry(value, 512, 512))
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+@few
+@given(data=st.data())
+def test_the_quick_way_takes_nothing_that_the_strict_one_refuses(cls: type, data: st.DataObject) -> None:
+    form = through_text(data.draw(values_of(cls)))
+    places = [path for path, _ in leaves(form) if path]
+    if places and data.draw(st.booleans()):
+        strange = [None, True, 0, -1, 2**53, 1.0, "", "zz", "0A", "\ud800", [], [1], {}, {"kind": "constant"}]
+        form = with_leaf(form, data.draw(st.sampled_from(places)), data.draw(st.sampled_from(strange)))
+    if data.draw(st.booleans()):
+        form["kind" if data.draw(st.booleans()) else "unknown"] = "other"
+    try:
+        quick = _quick(cls)(form)
+    except Exception:  # whatever it is, the strict way decides
+        return
+    assert quick == _read(cls, form, "value")

@@ -1,0 +1,136 @@
+"""The chain of custody in the ledger: written by people through the exit gate's rules, and by jobs with their own events."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, and_, func, insert, or_, select, text, true
+
+from eraser.domain.custody import (
+    AMBIGUOUS,
+    CustodyEvent,
+    CustodyRecord,
+    DriveName,
+    Erased,
+    Gathered,
+    HandedOver,
+    No,
+    Quarantined,
+    Released,
+    Standing,
+    Verified,
+    gather,
+    may_record,
+    standing,
+)
+from eraser.errors import Refused
+from eraser.ledger.records import body_of, value_of
+from eraser.ledger.schema import custody, jobs
+from eraser.ledger.store import Store
+
+_GATE = 0x67617465  # "gate": on PostgreSQL, one look and its record at a time
+_NAMES = (custody.c.serial, custody.c.world_wide_name, custody.c.asset_tag)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the ledger knows of one drive."""
+
+    gathered: Gathered
+    open_jobs: int
+
+    @property
+    def standing(self) -> Standing:
+        """The fold of the records."""
+        return standing(self.gathered.records)
+
+    def may(self, event: CustodyEvent) -> No | None:
+        """Whether a person may record this now."""
+        if self.gathered.is_ambiguous and isinstance(event, Released | HandedOver):
+            return AMBIGUOUS
+        return may_record(self.standing, event, self.open_jobs)
+
+
+class Custody:
+    """Append-only; nothing here changes or removes a record, and the database refuses it."""
+
+    def __init__(self, store: Store, now_utc: Callable[[], str]) -> None:
+        self._store = store
+        self._now_utc = now_utc
+
+    async def record(self, record: CustodyRecord) -> None:
+        """Durable when it returns. Raises Refused, with the rule's code, for what may not be recorded now."""
+        await self._store.write(partial(_record, record))
+
+    async def history(self, name: DriveName) -> History:
+        """Of the drive that is meant by the name."""
+        return await self._store.read(partial(history, name))
+
+    async def records(self, after: int = 0, limit: int = 1000) -> list[tuple[int, CustodyRecord]]:
+        """With their numbers, oldest first; of a station's whole ledger, page by page."""
+        return await self._store.read(partial(_page, after, limit))
+
+
+def custody_row(record: CustodyRecord) -> dict[str, Any]:
+    """For the table `custody`."""
+    return {
+        "at": record.at,
+        "kind": record.event.kind,
+        "serial": record.drive.serial,
+        "world_wide_name": record.drive.world_wide_name,
+        "asset_tag": record.drive.asset_tag,
+        "job_id": record.event.job_id or None if isinstance(record.event, Erased | Verified | Quarantined) else None,
+        "body": body_of(record),
+    }
+
+
+def record_of(number: int, body: bytes) -> CustodyRecord:
+    """What the row says. Raises LedgerError."""
+    return value_of(CustodyRecord, body, f"custody record {number}")
+
+
+def history(name: DriveName, connection: Connection) -> History:
+    """Everything of the drive, also what was recorded under only one of its names."""
+    found = gather(name, partial(_fitting, connection))
+    return History(found, _open_jobs(found.name, connection))
+
+
+def _fitting(connection: Connection, name: DriveName) -> dict[int, CustodyRecord]:
+    conditions = [
+        column == value
+        for column, value in zip(_NAMES, (name.serial, name.world_wide_name, name.asset_tag), strict=True)
+        if value
+    ]
+    rows = connection.execute(select(custody.c.number, custody.c.body).where(or_(*conditions)))
+    return {row.number: record_of(row.number, row.body) for row in rows}
+
+
+def _open_jobs(name: DriveName, connection: Connection) -> int:
+    conditions = [
+        column == value
+        for column, value in ((jobs.c.serial, name.serial), (jobs.c.world_wide_name, name.world_wide_name))
+        if value
+    ]
+    if not conditions:
+        return 0
+    query = select(func.count()).select_from(jobs).where(and_(jobs.c.is_open == true(), or_(*conditions)))
+    return int(connection.execute(query).scalar_one())
+
+
+def _record(record: CustodyRecord, connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        # SQLite has one writer; here another could slip between the look and the record.
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _GATE})
+    if (no := history(record.drive, connection).may(record.event)) is not None:
+        raise Refused(no.code, f"{record.event.kind} can't be recorded: {no.what}", subject=_label(record.drive))
+    connection.execute(insert(custody).values(custody_row(record)))
+
+
+def _label(name: DriveName) -> str:
+    return name.serial or name.world_wide_name or name.asset_tag
+
+
+def _page(after: int, limit: int, connection: Connection) -> list[tuple[int, CustodyRecord]]:
+    query = select(custody.c.number, custody.c.body).where(custody.c.number > after).order_by(custody.c.number)
+    return [(row.number, record_of(row.number, row.body)) for row in connection.execute(query.limit(limit))]

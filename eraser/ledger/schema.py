@@ -1,0 +1,122 @@
+"""The ledger's tables, the same on SQLite and PostgreSQL. What happened is only ever inserted; triggers refuse the rest.
+
+Made and changed by `migrations/` alone; here they are named for the statements. Times are RFC 3339 text in UTC, contents are
+the strict JSON form of the domain's values (`domain/json_form.py`) as UTF-8 bytes.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+
+HEAD = "0001"
+"""The revision that this program reads and writes: the newest one under `migrations/versions/`."""
+
+APPEND_ONLY = ("job_events", "custody", "certificates", "lots", "asset_tags")
+"""Tables of which both databases refuse UPDATE and DELETE."""
+
+metadata = MetaData()
+
+# SQLite numbers rows by itself only in a column that is INTEGER to the letter.
+_RowNumber = BigInteger().with_variant(Integer(), "sqlite")
+
+stations = Table(
+    "stations",
+    metadata,
+    Column("station_id", Text, primary_key=True),
+    # Who holds a job holds it as (station, epoch). A new epoch fences off whatever still runs under the old one.
+    Column("epoch", BigInteger, nullable=False),
+    Column("seen_at", Float, nullable=False),  # seconds since 1970 by the database's own clock
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("job_id", Text, primary_key=True),
+    # Whatever follows is an index over the events: written with them, recomputed by `eraser ledger check`.
+    Column("is_open", Boolean, nullable=False),  # so that a start replays only what is unfinished
+    Column("outcome", Text),  # so that jobs are counted without replaying them
+    Column("serial", Text, nullable=False),  # so that a drive's jobs are found
+    Column("world_wide_name", Text, nullable=False),
+    # Not derived: which station works on it.
+    Column("holder", Text, ForeignKey("stations.station_id")),
+    Column("holder_epoch", BigInteger),
+)
+Index("jobs_open", jobs.c.job_id, sqlite_where=text("is_open = 1"), postgresql_where=text("is_open = true"))
+Index("jobs_serial", jobs.c.serial)
+Index("jobs_world_wide_name", jobs.c.world_wide_name)
+
+job_events = Table(
+    "job_events",
+    metadata,
+    # A second writer, or a writer that lost count, meets this key.
+    Column("job_id", Text, ForeignKey("jobs.job_id"), primary_key=True),
+    Column("sequence", Integer, primary_key=True),
+    Column("at", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("digest", LargeBinary, nullable=False),  # neither database checks what its disk gives back
+    sqlite_with_rowid=False,
+)
+
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("certificate_id", Text, primary_key=True),
+    Column("job_id", Text, ForeignKey("jobs.job_id"), nullable=False, unique=True),  # never a second one
+    Column("digest", LargeBinary, nullable=False),
+)
+
+lots = Table(
+    "lots",
+    metadata,
+    Column("lot_id", Text, primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("at", Text, nullable=False),
+    Column("operator", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+asset_tags = Table(
+    "asset_tags",
+    metadata,
+    Column("number", _RowNumber, primary_key=True, autoincrement=True),
+    Column("tag", Text, nullable=False),
+    Column("bay", Text, nullable=False),
+    Column("serial", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("operator", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("asset_tags_tag", asset_tags.c.tag)
+Index("asset_tags_serial", asset_tags.c.serial)
+Index("asset_tags_bay", asset_tags.c.bay)
+
+custody = Table(
+    "custody",
+    metadata,
+    Column("number", _RowNumber, primary_key=True, autoincrement=True),
+    Column("at", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    # Of which drive, for finding its history; the body says the same.
+    Column("serial", Text, nullable=False),
+    Column("world_wide_name", Text, nullable=False),
+    Column("asset_tag", Text, nullable=False),
+    Column("job_id", Text, ForeignKey("jobs.job_id")),
+    Column("body", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("custody_job_id", custody.c.job_id)
+Index("custody_serial", custody.c.serial)
+Index("custody_world_wide_name", custody.c.world_wide_name)
+Index("custody_asset_tag", custody.c.asset_tag)

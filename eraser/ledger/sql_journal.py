@@ -1,0 +1,348 @@
+"""The journal of jobs in the station's ledger: same promises as the file journal's, for many stations on one database.
+
+A job is held as (station, epoch). The system's own lock (`presence.py`) tells that an earlier process of this station is
+dead; of another host's nobody can tell, so its lease must have run out, and taking one of its jobs ends its epoch: whatever
+it still tries to write is refused. Losing the lease stops jobs, it never lets two work on one.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, insert, literal_column, select, true, update
+
+from eraser.domain.custody import (
+    CustodyEvent,
+    CustodyRecord,
+    Erased,
+    Quarantined,
+    Verified,
+    drive_name,
+    own_serial,
+    world_wide_name,
+)
+from eraser.domain.events import (
+    CertificateIssued,
+    Entry,
+    JobEvent,
+    JobFinished,
+    JobQueued,
+    JobRefused,
+    Outcome,
+)
+from eraser.domain.job import JobState, apply, fold
+from eraser.errors import JournalError
+from eraser.ledger.custody import custody_row
+from eraser.ledger.errors import JobHeld, LedgerError, LedgerFull
+from eraser.ledger.presence import announce
+from eraser.ledger.records import entry_of, event_row
+from eraser.ledger.schema import certificates, custody, job_events, jobs, stations
+from eraser.ledger.store import Store
+
+LEASE_SECONDS = 60.0
+"""How long another host's jobs are left alone after it was last heard of; `renew` is called three times as often."""
+
+_INSERT_EVENT = insert(job_events)
+_EVENT = (
+    job_events.c.job_id,
+    job_events.c.sequence,
+    job_events.c.at,
+    job_events.c.kind,
+    job_events.c.body,
+    job_events.c.digest,
+)
+
+
+class SqlJobLog:
+    """One job's events, held by this process. `append` returns once the event is durable; cancelling it loses nothing.
+
+    LedgerFull leaves it as it was, to be tried again; after any other failure the log takes nothing more: the job stops,
+    and is taken up anew.
+    """
+
+    def __init__(self, journal: "SqlJournal", state: JobState, length: int, place: str) -> None:
+        self._journal = journal
+        self._state = state
+        self._length = length
+        self._place = place
+        self._pending: asyncio.Task[None] | None = None
+        self._failure: BaseException | None = None
+
+    @property
+    def state(self) -> JobState:
+        """The fold of all events that are durable."""
+        return self._state
+
+    async def append(self, event: JobEvent) -> None:
+        """Durable when it returns. Raises JournalError when the event can't follow, or the ledger does not take it."""
+        await self._settle()
+        if self._failure is not None:
+            raise LedgerError(
+                f"the job's journal failed before ({self._failure})",
+                subject=self._state.job_id,
+                remedy="The job is taken up again from what is durable.",
+            )
+        state = apply(self._state, event)
+        entry = Entry(self._length, self._journal.now_utc(), event)
+        # A task of its own, so that a cancelled caller does not leave us guessing whether the event is there.
+        self._pending = asyncio.create_task(self._journal.write(entry, self._state, state, self._place))
+        self._pending.add_done_callback(partial(self._ended, state))
+        await asyncio.shield(self._pending)
+
+    async def close(self) -> None:
+        """Gives the job up to whoever takes it next."""
+        await self._settle()
+        await self._journal.give_up(self._state.job_id)
+
+    async def _settle(self) -> None:
+        while self._pending is not None:
+            await asyncio.wait({self._pending})
+
+    def _ended(self, state: JobState, task: "asyncio.Task[None]") -> None:
+        self._pending = None
+        if task.cancelled():
+            self._failure = asyncio.CancelledError("stopped before the answer")
+        elif (error := task.exception()) is None:
+            self._state = state
+            self._length += 1
+        elif not isinstance(error, LedgerFull):
+            self._failure = error
+
+
+class SqlJournal:
+    """All jobs of the stations on one database, seen from one of them. `open` it; `close` it after its logs."""
+
+    def __init__(
+        self, store: Store, station_id: str, epoch: int, leave: Callable[[], None], now_utc: Callable[[], str]
+    ) -> None:
+        self.store = store
+        self.now_utc = now_utc
+        self._station_id = station_id
+        self._epoch = epoch
+        self._leave = leave
+        self._held: set[str] = set()
+
+    @classmethod
+    async def open(cls, store: Store, station_id: str, now_utc: Callable[[], str]) -> "SqlJournal":
+        """Begins a new epoch of this station. Raises JobHeld when another process of it is running."""
+        leave = await asyncio.to_thread(announce, store.engine, station_id)
+        try:
+            epoch = await store.write(partial(_begin_epoch, station_id))
+        except BaseException:
+            leave()
+            raise
+        store.fence = partial(_require_epoch, station_id, epoch)
+        return cls(store, station_id, epoch, leave, now_utc)
+
+    async def begin(self, request: JobQueued, *, place: str = "") -> SqlJobLog:
+        """A new job; its first event is durable when this returns. `place` is where custody records say it happened."""
+        entry = Entry(0, self.now_utc(), request)
+        state = fold((entry,))
+        await self._hold(request.job_id, partial(self._insert_job, request.job_id, entry))
+        return SqlJobLog(self, state, 1, place or self._default_place(request))
+
+    async def take_up(self, job_id: str, *, place: str = "") -> SqlJobLog:
+        """An earlier job, to go on with. Raises JobHeld when somebody else has it, JournalError when there is none, or it
+        can't be believed, or nothing is left to do.
+        """
+        entries = await self._hold(job_id, partial(self._claim, job_id))
+        try:
+            state = fold(entries)
+            if not state.is_open:
+                raise JournalError("nothing is left to do for this job", subject=job_id)
+        except BaseException:
+            await self.give_up(job_id)
+            raise
+        return SqlJobLog(self, state, len(entries), place or self._default_place(state.request))
+
+    async def open_states(self) -> list[JobState]:
+        """The jobs of all stations with something left to do, however many are finished. Raises JournalError naming a job
+        that can't be believed.
+        """
+        found = await self.store.read(_open_entries)
+        return [fold(entries) for entries in found]
+
+    async def entries(self, job_id: str) -> tuple[Entry, ...]:
+        """All events of one job, finished or not. Raises JournalError for one that is not there."""
+        return await self.store.read(partial(_entries, job_id))
+
+    async def renew(self) -> None:
+        """Tells other hosts that this one lives; every write does so, too. Raises JobHeld once they gave it up."""
+        await self.store.write(_nothing)
+
+    async def close(self) -> None:
+        """Lets another process be this station. The store stays open."""
+        await asyncio.to_thread(self._leave)
+
+    # ---- for the logs
+
+    async def write(self, entry: Entry, before: JobState, after: JobState, place: str) -> None:
+        """One event and everything that must be there exactly when it is."""
+        row = event_row(after.job_id, entry)
+        changes = derived_columns(after)
+        records = custody_records(entry, before, place)
+        is_certificate = isinstance(entry.event, CertificateIssued)
+        if changes == derived_columns(before) and not records and not is_certificate:
+            await self.store.insert(_INSERT_EVENT, row)
+            return
+
+        def work(connection: Connection) -> None:
+            connection.execute(_INSERT_EVENT, row)
+            connection.execute(update(jobs).where(jobs.c.job_id == after.job_id).values(changes))
+            if isinstance(entry.event, CertificateIssued):
+                values = {"certificate_id": entry.event.certificate_id, "digest": entry.event.digest}
+                connection.execute(insert(certificates).values(job_id=after.job_id, **values))
+            for record in records:
+                connection.execute(insert(custody).values(custody_row(record)))
+
+        await self.store.write(work)
+
+    async def give_up(self, job_id: str) -> None:
+        """The job is free. If the ledger does not take it, the epoch's end frees it."""
+        self._held.discard(job_id)
+        free = update(jobs).where(jobs.c.job_id == job_id, jobs.c.holder == self._station_id)
+        try:
+            await self.store.write(lambda connection: _execute(connection, free.values(holder=None, holder_epoch=None)))
+        except (JobHeld, LedgerFull):
+            return
+
+    def _default_place(self, request: JobQueued) -> str:
+        return f"{self._station_id} {request.path}"
+
+    async def _hold(self, job_id: str, work: Callable[[Connection], Any]) -> Any:
+        if job_id in self._held:
+            raise _held(job_id)
+        self._held.add(job_id)
+        try:
+            return await self.store.write(work)
+        except BaseException:
+            self._held.discard(job_id)
+            raise
+
+    def _insert_job(self, job_id: str, entry: Entry, connection: Connection) -> None:
+        held = {"holder": self._station_id, "holder_epoch": self._epoch}
+        derived = {"is_open": True, "outcome": None, "serial": "", "world_wide_name": ""}
+        connection.execute(insert(jobs).values(job_id=job_id, **derived, **held))
+        connection.execute(_INSERT_EVENT, event_row(job_id, entry))
+
+    def _claim(self, job_id: str, connection: Connection) -> tuple[Entry, ...]:
+        query = select(jobs.c.holder, jobs.c.holder_epoch).where(jobs.c.job_id == job_id).with_for_update()
+        row = connection.execute(query).first()
+        if row is None:
+            raise _unknown(job_id)
+        if row.holder is not None and row.holder != self._station_id:
+            _end_other(connection, row.holder, row.holder_epoch, job_id)
+        mine = {"holder": self._station_id, "holder_epoch": self._epoch}
+        connection.execute(update(jobs).where(jobs.c.job_id == job_id).values(mine))
+        return _entries(job_id, connection)
+
+
+def custody_records(entry: Entry, before: JobState, place: str) -> list[CustodyRecord]:
+    """What a job's end means for its drive; written in the same transaction, so that neither is there alone."""
+    name = drive_name(before.drive.identity) if before.drive is not None else None
+    if name is None:
+        return []
+    return [
+        CustodyRecord(entry.at, place, before.request.operator, name, event)
+        for event in custody_events(entry.event, before)
+    ]
+
+
+def custody_events(event: JobEvent, before: JobState) -> list[CustodyEvent]:
+    """What goes into a drive's chain of custody when this happens to its job."""
+    job_id = before.job_id
+    match event:
+        case JobFinished(outcome, reasons):
+            ended: list[CustodyEvent] = [Erased(job_id, outcome)]
+            if outcome is not Outcome.PASSED:
+                codes = ", ".join(reason.code for reason in reasons)
+                return [*ended, Quarantined(f"its job failed: {codes}", job_id)]
+            if before.final_verification is not None:
+                ended.append(Verified(job_id, before.final_verification.kind))
+            return ended
+        case JobRefused(reason):
+            return [Quarantined(f"it was refused: {reason}", job_id)]
+        case _:
+            return []
+
+
+def derived_columns(state: JobState) -> dict[str, Any]:
+    """The columns of `jobs` that are only an index over its events."""
+    identity = state.drive.identity if state.drive is not None else None
+    return {
+        "is_open": state.is_open,
+        "outcome": state.outcome.value if state.outcome is not None else None,
+        "serial": own_serial(identity) if identity is not None else "",
+        "world_wide_name": world_wide_name(identity) if identity is not None else "",
+    }
+
+
+def _held(job_id: str) -> JobHeld:
+    return JobHeld("another process is working on this job", subject=job_id)
+
+
+def _unknown(job_id: str) -> JournalError:
+    return JournalError("there is no such job", subject=job_id)
+
+
+def _nothing(_: Connection) -> None:
+    """The fence before it says all."""
+
+
+def _execute(connection: Connection, statement: Any) -> None:
+    connection.execute(statement)
+
+
+def _now(connection: Connection) -> Any:
+    """Seconds since 1970 by the database's clock: the hosts' own need not agree."""
+    if connection.dialect.name == "sqlite":
+        return literal_column("((julianday('now') - 2440587.5) * 86400.0)")
+    return literal_column("extract(epoch FROM clock_timestamp())::float8")
+
+
+def _begin_epoch(station_id: str, connection: Connection) -> int:
+    now = _now(connection)
+    query = select(stations.c.epoch).where(stations.c.station_id == station_id).with_for_update()
+    before = connection.execute(query).scalar()
+    if before is None:
+        connection.execute(insert(stations).values(station_id=station_id, epoch=1, seen_at=now))
+        return 1
+    changed = update(stations).where(stations.c.station_id == station_id)
+    connection.execute(changed.values(epoch=before + 1, seen_at=now))
+    return int(before) + 1
+
+
+def _require_epoch(station_id: str, epoch: int, connection: Connection) -> None:
+    mine = update(stations).where(stations.c.station_id == station_id, stations.c.epoch == epoch)
+    if connection.execute(mine.values(seen_at=_now(connection))).rowcount != 1:
+        raise JobHeld(
+            "another host took this station's jobs over, for it was not heard of",
+            subject=station_id,
+            remedy="Its clock, network or disk stood still. Start it again.",
+        )
+
+
+def _end_other(connection: Connection, station_id: str, epoch: int, job_id: str) -> None:
+    """Raises JobHeld while the holder lives; else makes sure that it writes nothing more."""
+    query = select(stations.c.epoch, (_now(connection) - stations.c.seen_at).label("silence"))
+    row = connection.execute(query.where(stations.c.station_id == station_id).with_for_update()).one()
+    if row.epoch != epoch:
+        return  # that holder was restarted or given up before
+    # On SQLite the presence that we hold is the whole database's: nobody else is there.
+    if connection.dialect.name != "sqlite" and row.silence < LEASE_SECONDS:
+        raise JobHeld(f"station {station_id} is working on this job", subject=job_id)
+    connection.execute(update(stations).where(stations.c.station_id == station_id).values(epoch=epoch + 1))
+
+
+def _entries(job_id: str, connection: Connection) -> tuple[Entry, ...]:
+    query = select(*_EVENT).where(job_events.c.job_id == job_id).order_by(job_events.c.sequence)
+    found = tuple(entry_of(*row) for row in connection.execute(query))
+    if not found:
+        raise _unknown(job_id)
+    return found
+
+
+def _open_entries(connection: Connection) -> list[tuple[Entry, ...]]:
+    open_jobs = connection.execute(select(jobs.c.job_id).where(jobs.c.is_open == true()).order_by(jobs.c.job_id))
+    return [_entries(job_id, connection) for job_id in open_jobs.scalars().all()]
