@@ -31,6 +31,17 @@ def write_new(path: Path, content: bytes, mode: int) -> bool:
     return made
 
 
+def write_over(path: Path, content: bytes, mode: int) -> None:
+    """Puts `content` at `path`, in place of what is there; whole and durable when it returns. Raises OSError."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        _write_durably(temporary, content, mode)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_directory(path.parent)
+
+
 def sync_directory(directory: Path) -> None:
     """Makes the names in it durable."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

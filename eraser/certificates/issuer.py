@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from eraser.certificates.envelope import unseal
-from eraser.certificates.files import write_new
+from eraser.certificates.files import write_over
 from eraser.certificates.issuing import issue
 from eraser.certificates.keys import open_signer
 from eraser.certificates.verifying import content
@@ -41,10 +41,16 @@ class StationIssuer:
         self._now_utc = now_utc
         self._new_id = new_id
 
-    def __call__(self, state: JobState, duration_ns: int, leaves: tuple[bytes, ...]) -> Issued:
+    def keep_hashes(self, state: JobState, leaves: tuple[bytes, ...]) -> None:
+        """Keeps the BLAKE3-256 hashes of the extents as read back, 32 bytes each, in order, where the job's certificate will
+        lie: `<job id>.leaves`. Durable when it returns; those of an earlier reading are replaced. Raises OSError.
+        """
+        self._certificates.mkdir(parents=True, exist_ok=True)
+        write_over(self._certificates / f"{state.job_id}.leaves", b"".join(leaves), 0o644)
+
+    def __call__(self, state: JobState) -> Issued:
         """The job's one certificate, durable; the same one however often it is asked for. May block.
 
-        Beside it, `<name>.leaves` holds the BLAKE3-256 hashes of the extents as read back, 32 bytes each, in order.
         Raises CertificateError, KeyFileError or OSError.
         """
         now = self._now_utc()
@@ -56,21 +62,25 @@ class StationIssuer:
                 issued_at=now,
                 station=Station(id=socket.gethostname()),
                 tool=tool(),
-                times=Times(started, now, Nanoseconds(duration_ns)),
+                times=Times(started, now, Nanoseconds(sum(_duration_ns(report) for report in _reports(state)))),
             ),
         )
         path = issue(certificate, open_signer(self._keys), self._certificates)
-        if leaves:
-            write_new(path.with_suffix(".leaves"), b"".join(leaves), 0o644)
         document = path.read_bytes()
         return Issued(content(unseal(document)).certificate_id, path, hashlib.sha256(document).digest())
+
+
+def _duration_ns(report: TransferReport) -> int:
+    """From its first byte to its last; nothing where it never came to one."""
+    return max(0, report.last_byte - report.first_byte) if report.first_byte else 0
 
 
 def _reports(state: JobState) -> Iterator[TransferReport]:
     for item in state.passes:
         yield from item.runs
     if state.markers is not None:
-        yield state.markers.written
+        yield from (state.markers.written, state.markers.read_back)
+    yield from (item.report for item in state.pass_verifications)
     if state.final_verification is not None:
         yield state.final_verification.report
 

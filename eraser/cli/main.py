@@ -16,6 +16,7 @@ _COMMANDS = {
     "config": ("eraser.cli.config:config_group", "Check the station's configuration; print an example."),
     "drives": ("eraser.cli.drives:drives_command", "List this host's drives and whether they can be erased."),
     "erase": ("eraser.cli.erase:erase_command", "Erase drives and issue their certificates."),
+    "ledger": ("eraser.cli.ledger:ledger_group", "Check the station's ledger."),
     "programs": ("eraser.cli.programs:programs_command", "List the overwrite programs and standards."),
     "resume": ("eraser.cli.resume:resume_command", "Go on with interrupted jobs."),
     "verify": ("eraser.cli.verify:verify_command", "Read a drive back against its certificate."),

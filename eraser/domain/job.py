@@ -234,7 +234,8 @@ def apply(state: JobState | None, event: JobEvent) -> JobState:
             _expect(state, event, Phase.QUEUED)
             return replace(state, phase=Phase.IDENTIFIED, drive=drive)
         case JobRefused(_, what):
-            _expect(state, event, Phase.QUEUED, Phase.IDENTIFIED, Phase.PLANNED)
+            if state.has_written or state.phase in _ENDED:
+                raise _unexpected(state, event)
             return replace(state, phase=Phase.REFUSED, why=what)
         case JobPlanned(plan):
             _expect(state, event, Phase.IDENTIFIED)

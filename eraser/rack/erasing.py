@@ -80,10 +80,13 @@ class Result:
 
 class Issuer(Protocol):
     """Signs and stores the one certificate of a finished job; whole and durable when it returns, and never a second one
-    however often it is called for that job. May block. `leaves` are the hashes of the extents as read back.
+    however often it is called for that job. `keep_hashes` keeps those of the extents as read back, durably, before their root
+    is on record. Both may block.
     """
 
-    def __call__(self, state: JobState, duration_ns: int, leaves: tuple[bytes, ...]) -> Issued: ...
+    def __call__(self, state: JobState) -> Issued: ...
+
+    def keep_hashes(self, state: JobState, leaves: tuple[bytes, ...]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +170,9 @@ def resumable(journal: FileJournal, paths: Iterable[str] = ()) -> list[tuple[Job
     found = named or _present(states)
     pairs = []
     for state in states:
+        if state.outcome is not None and state.drive is not None and not named:
+            pairs.append((state, state.drive))  # only its certificate is missing, for which nobody needs the drive
+            continue
         drive = next((drive for drive in found if state.drive is not None and _is_same(state.drive, drive)), None)
         if drive is not None:
             pairs.append((state, drive))
@@ -233,15 +239,15 @@ class Erasing:
         return log
 
     async def _give_up(self, state: JobState) -> None:
-        """An earlier job ends as failed, with its certificate: a drive that was written to never leaves silently."""
+        """An earlier job ends as failed, with its certificate where it wrote: no drive leaves silently after that."""
         log = await in_own_thread(self._station.journal.take_up, state.job_id)
         try:
+            if not log.state.has_written:
+                await in_own_thread(log.append, JobRefused("abandoned", "given up before anything was written"))
+                return
             if log.state.outcome is None:
-                log.append(JobAbandoned("given up for a new job"))
-                if log.state.plan is None:
-                    log.append(JobRefused("abandoned", "given up before it was planned"))
-                    return
-                log.append(JobFinished(*judge(log.state.facts())))
+                await in_own_thread(log.append, JobAbandoned("given up for a new job"))
+                await in_own_thread(log.append, JobFinished(*judge(log.state.facts())))
             await self._issue(log, None)
         finally:
             await in_own_thread(log.close)
@@ -255,7 +261,11 @@ class Erasing:
             erasable = ClaimedDrive(held, now_utc=self._station.now_utc)
             try:
                 self.job = JobRun(
-                    log, erasable, self._station.tune(held.drive), random_bytes=self._station.random_bytes
+                    log,
+                    erasable,
+                    self._station.tune(held.drive),
+                    random_bytes=self._station.random_bytes,
+                    keep_hashes=self._station.issue.keep_hashes,
                 )
                 if self._is_cancelled:
                     self.job.cancel()
@@ -279,8 +289,7 @@ class Erasing:
         duration_ns = max(0, job.last_byte_ns - job.first_byte_ns) if job is not None else 0
         issued: Issued | None = None
         if state.outcome is not None:
-            leaves = job.leaves if job is not None else ()
-            issued = await in_own_thread(self._station.issue, state, duration_ns, leaves)
+            issued = await in_own_thread(self._station.issue, state)
             await in_own_thread(log.append, CertificateIssued(issued.certificate_id, issued.digest))
         return Result(
             device=self.path,

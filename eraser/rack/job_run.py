@@ -5,6 +5,7 @@ What is believed after a crash is the journal's (`domain/job.py`), what happens 
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -98,6 +99,10 @@ class Progress:
     oldest_io_seconds: float
 
 
+KeepHashes = Callable[[JobState, tuple[bytes, ...]], None]
+"""Keeps the hashes of a reading back, durably, before their root is on record. May block."""
+
+
 class _Interrupted(Exception):
     """Leaves the run in a way that can be resumed."""
 
@@ -116,6 +121,7 @@ class JobRun:
         tuning: Tuning,
         *,
         random_bytes: RandomBytes,
+        keep_hashes: KeepHashes,
         call: BlockingCall = in_own_thread,
     ) -> None:
         state = log.state
@@ -129,6 +135,7 @@ class JobRun:
         self._geometry = state.drive.geometry
         self._tuning = tuning
         self._random_bytes = random_bytes
+        self._keep_hashes = keep_hashes
         self._call = call
         self._transfer: Transfer | None = None
         self._stage = (Stage.STARTING, 0, 0)
@@ -321,6 +328,8 @@ class JobRun:
         if not _is_faulty(report):
             self._raise_if_interrupted(report)
         tree = self._hash_tree(extent_bytes) if _is_complete(report) else None
+        if tree is not None:
+            await self._call(self._keep_hashes, self._state, self.leaves)
         await self._append(VerificationEnded(VerificationEvidence(number, kind, sampling, report, tree)))
         self._raise_unless_complete(report)
         if report.mismatched_sectors:

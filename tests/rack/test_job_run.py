@@ -72,8 +72,12 @@ def planned(plan: Plan, drive: SimulatedDrive) -> MemoryLog:
     return MemoryLog(tuple(Entry(number, "", event) for number, event in enumerate(events)), drive.trace)
 
 
+def keep_nothing(state: JobState, leaves: tuple[bytes, ...]) -> None:
+    """The hashes are kept by the issuer, which these tests do without."""
+
+
 async def run(log: MemoryLog, drive: SimulatedDrive, seed: int = 0) -> JobState:
-    return await JobRun(log, drive, SMALL, random_bytes=seeded_chance(seed)).run()
+    return await JobRun(log, drive, SMALL, random_bytes=seeded_chance(seed), keep_hashes=keep_nothing).run()
 
 
 STREAM, ZERO, ONES = AesCtrStream(b"\x05" * 32), Constant(b"\x00"), Constant(b"\xff")
@@ -332,7 +336,7 @@ async def test_where_flushes_are_assumed_a_job_passes_in_one_sight_and_begins_ag
 async def test_a_cancelled_job_stops_at_a_checkpoint_and_goes_on_from_there():
     drive = SimulatedDrive()
     log = planned(a_plan(STREAM), drive)
-    job = JobRun(log, drive, SMALL, random_bytes=seeded_chance())
+    job = JobRun(log, drive, SMALL, random_bytes=seeded_chance(), keep_hashes=keep_nothing)
     append = log.append
 
     def stopping(event: JobEvent) -> None:
@@ -353,7 +357,7 @@ async def test_a_cancelled_job_stops_at_a_checkpoint_and_goes_on_from_there():
 async def test_a_job_that_somebody_disturbed_before_it_was_cancelled_begins_again():
     drive, plan = SimulatedDrive(), PLANS["two alike"]
     log = planned(plan, drive)
-    job = JobRun(log, drive, SMALL, random_bytes=seeded_chance())
+    job = JobRun(log, drive, SMALL, random_bytes=seeded_chance(), keep_hashes=keep_nothing)
     append = log.append
 
     def disturbing(event: JobEvent) -> None:
@@ -375,7 +379,7 @@ async def test_a_mismatch_is_not_forgotten_when_the_reading_that_found_it_is_int
     """The drive then keeps what it is given, so that only the record can tell."""
     drive = SimulatedDrive(forgetful={0})
     log = planned(PLANS[name], drive)
-    job = JobRun(log, drive, SMALL, random_bytes=seeded_chance())
+    job = JobRun(log, drive, SMALL, random_bytes=seeded_chance(), keep_hashes=keep_nothing)
     append = log.append
     reading = "verification-started" if name == "one pass" else "markers-started"
 
@@ -398,7 +402,7 @@ async def test_a_mismatch_is_not_forgotten_when_the_reading_that_found_it_is_int
 async def test_another_drive_than_the_planned_one_is_never_written():
     drive, other = SimulatedDrive(), SimulatedDrive(sectors=128)
     with pytest.raises(DriveError, match="not the drive of this job"):
-        JobRun(planned(a_plan(STREAM), drive), other, SMALL, random_bytes=seeded_chance())
+        JobRun(planned(a_plan(STREAM), drive), other, SMALL, random_bytes=seeded_chance(), keep_hashes=keep_nothing)
     assert other.ios == 0
 
 
@@ -406,7 +410,7 @@ async def test_a_job_without_a_plan_does_not_run():
     drive = SimulatedDrive()
     log = MemoryLog((Entry(0, "", JobQueued("job-1", "/dev/sdz", "random", "")),), drive.trace)
     with pytest.raises(JournalError):
-        JobRun(log, drive, SMALL, random_bytes=seeded_chance())
+        JobRun(log, drive, SMALL, random_bytes=seeded_chance(), keep_hashes=keep_nothing)
 
 
 async def test_cancelling_the_task_leaves_a_journal_that_can_be_taken_up():
@@ -441,6 +445,6 @@ async def test_a_real_drive_behind_the_same_protocol_ends_the_same(name, tmp_pat
             log = MemoryLog(tuple(Entry(number, "", event) for number, event in enumerate(events)), [])
             tuning = Tuning(block_bytes=64 << 10, queue_depth=2, checkpoint_bytes=1 << 20)
             drive = ClaimedDrive(held, now_utc=lambda: "2026-11-24T06:00:00Z")
-            state = await JobRun(log, drive, tuning, random_bytes=seeded_chance()).run()
+            state = await JobRun(log, drive, tuning, random_bytes=seeded_chance(), keep_hashes=keep_nothing).run()
         assert (state.outcome, state.reasons) == (Outcome.PASSED, ())
         assert loop.device.read_bytes() == pattern_bytes(PLANS[name].passes[-1].pattern, 0, 4 << 20)
