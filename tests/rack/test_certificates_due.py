@@ -1,0 +1,62 @@
+"""A job that is finished and has no certificate yet: the paper follows later, once, and loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from eraser.certificates.issuer import Issued, StationIssuer
+from eraser.domain import merkle
+from eraser.domain.job import JobState
+from eraser.rack.erasing import Ended, Erasing, Request, Station, prepare, resumable
+from tests.lab import image_drive
+from tests.rack.station import station
+
+SIZE = 1 << 20
+
+
+class FullDisk:
+    """An issuer whose folder takes hashes and no certificate."""
+
+    def __init__(self, issuer: StationIssuer) -> None:
+        self.keep_hashes = issuer.keep_hashes
+
+    def __call__(self, state: JobState) -> Issued:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def erased_without_paper(at: Station, image: Path) -> None:
+    full = replace(at, issue=FullDisk(at.issue))  # type: ignore[arg-type]
+    erasing = Erasing(full, str(image))
+    with pytest.raises(OSError, match="No space"):
+        asyncio.run(erasing.begin(prepare(str(image), Request("random"), at.random_bytes)))
+
+
+def test_it_is_issued_later_with_the_hashes_that_were_read_then(tmp_path: Path) -> None:
+    at = station(tmp_path)
+    with image_drive(SIZE) as image:
+        erased_without_paper(at, image)
+        ((state, drive),) = resumable(at.journal)
+        result = asyncio.run(Erasing(at, str(image)).take_up(state, drive))
+    assert result.outcome is Ended.PASSED and result.certificate is not None
+    (leaves,) = (tmp_path / "certificates").glob("*.leaves")
+    assert leaves.stem == state.job_id and state.final_verification is not None
+    tree = state.final_verification.hash_tree
+    content = leaves.read_bytes()
+    assert tree is not None
+    assert merkle.root([content[i : i + 32] for i in range(0, len(content), 32)]) == tree.root
+
+
+def test_it_needs_no_drive(tmp_path: Path) -> None:
+    at = station(tmp_path)
+    with image_drive(SIZE) as image:
+        erased_without_paper(at, image)
+    ((state, drive),) = resumable(at.journal)
+    result = asyncio.run(Erasing(at, str(image)).take_up(state, drive))
+    assert result.outcome is Ended.PASSED and result.certificate is not None
+    assert not list(at.journal.open_states())
+    assert resumable(at.journal) == []
