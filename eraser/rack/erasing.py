@@ -9,9 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from eraser.certificates.issuer import Issued
 from eraser.domain.conditions import refuse_unfit
 from eraser.domain.drive import Drive, is_recognisable, same_drive
 from eraser.domain.events import (
@@ -38,6 +37,9 @@ from eraser.errors import DriveError, EraserError, Refused
 from eraser.ledger.journal import FileJournal, JobLog
 from eraser.rack.blocking import in_own_thread
 from eraser.rack.job_run import JobRun
+
+if TYPE_CHECKING:  # certificates are made when the drive is done: their libraries need not delay its first byte
+    from eraser.certificates.issuer import Issued
 
 CLOSE_SECONDS = 5.0
 
@@ -84,7 +86,7 @@ class Issuer(Protocol):
     is on record. Both may block.
     """
 
-    def __call__(self, state: JobState) -> Issued: ...
+    def __call__(self, state: JobState) -> "Issued": ...
 
     def keep_hashes(self, state: JobState, leaves: tuple[bytes, ...]) -> None: ...
 
