@@ -79,6 +79,9 @@ class Stack:
     def _add(self, device: BlockDevice) -> None:
         number = device.number
         self._devices[number] = device
+        is_bound = loops.is_bound(device)
+        if device.name.startswith("loop") and not is_bound:
+            return  # nothing lies on what shows nothing, and hosts have dozens of these
         for slave in device.slaves():
             self._lie(number, slave.number)
         for part in device.partitions():
@@ -88,7 +91,7 @@ class Stack:
                 self._lie(holder.number, part.number)
         for holder in device.holders():
             self._lie(holder.number, number)
-        if loops.is_bound(device):
+        if is_bound:
             self._add_loop(device, number)
 
     def _add_loop(self, device: BlockDevice, number: BlockNumber) -> None:

@@ -24,8 +24,8 @@ class AccessLeast(IntEnum):
 class Tuning:
     """Sizes in bytes, times in seconds."""
 
-    block_bytes: int = 256 * KIB
-    queue_depth: int = 4
+    block_bytes: int = 1 * MIB
+    queue_depth: int = 2
     checkpoint_seconds: float = 30.0
     """At most 60: what is lost when the power goes."""
     checkpoint_bytes: int = 64 << 30
@@ -42,14 +42,14 @@ class Tuning:
 def tuning_for(drive: Drive) -> Tuning:
     """Block and depth by what the drive is.
 
-    Small blocks in flight stay in the second-level cache between the generator and the copy to the device; a disk that
-    turns and a USB bridge want larger ones. The block is a power of two, so that it divides the hashed extent.
+    What is in flight stays within 2 MiB where the drive can do with it, for the second-level cache; of that, few large blocks
+    cost less than many small ones (docs/performance.md). The block is a power of two, so that it divides the hashed extent.
     """
     tuning = Tuning()
     if drive.transport is Transport.USB:
         tuning = replace(tuning, block_bytes=512 * KIB, queue_depth=2)
     elif drive.media is Media.MAGNETIC:
-        tuning = replace(tuning, block_bytes=512 * KIB, queue_depth=4)
+        tuning = replace(tuning, queue_depth=4)
     elif drive.transport is Transport.NVME:
-        tuning = replace(tuning, block_bytes=256 * KIB, queue_depth=8)
+        tuning = replace(tuning, block_bytes=512 * KIB, queue_depth=4)
     return replace(tuning, block_bytes=max(tuning.block_bytes, drive.geometry.physical_sector_bytes))
