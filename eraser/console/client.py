@@ -1,0 +1,126 @@
+"""Asks a running station, through its Unix socket. Loads nothing beyond the standard library."""
+
+import http.client
+import json
+import socket
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from eraser.console.forms import read_station
+from eraser.console.problems import error_of
+from eraser.errors import EraserError, Refused, UsageError
+from eraser.rack.view import StationSnapshot
+
+TIMEOUT_SECONDS = 10.0
+
+
+class NoStation(UsageError):
+    """Nobody answers at the socket."""
+
+    code = "no-station"
+
+
+class StationClient:
+    """One call, one connection. Every call raises NoStation where none answers, and what the station raises."""
+
+    def __init__(self, socket_path: Path, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self._path = socket_path
+        self._timeout_seconds = timeout_seconds
+
+    def snapshot(self) -> StationSnapshot:
+        """The whole station, now."""
+        return read_station(self.station())
+
+    def station(self) -> dict[str, Any]:
+        """The same as the JSON that it came in."""
+        answer = self._ask("GET", "/api/v1/station")
+        assert isinstance(answer, dict)
+        return answer
+
+    def start(self, bay: str, standard: str) -> None:
+        """Begins to erase the drive in the bay."""
+        self._order(bay, "start", {"standard": standard})
+
+    def pause(self, bay: str) -> None:
+        """Lets the drive rest at a checkpoint."""
+        self._order(bay, "pause")
+
+    def resume(self, bay: str) -> None:
+        """Goes on after a pause or an interruption."""
+        self._order(bay, "resume")
+
+    def cancel(self, bay: str) -> None:
+        """Ends the job: it has not passed."""
+        self._order(bay, "cancel")
+
+    def retry(self, bay: str) -> None:
+        """Begins a job anew that was refused or has failed."""
+        self._order(bay, "retry")
+
+    def maintain(self, bay: str, *, on: bool) -> None:
+        """Takes the bay out of use, or back into it."""
+        self._order(bay, "maintenance", {"on": on})
+
+    def drain(self, *, on: bool) -> None:
+        """Lets no new job begin, or lets them again."""
+        self._ask("POST", "/api/v1/drain", {"on": on})
+
+    def _order(self, bay: str, order: str, body: Mapping[str, Any] | None = None) -> None:
+        self._ask("POST", f"/api/v1/bays/{quote(bay, safe='')}/{order}", body)
+
+    def _ask(self, method: str, target: str, body: Mapping[str, Any] | None = None) -> Any:
+        connection = _UnixConnection(self._path, self._timeout_seconds)
+        headers = {"content-type": "application/json"} if body is not None else {}
+        try:
+            connection.request(method, target, json.dumps(body) if body is not None else None, headers)
+            answer = connection.getresponse()
+            content = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise self._no_answer(error) from error
+        finally:
+            connection.close()
+        try:
+            form = json.loads(content)
+        except ValueError:
+            form = {"detail": content.decode(errors="replace")[:200], "status": answer.status}
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            raise error_of(form)
+        return form
+
+    def _no_answer(self, error: Exception) -> EraserError:
+        place = str(self._path)
+        match error:
+            case PermissionError():
+                return Refused(
+                    "permission",
+                    "this user may not ask the station",
+                    subject=place,
+                    remedy="Ask as root (sudo), or join the group that owns the socket.",
+                )
+            case TimeoutError():
+                return EraserError(
+                    f"the station did not answer within {self._timeout_seconds:g} s",
+                    subject=place,
+                    remedy="See its log; `eraser drives` works without it.",
+                )
+            case FileNotFoundError() | ConnectionRefusedError() | NotADirectoryError():
+                return NoStation(
+                    "no station answers there",
+                    subject=place,
+                    remedy="`eraser serve` runs one; --socket names another's.",
+                )
+        return EraserError(f"the station did not answer: {error!r}", subject=place, remedy="See its log.")
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path, timeout_seconds: float) -> None:
+        super().__init__("localhost", timeout=timeout_seconds)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))

@@ -1,0 +1,82 @@
+"""What the API shows, in JSON: the one shape that the server writes and the client reads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from eraser.domain.drive import Drive
+from eraser.domain.json_form import from_json, kept_fields
+from eraser.errors import UsageError
+from eraser.rack.view import BaySnapshot, BayState, StationSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class JobCount:
+    """How many jobs of a standard ended in one way since the station started."""
+
+    outcome: str
+    standard: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class StationForm:
+    """The whole station at one moment; `at` is UTC, RFC 3339. The rest as in `StationSnapshot`."""
+
+    at: str
+    is_ready: bool
+    is_draining: bool
+    problems: tuple[str, ...]
+    loop_lag_seconds: float
+    journal_seconds: float
+    queue: dict[str, int]
+    jobs: tuple[JobCount, ...]
+    bays: tuple[BaySnapshot, ...]
+
+
+def station_form(snapshot: StationSnapshot) -> StationForm:
+    """A snapshot as the API shows it."""
+    return StationForm(
+        at=snapshot.at,
+        is_ready=not snapshot.problems,
+        is_draining=snapshot.is_draining,
+        problems=snapshot.problems,
+        loop_lag_seconds=snapshot.loop_lag_seconds,
+        journal_seconds=snapshot.journal_seconds,
+        queue=dict(snapshot.queue),
+        jobs=tuple(JobCount(*key, count) for key, count in sorted(snapshot.jobs.items())),
+        bays=snapshot.bays,
+    )
+
+
+def read_station(form: Mapping[str, Any]) -> StationSnapshot:
+    """The snapshot that a station's answer stands for. Raises UsageError for what no station of this version answers."""
+    try:
+        return StationSnapshot(
+            at=form["at"],
+            bays=tuple(_read_bay(bay) for bay in form["bays"]),
+            jobs={(job["outcome"], job["standard"]): job["count"] for job in form["jobs"]},
+            queue=form["queue"],
+            loop_lag_seconds=form["loop_lag_seconds"],
+            journal_seconds=form["journal_seconds"],
+            is_draining=form["is_draining"],
+            problems=tuple(form["problems"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"the station's answer cannot be read ({error!r})",
+            remedy="Use the `eraser` command of the version that the station runs.",
+        ) from error
+
+
+def _read_bay(form: Mapping[str, Any]) -> BaySnapshot:
+    values = {item.name: form[item.name] for item in fields(BaySnapshot)}
+    values["state"] = BayState(values["state"])
+    values["latency_us_buckets"] = tuple(values["latency_us_buckets"])
+    if (drive := values["drive"]) is not None:
+        values["drive"] = from_json(Drive, _without_momentary(drive))
+    return BaySnapshot(**values)
+
+
+def _without_momentary(form: Mapping[str, Any]) -> dict[str, Any]:
+    return {item.name: form[item.name] for item in kept_fields(Drive)}

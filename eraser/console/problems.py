@@ -1,0 +1,71 @@
+"""Errors as RFC 9457 problem documents, and back: what the API refuses, a client raises as the same error."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from eraser.errors import EraserError, Refused, UsageError
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class NotFound(UsageError):
+    """There is no such bay or page."""
+
+    code = "not-found"
+
+
+class Forbidden(Refused):
+    """Whoever asks may not have it, or not in this way."""
+
+    code = "forbidden"
+
+
+class TooLarge(UsageError):
+    """The request is larger, or takes longer to arrive, than any that is in order."""
+
+    code = "too-large"
+
+
+_STATUS: tuple[tuple[type[EraserError], HTTPStatus], ...] = (
+    (NotFound, HTTPStatus.NOT_FOUND),
+    (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (UsageError, HTTPStatus.BAD_REQUEST),
+    (Forbidden, HTTPStatus.FORBIDDEN),
+    (Refused, HTTPStatus.CONFLICT),
+)
+"""The first that fits counts; every other error is the station's own."""
+
+
+def status_of(error: EraserError) -> HTTPStatus:
+    """The status that an answer with this error has."""
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def problem_of(error: EraserError, status: HTTPStatus | None = None) -> dict[str, Any]:
+    """The document. `type` says nothing that the status does not (RFC 9457 §4.2.1); `code` is the stable name."""
+    status = status or status_of(error)
+    document: dict[str, Any] = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": int(status),
+        "detail": str(error),
+        "code": error.code,
+        "what": error.what,
+        "subject": error.subject,
+        "remedy": error.remedy,
+    }
+    if isinstance(error, Refused):
+        document["reason"] = error.reason
+    return document
+
+
+def error_of(document: Mapping[str, Any]) -> EraserError:
+    """The error that a problem document stands for."""
+    what = str(document.get("what") or document.get("detail") or document.get("title") or "the station refused")
+    told = {"subject": str(document.get("subject", "")), "remedy": str(document.get("remedy", ""))}
+    if document.get("code") in (Refused.code, Forbidden.code):
+        return Refused(str(document.get("reason", "")), what, **told)
+    if int(document.get("status", 0)) < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return UsageError(what, **told)
+    return EraserError(what, **told)

@@ -1,0 +1,181 @@
+"""Serves the API on the station's own event loop: over TCP for monitors, over a Unix socket for the `eraser` command."""
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import stat
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import uvicorn
+from fastapi import FastAPI
+
+from eraser.console.app import create_app
+from eraser.console.connection import Connection
+from eraser.console.metrics import MetricsPage
+from eraser.errors import EraserError, UsageError
+from eraser.rack.view import StationPort
+
+GRACEFUL_SECONDS = 2
+"""What is still being answered then is cut off: the station stops within 10 s, and an open stream never ends by itself."""
+MAX_CONNECTIONS = 200
+"""Of each socket; more are told 503."""
+MAX_HEAD_BYTES = 16 * 1024
+SOCKET_MODE = 0o660
+"""Its owner and its group may look; who may give orders is decided by credentials."""
+
+
+@contextlib.asynccontextmanager
+async def serve_http(station: StationPort, *, listen: str | None, socket: Path | None) -> AsyncIterator[None]:
+    """Serves while it is entered, on `HOST:PORT` and on a Unix socket, either of which may be None.
+
+    Answers when it is entered; has stopped, at most some 2 s later, when it is left. Installs no signal handler. Raises
+    UsageError, before anything is served, for an address that cannot be had.
+    """
+    metrics = MetricsPage(station.snapshot)
+    app = create_app(station, metrics)
+    with contextlib.ExitStack() as opened:
+        listeners = []
+        if listen is not None:
+            listeners.append(opened.enter_context(_tcp_socket(listen)))
+        if socket is not None:
+            listeners.append(opened.enter_context(_unix_socket(socket)))
+        # One server for each: those who crowd the one must not shut the others out.
+        servers = [_Server(_config(app)) for _ in listeners]
+        tasks = [
+            asyncio.create_task(server.serve(sockets=[listener]))
+            for server, listener in zip(servers, listeners, strict=True)
+        ]
+        fresh = asyncio.create_task(metrics.keep_fresh())
+        try:
+            for server, task in zip(servers, tasks, strict=True):
+                await _until_serving(server, task)
+            yield
+        finally:
+            fresh.cancel()
+            for server in servers:
+                server.should_exit = True
+            await asyncio.gather(*tasks)
+
+
+async def _until_serving(server: "_Server", task: asyncio.Task[None]) -> None:
+    ready = asyncio.create_task(server.is_serving.wait())
+    await asyncio.wait((ready, task), return_when=asyncio.FIRST_COMPLETED)
+    ready.cancel()
+    if task.done():
+        task.result()
+
+
+def _config(app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=Connection,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+    )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn on somebody else's loop: the station catches the signals, and is told when connections are taken."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_serving = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.is_serving.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.contextmanager
+def _tcp_socket(listen: str) -> Iterator[socket.socket]:
+    try:
+        address = urlsplit(f"//{listen}")
+        host, port = address.hostname, address.port
+    except ValueError:
+        host = port = None
+    if host is None or port is None:
+        raise UsageError(
+            "it is no HOST:PORT", subject=listen, remedy="Write one, such as 127.0.0.1:8080 or [::1]:8080."
+        )
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise _cannot_listen(listen, error) from error
+    with listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(place)
+            listener.listen()
+        except OSError as error:
+            raise _cannot_listen(listen, error) from error
+        yield listener
+
+
+@contextlib.contextmanager
+def _unix_socket(path: Path) -> Iterator[socket.socket]:
+    _make_way(path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        # Nobody can connect before `listen`, so nobody is let in by the mode that the socket is born with.
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            listener.bind(str(path))
+            path.chmod(SOCKET_MODE)
+            listener.listen()
+        except OSError as error:
+            raise _cannot_listen(str(path), error) from error
+        ours = path.stat().st_ino
+        try:
+            yield listener
+        finally:
+            with contextlib.suppress(OSError):
+                if path.stat().st_ino == ours:  # else another station has taken the place
+                    path.unlink()
+
+
+def _make_way(path: Path) -> None:
+    """Removes the socket of a station that died. Raises UsageError for one that lives, and for what is no socket."""
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return  # nothing is there, or `bind` says why it cannot be
+    if not stat.S_ISSOCK(mode):
+        raise UsageError("it is there and is no socket", subject=str(path), remedy="Name another place.")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            return
+        except OSError as error:
+            raise _cannot_listen(str(path), error) from error
+    raise UsageError("a station answers there already", subject=str(path), remedy="Stop it, or name another place.")
+
+
+def _cannot_listen(place: str, error: OSError) -> EraserError:
+    if error.errno == errno.EADDRINUSE:
+        return UsageError(
+            "another program listens there already", subject=place, remedy="Stop it, or choose another port: --listen."
+        )
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return UsageError(
+            "this user may not listen there", subject=place, remedy="Choose another place, or run as root."
+        )
+    why = error.strerror or os.strerror(error.errno or 0)
+    return UsageError(f"nobody can listen there: {why}", subject=place, remedy="Name an address of this host.")

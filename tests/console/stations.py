@@ -1,0 +1,105 @@
+"""A station of the test's own: bays as they are told, and a note of every order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from eraser.errors import Refused, UsageError
+from eraser.rack.view import BaySnapshot, BayState, StationSnapshot
+from tests.domain.builders import a_drive
+
+AT = "2027-01-01T00:00:00.000Z"
+LATENCIES = tuple(range(1, 33))
+
+
+def a_busy_bay(name: str = "A1", **changes: Any) -> BaySnapshot:
+    """A bay in the middle of its second pass, with something of everything."""
+    bay = BaySnapshot(
+        name=name,
+        state=BayState.WRITING,
+        shelf="A",
+        row=1,
+        column=1,
+        drive=a_drive(disk_sequence=7),
+        job_id="0c8f4f0e6f5d",
+        standard="nist-clear",
+        stage="writing",
+        pass_number=2,
+        passes=3,
+        done_bytes=250,
+        total_bytes=1000,
+        written_bytes=1250,
+        verified_bytes=600,
+        hashed_bytes=500,
+        bytes_per_second=210e6,
+        eta_seconds=3600.5,
+        retries=3,
+        bad_bytes=4096,
+        mismatched_sectors=2,
+        stalls=1,
+        temperature_celsius=41.5,
+        oldest_io_seconds=0.25,
+        latency_us_buckets=LATENCIES,
+    )
+    return replace(bay, **changes)
+
+
+def an_empty_bay(name: str = "A2") -> BaySnapshot:
+    """A bay with nothing in it."""
+    return BaySnapshot(name=name, state=BayState.EMPTY, shelf="A", row=1, column=2)
+
+
+def a_snapshot(*bays: BaySnapshot, **changes: Any) -> StationSnapshot:
+    """A ready station with these bays, or with one that is busy and one that is empty."""
+    snapshot = StationSnapshot(
+        at=AT,
+        bays=bays or (a_busy_bay(), an_empty_bay()),
+        jobs={("passed", "nist-clear"): 5, ("failed", "gutmann"): 1},
+        queue={"bandwidth": 2},
+        loop_lag_seconds=0.001,
+        journal_seconds=0.004,
+    )
+    return replace(snapshot, **changes)
+
+
+@dataclass
+class FakeStation:
+    """A StationPort that does nothing but remember; refuses for the bays in `refusing`."""
+
+    shown: StationSnapshot = field(default_factory=a_snapshot)
+    orders: list[tuple[Any, ...]] = field(default_factory=list)
+    refusing: set[str] = field(default_factory=set)
+    snapshots: int = 0
+
+    def snapshot(self) -> StationSnapshot:
+        self.snapshots += 1
+        return self.shown
+
+    async def start(self, bay: str, standard: str) -> None:
+        self._note("start", bay, standard)
+
+    async def pause(self, bay: str) -> None:
+        self._note("pause", bay)
+
+    async def resume(self, bay: str) -> None:
+        self._note("resume", bay)
+
+    async def cancel(self, bay: str) -> None:
+        self._note("cancel", bay)
+
+    async def retry(self, bay: str) -> None:
+        self._note("retry", bay)
+
+    async def maintain(self, bay: str, *, on: bool) -> None:
+        self._note("maintain", bay, on)
+
+    async def drain(self, *, on: bool) -> None:
+        self.orders.append(("drain", on))
+
+    def _note(self, order: str, bay: str, *rest: Any) -> None:
+        if bay not in {shown.name for shown in self.shown.bays}:
+            raise UsageError("there is no such bay", subject=bay)
+        if bay in self.refusing:
+            raise Refused("not-running", "no job runs there", subject=f"bay {bay}", remedy="Start one.")
+        self.orders.append((order, bay, *rest))
