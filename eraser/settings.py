@@ -50,3 +50,11 @@ def config_file(environ: Mapping[str, str]) -> Path:
 def ledger_path(environ: Mapping[str, str]) -> Path:
     """The station's ledger, where no other database is named."""
     return data_dir(environ) / "ledger.db"
+
+
+SOCKET_FILE = Path("/run/eraser/eraser.sock")
+
+
+def socket_file(environ: Mapping[str, str]) -> Path:
+    """Where a station of this host answers: `$ERASER_HTTP__SOCKET`, as the station itself reads it, else the usual place."""
+    return Path(environ.get("ERASER_HTTP__SOCKET") or SOCKET_FILE)

@@ -11,14 +11,22 @@ from eraser.errors import EraserError, ExitStatus
 _COMMANDS = {
     "bays": ("eraser.cli.bays:bays_group", "Show, learn and light up the bays; print udev rules for them."),
     "bench": ("eraser.cli.bench:bench_command", "Measure this machine's rates per core."),
+    "cancel": ("eraser.cli.orders:cancel_command", "End jobs of the running station."),
     "certificate": ("eraser.cli.certificate:certificate_group", "Show and verify certificates."),
     "completion": ("eraser.cli.completion:completion_command", "Print the shell completion."),
     "config": ("eraser.cli.config:config_group", "Check the station's configuration; print an example."),
+    "drain": ("eraser.cli.orders:drain_command", "Let the running station begin no new job."),
     "drives": ("eraser.cli.drives:drives_command", "List this host's drives and whether they can be erased."),
     "erase": ("eraser.cli.erase:erase_command", "Erase drives and issue their certificates."),
     "ledger": ("eraser.cli.ledger:ledger_group", "Check the station's ledger."),
+    "maintenance": ("eraser.cli.orders:maintenance_command", "Take a bay of the running station out of use."),
+    "pause": ("eraser.cli.orders:pause_command", "Let jobs of the running station rest at a checkpoint."),
     "programs": ("eraser.cli.programs:programs_command", "List the overwrite programs and standards."),
     "resume": ("eraser.cli.resume:resume_command", "Go on with interrupted jobs."),
+    "retry": ("eraser.cli.orders:retry_command", "Begin jobs of the running station anew."),
+    "start": ("eraser.cli.orders:start_command", "Erase the drives in bays of the running station."),
+    "status": ("eraser.cli.status:status_command", "Show what the running station does."),
+    "top": ("eraser.cli.top:top_command", "Watch the running station's rack."),
     "verify": ("eraser.cli.verify:verify_command", "Read a drive back against its certificate."),
 }
 

@@ -1,12 +1,16 @@
 """`eraser resume`: goes on with interrupted jobs whose drives are here again."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
+from eraser.cli.asking import client_at, socket_option
+from eraser.cli.orders import resume_bays
 from eraser.cli.running import Work, run_all
 from eraser.cli.station import open_station
+from eraser.console.client import NoStation
 from eraser.domain.drive import Drive, is_recognisable
 from eraser.domain.job import JobState
 from eraser.errors import ExitStatus, UsageError
@@ -14,15 +18,23 @@ from eraser.rack.erasing import Ended, Erasing, Result, Station, resumable
 
 
 @click.command("resume", short_help="Go on with interrupted jobs.")
-@click.argument("devices", nargs=-1, metavar="[DEVICE]...")
+@click.argument("devices", nargs=-1, metavar="[DEVICE|BAY]...")
 @click.option("--certificates", type=click.Path(path_type=Path, file_okay=False), help="Folder for the certificates.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line; one a device at the end.")
-def resume_command(devices: tuple[str, ...], certificates: Path | None, as_json: bool) -> None:
+@socket_option
+def resume_command(
+    devices: tuple[str, ...], certificates: Path | None, as_json: bool, socket_path: Path | None
+) -> None:
     """Go on with interrupted jobs: of the drives named, or of all that are here again.
+
+    Names of bays are for the running station: its jobs in them go on after a pause or an interruption.
 
     A drive is known by its own serial number or world-wide name. What was written before it left our sight counts only once
     it has been read back in full.
     """
+    if devices and not any(_is_path(device) for device in devices):
+        with suppress(NoStation):  # without a station they are devices, and told as such
+            sys.exit(resume_bays(client_at(socket_path), devices))
     station = open_station(certificates)
     pairs = resumable(station.journal, devices)
     if len(pairs) < len(devices):
@@ -37,6 +49,10 @@ def resume_command(devices: tuple[str, ...], certificates: Path | None, as_json:
     refused = [_unrecognisable(drive) for _, drive in pairs if not is_recognisable(drive)]
     work = [_work(station, state, drive) for state, drive in pairs if is_recognisable(drive)]
     sys.exit(run_all(work, refused=refused, as_json=as_json))
+
+
+def _is_path(text: str) -> bool:
+    return "/" in text or Path(text).exists()
 
 
 def _real(path: str) -> str:

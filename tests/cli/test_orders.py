@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import Command, assert_one_clear_sentence
+from tests.console.running import answering
+from tests.console.stations import FakeStation, a_busy_bay, a_snapshot, an_empty_bay
+
+
+@pytest.fixture
+def socket(tmp_path: Path) -> Path:
+    return tmp_path / "eraser.sock"
+
+
+@pytest.fixture
+def station(socket: Path) -> Iterator[FakeStation]:
+    station = FakeStation(a_snapshot(a_busy_bay("A1"), an_empty_bay("A2"), problems=("the ledger's disk is full",)))
+    with answering(station, socket):
+        yield station
+
+
+def test_status_shows_each_bay_and_what_is_wrong(eraser: Command, station: FakeStation, socket: Path) -> None:
+    done = eraser("status", "--socket", socket)
+    assert done.status == 0, done.stderr
+    first, second, summary, problem = done.stdout.splitlines()
+    assert first.startswith("A1 ")
+    for words in ("writing 2/3", "Spinner 1000 S3R1AL", "25.0 % 210 MB/s 1 h 0 min left", "2 sectors differ"):
+        assert words in first
+    assert second.split() == ["A2", "empty"]
+    assert summary == "2 bays: 1 writing, 1 empty. Since the start: 5 passed, 1 failed."
+    assert problem == "Not ready: the ledger's disk is full"
+
+
+def test_status_in_json_is_what_the_api_says(eraser: Command, station: FakeStation, socket: Path) -> None:
+    done = eraser("status", "--json", ERASER_HTTP__SOCKET=str(socket))
+    (form,) = done.lines
+    assert [bay["state"] for bay in form["bays"]] == ["writing", "empty"]
+    assert form["problems"] == ["the ledger's disk is full"]
+
+
+@pytest.mark.parametrize("order", ["pause", "resume", "cancel", "retry"])
+def test_an_order_names_bays(eraser: Command, station: FakeStation, socket: Path, order: str) -> None:
+    done = eraser(order, "A1", "A2", "--socket", socket)
+    assert done.status == 0, done.stderr
+    assert station.orders == [(order, "A1"), (order, "A2")]
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["A1", "A2"]
+
+
+def test_one_refusal_keeps_no_other_order_back_and_counts(eraser: Command, station: FakeStation, socket: Path) -> None:
+    station.refusing.add("A1")
+    done = eraser("pause", "A1", "A2", "Z9", "--socket", socket)
+    assert done.status == 3
+    assert station.orders == [("pause", "A2")]
+    assert "bay A1: no job runs there. Start one." in done.stderr
+    assert "bay Z9: there is no such bay" in done.stderr
+
+
+def test_a_start_needs_a_yes(eraser: Command, station: FakeStation, socket: Path) -> None:
+    asked = eraser("start", "A1", "--standard", "nist-clear", "--socket", socket)
+    assert asked.status == 2
+    assert "A1: Spinner 1000 S3R1AL" in asked.stdout
+    assert station.orders == []
+    assert eraser("start", "A1", "--standard", "nist-clear", "--yes", "--socket", socket).status == 0
+    assert station.orders == [("start", "A1", "nist-clear")]
+
+
+def test_maintenance_and_drain_are_switched(eraser: Command, station: FakeStation, socket: Path) -> None:
+    for arguments in (("maintenance", "A1", "on"), ("maintenance", "A1", "off"), ("drain", "on"), ("drain", "off")):
+        assert eraser(*arguments, "--socket", socket).status == 0
+    assert station.orders == [("maintain", "A1", True), ("maintain", "A1", False), ("drain", True), ("drain", False)]
+
+
+@pytest.mark.parametrize("command", [("status",), ("pause", "A1"), ("top",), ("drain", "on")])
+def test_without_a_station_one_sentence_says_so(eraser: Command, socket: Path, command: tuple[str, ...]) -> None:
+    done = eraser(*command, "--socket", socket)
+    assert_one_clear_sentence(done)
+    assert str(socket) in done.stderr
+
+
+def test_resume_of_a_device_does_not_ask_the_station(eraser: Command, station: FakeStation, socket: Path) -> None:
+    image = socket.with_name("disk.img")
+    image.write_bytes(bytes(4096))
+    done = eraser("resume", image, "--socket", socket)
+    assert "no interrupted job for this drive" in done.stderr
+    assert station.orders == []
+
+
+def test_resume_of_a_bay_without_a_station_is_told_as_before(eraser: Command, socket: Path) -> None:
+    assert_one_clear_sentence(eraser("resume", "A1", "--socket", socket))
+
+
+def test_the_status_of_96_bays_is_one_object(eraser: Command, station: FakeStation, socket: Path) -> None:
+    station.shown = a_snapshot(*(a_busy_bay(f"B{number}") for number in range(96)))
+    done = eraser("status", "--json", "--socket", socket)
+    assert len(json.loads(done.stdout)["bays"]) == 96
