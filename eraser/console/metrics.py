@@ -5,6 +5,7 @@ never a serial number.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -25,6 +26,8 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from eraser.rack.blocking import BlockingCall, in_own_thread
 from eraser.rack.view import BaySnapshot, BayState, StationSnapshot
+
+_LOG = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 1.0
 """No text is rendered again before this has passed."""
@@ -93,12 +96,18 @@ class MetricsPage:
         return self._rendered[form].text
 
     async def keep_fresh(self) -> None:
-        """Renders anew what is asked for, until it is cancelled."""
+        """Renders anew what is asked for, until it is cancelled. After a fault whoever asks is told of it, and it goes on."""
         while True:
             await asyncio.sleep(self._interval_seconds)
-            for form, asked_at in self._asked_at.items():
-                if self._clock() - asked_at < KEPT_FRESH_SECONDS:
-                    await self._refresh(form)
+            try:
+                await self._refresh_what_is_asked_for()
+            except Exception:
+                _LOG.exception("the metrics cannot be rendered")
+
+    async def _refresh_what_is_asked_for(self) -> None:
+        for form, asked_at in list(self._asked_at.items()):
+            if self._clock() - asked_at < KEPT_FRESH_SECONDS:
+                await self._refresh(form)
 
     def _is_fresh(self, form: Exposition, limit_seconds: float) -> bool:
         rendered = self._rendered.get(form)

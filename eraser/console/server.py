@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import errno
-import os
 import socket
 import stat
 from collections.abc import AsyncIterator, Iterator
@@ -56,6 +55,8 @@ async def serve_http(station: StationPort, *, listen: str | None, socket: Path |
             yield
         finally:
             fresh.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await fresh
             for server in servers:
                 server.should_exit = True
             await asyncio.gather(*tasks)
@@ -177,5 +178,5 @@ def _cannot_listen(place: str, error: OSError) -> EraserError:
         return UsageError(
             "this user may not listen there", subject=place, remedy="Choose another place, or run as root."
         )
-    why = error.strerror or os.strerror(error.errno or 0)
+    why = error.strerror or str(error)
     return UsageError(f"nobody can listen there: {why}", subject=place, remedy="Name an address of this host.")

@@ -155,14 +155,36 @@ async def test_what_is_asked_for_is_kept_fresh_and_what_nobody_asks_for_is_left(
         while station.snapshots < 3:
             clock.now += 0.01
             await asyncio.sleep(0.001)
-    clock.now += 1000
-    await asyncio.sleep(0.01)
-    seen = station.snapshots
-    for _ in range(10):
-        clock.now += 1
-        await asyncio.sleep(0.002)
-    assert station.snapshots == seen
     keeping.cancel()
+    clock.now += 1000
+    seen = station.snapshots
+    await page._refresh_what_is_asked_for()
+    assert station.snapshots == seen
+
+
+async def test_a_fault_is_told_to_whoever_asks_and_is_over_when_it_is_over(caplog: pytest.LogCaptureFixture) -> None:
+    station, clock = FakeStation(), Clock()
+    faults: list[bool] = []
+
+    def snapshot():
+        if faults and len(faults) < 3:
+            faults.append(True)
+            raise RuntimeError("broken")
+        return station.snapshot()
+
+    page = MetricsPage(snapshot, interval_seconds=0.001, clock=clock)
+    await page.text(Exposition.TEXT)
+    faults.append(True)
+    clock.now = 10.0
+    with pytest.raises(RuntimeError):
+        await page.text(Exposition.TEXT)
+    keeping = asyncio.create_task(page.keep_fresh())
+    async with asyncio.timeout(5):
+        while station.snapshots < 2:  # noqa: ASYNC110  the page tells nobody when it has looked
+            await asyncio.sleep(0.001)
+    keeping.cancel()
+    assert "cannot be rendered" in caplog.text
+    assert await page.text(Exposition.TEXT)
 
 
 async def test_counts_that_change_meanwhile_do_not_disturb_the_rendering() -> None:

@@ -238,6 +238,12 @@ async def test_a_file_in_the_socket_s_place_is_left_alone(tmp_path: Path) -> Non
     assert place.read_text() == "mine"
 
 
+async def test_a_socket_s_place_that_is_too_long_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="path too long"):
+        async with serve_http(FakeStation(), listen=None, socket=tmp_path / ("x" * 200)):
+            pass
+
+
 async def test_the_socket_is_closed_to_strangers(served: Served) -> None:
     assert stat.S_IMODE(served.socket.stat().st_mode) == 0o660
 
