@@ -100,7 +100,7 @@ class StationClient:
                     subject=place,
                     remedy="Ask as root (sudo), or join the group that owns the socket.",
                 )
-            case TimeoutError():
+            case TimeoutError() | BlockingIOError():  # EAGAIN: too many wait already
                 return EraserError(
                     f"the station did not answer within {self._timeout_seconds:g} s",
                     subject=place,

@@ -161,12 +161,17 @@ def _make_way(path: Path) -> None:
         probe.settimeout(1)
         try:
             probe.connect(str(path))
-        except ConnectionRefusedError:
+        except ConnectionRefusedError:  # nobody listens any more
             path.unlink(missing_ok=True)
             return
+        except (
+            TimeoutError,
+            BlockingIOError,
+        ):  # somebody does, and is too busy to answer (EAGAIN: its backlog is full)
+            pass
         except OSError as error:
             raise _cannot_listen(str(path), error) from error
-    raise UsageError("a station answers there already", subject=str(path), remedy="Stop it, or name another place.")
+    raise UsageError("a station is there already", subject=str(path), remedy="Stop it, or name another place.")
 
 
 def _cannot_listen(place: str, error: OSError) -> EraserError:

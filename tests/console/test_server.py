@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -217,7 +218,7 @@ async def test_an_address_that_cannot_be_had_is_told(listen: str) -> None:
 
 
 async def test_the_socket_of_a_dead_station_is_taken_over_and_that_of_a_living_one_is_not(served: Served) -> None:
-    with pytest.raises(UsageError, match="a station answers there already"):
+    with pytest.raises(UsageError, match="a station is there already"):
         async with serve_http(FakeStation(), listen=None, socket=served.socket):
             pass
     assert (await ask(served.socket, "GET", "/health/live")).status == 200
@@ -227,6 +228,20 @@ async def test_the_socket_of_a_dead_station_is_taken_over_and_that_of_a_living_o
     async with serve_http(FakeStation(), listen=None, socket=dead):
         assert (await ask(dead, "GET", "/health/live")).status == 200
     assert not dead.exists()
+
+
+async def test_the_socket_of_a_station_that_hangs_is_left_to_it(tmp_path: Path) -> None:
+    place = tmp_path / "eraser.sock"
+    with contextlib.ExitStack() as opened:
+        hanging = opened.enter_context(socket.socket(socket.AF_UNIX))
+        hanging.bind(str(place))
+        hanging.listen(0)
+        waiting = opened.enter_context(socket.socket(socket.AF_UNIX))
+        waiting.connect(str(place))  # who waits first; for a second there is no room
+        with pytest.raises(UsageError, match="a station is there already"):
+            async with serve_http(FakeStation(), listen=None, socket=place):
+                pass
+        assert await asyncio.to_thread(place.is_socket)
 
 
 async def test_a_file_in_the_socket_s_place_is_left_alone(tmp_path: Path) -> None:
