@@ -58,7 +58,7 @@ class RackApp(App[None]):
     Horizontal { height: 6; }
     .shelf { height: 1; padding: 0 1; text-style: bold; }
     .bay, .gap { width: 1fr; min-width: 16; max-width: 32; height: 6; }
-    .bay { border: round $primary-darken-2; }
+    .bay { border: round $primary-darken-2; text-wrap: nowrap; text-overflow: ellipsis; }
     """
     BINDINGS = [("q", "quit", "Leave")]  # noqa: RUF012  Textual reads it so
 
@@ -130,10 +130,14 @@ def _spread(row: Iterable[BaySnapshot], columns: int) -> list[BaySnapshot | None
 
 
 def bay_text(bay: BaySnapshot) -> Text:
-    """A bay in four lines. What a drive says of itself is text and never markup."""
+    """A bay in four lines, of which the screen shows what fits: of the drive its serial, which is on its label.
+
+    What a drive says of itself is text and never markup.
+    """
+    drive = bay.drive
     text = Text(bay.name, style="bold")
     text.append(f" {state_words(bay)}", style=COLOURS.get(bay.state, ""))
-    text.append(f"\n{bay.drive.label if bay.drive is not None else ''}", style="not bold")
+    text.append(f"\n{(drive.identity.serial or drive.label) if drive is not None else ''}", style="not bold")
     text.append(f"\n{progress_words(bay)}", style="not bold")
     text.append(f"\n{note_words(bay)}", style="not bold red")
     return text

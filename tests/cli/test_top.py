@@ -16,7 +16,7 @@ async def test_the_rack_hangs_as_it_is_and_is_brought_up_to_date() -> None:
     app = RackApp(station.snapshot)
     async with app.run_test() as pilot:
         first, gap, third = shown(app)
-        assert first.startswith("A1 writing 2/3\nSpinner 1000 S3R1AL\n25.0 % 210 MB/s")
+        assert first.startswith("A1 writing 2/3\nS3R1AL\n25.0 % 210 MB/s")
         assert gap == ""
         assert third.startswith("A3")
         station.shown = a_snapshot(
@@ -51,10 +51,10 @@ async def test_another_map_is_another_picture() -> None:
 
 
 async def test_what_a_drive_calls_itself_is_no_markup() -> None:
-    identity = type(IDENTITY)(model="[red]M[/red]", serial="[/]")
+    identity = type(IDENTITY)(serial="[red]M[/red][/]")
     app = RackApp(FakeStation(a_snapshot(a_busy_bay(drive=a_drive(identity=identity)))).snapshot)
     async with app.run_test():
-        assert "[red]M[/red] [/]" in shown(app)[0]
+        assert "[red]M[/red][/]" in shown(app)[0]
 
 
 def test_two_bays_at_one_place_are_both_shown() -> None:
