@@ -25,7 +25,8 @@ def station(home: Path, **tuning: Any) -> Station:
         now_utc=now_utc,
         random_bytes=os.urandom,
         new_id=_new_id,
-        tune=lambda drive: replace(tuning_for(drive), **tuning),
+        # Small blocks, so that small drives have many of them and checkpoints may lie close together.
+        tune=lambda drive: replace(tuning_for(drive), **{"block_bytes": 256 << 10, "queue_depth": 4, **tuning}),
     )
 
 

@@ -22,7 +22,8 @@ def run(changes: dict[str, float], words: list[str]) -> None:
     """Run the command with `words`, every drive driven with `changes` to the tuning chosen for it."""
 
     def tune(drive: Drive) -> Tuning:
-        return replace(tuning_for(drive), **changes)
+        # Small blocks, so that small drives have many of them and checkpoints may lie close together.
+        return replace(tuning_for(drive), **{"block_bytes": 256 << 10, "queue_depth": 4, **changes})
 
     def tuned_station(certificates: Path | None) -> Station:
         return replace(open_station(certificates), tune=tune)
