@@ -18,6 +18,9 @@ from tests.lab.requirements import Need, require
 SCRATCH = Path("/dev/shm")
 TEARDOWN_DEADLINE_S = 10.0
 
+REQUESTS = 128
+"""The kernel's own depth of a loop device's queue."""
+
 
 class LabError(Exception):
     """The lab could not make or unmake a device; never the fault of what is tested."""
@@ -93,7 +96,7 @@ class LoopDrive:
         self._device = self._attach_again() or self._attach("--find", "--show")
         self._last = self._device
         # Somebody who was killed may have left it otherwise, see `unplug`.
-        _set_write_cache(self._device, "write back")
+        _make_plain(self._device)
 
     def _attach_again(self) -> Path | None:
         if self._last is None:
@@ -110,8 +113,8 @@ class LoopDrive:
     def unplug(self) -> None:
         """Detach the loop device. Raises LabError when somebody still has it open after 10 s."""
         device, self._device = self.device, None
-        # The kernel keeps this setting for the next file attached to the same number.
-        _set_write_cache(device, "write back")
+        # The kernel keeps settings of the queue for the next file attached to the same number.
+        _make_plain(device)
         detach(device, self.backing)
 
     def replug(self) -> None:
@@ -122,6 +125,12 @@ class LoopDrive:
     @property
     def is_plugged_in(self) -> bool:
         return self._device is not None
+
+
+def _make_plain(device: Path) -> None:
+    """The queue as it is on a new loop device, as far as tests change it."""
+    _set_write_cache(device, "write back")
+    (Path("/sys/block") / device.name / "queue/nr_requests").write_text(str(REQUESTS))
 
 
 def _set_write_cache(device: Path, kind: str) -> None:
