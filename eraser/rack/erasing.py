@@ -78,6 +78,7 @@ class Result:
     seconds: float = 0.0
     is_held: bool = False
     """Whether an I/O that has not returned still holds the drive."""
+    job_id: str = ""
 
 
 class Issuer(Protocol):
@@ -136,9 +137,18 @@ def prepare(path: str, request: Request, random_bytes: RandomBytes) -> Prepared:
 
     Raises UsageError, DriveError, or Refused with the reason.
     """
-    drive = identify(path)
+    return prepare_drive(identify(path), request, random_bytes)
+
+
+def prepare_drive(
+    drive: Drive,
+    request: Request,
+    random_bytes: RandomBytes,
+    refuse_if_used: Callable[[Drive], None] = guard.refuse_if_used,
+) -> Prepared:
+    """The same for a drive that was identified just now."""
     refuse_unfit(drive)
-    guard.refuse_if_used(drive)
+    refuse_if_used(drive)
     plan = make_plan(
         drive,
         request.standard,
@@ -219,6 +229,7 @@ class Erasing:
         self._station = station
         self.path = path
         self.job: JobRun | None = None
+        self.job_id = ""
         self._call = station.call
         self._is_cancelled = False
         self._rate_limit = 0
@@ -279,6 +290,7 @@ class Erasing:
             await self._call(log.close)
 
     async def _run(self, log: JobLog, drive: Drive) -> Result:
+        self.job_id = log.state.job_id
         try:
             try:
                 erasable = await self._call(self._station.hold, drive, now_utc=self._station.now_utc)
@@ -308,7 +320,8 @@ class Erasing:
         reason = error.reason if isinstance(error, Refused) else error.code
         if log.state.phase is Phase.PLANNED:
             await self._call(log.append, JobRefused(reason, error.what))
-        return Result(self.path, Ended.REFUSED, str(error))
+        is_held = reason == guard.UseReason.HELD_BY_UNFINISHED_IO.value
+        return Result(self.path, Ended.REFUSED, str(error), is_held=is_held, job_id=self.job_id)
 
     async def _issue(self, log: JobLog, job: JobRun | None) -> Result:
         state = log.state
@@ -327,6 +340,7 @@ class Erasing:
             bytes_verified=job.bytes_verified if job is not None else 0,
             seconds=duration_ns / 1e9,
             is_held=job.is_held if job is not None else False,
+            job_id=state.job_id,
         )
 
     async def _close(self, erasable: ErasableDrive) -> None:

@@ -97,6 +97,8 @@ class Progress:
     is_paused: bool
     is_stopping: bool
     oldest_io_seconds: float
+    moved_bytes: int = 0
+    """Read or written in this stage by this run."""
     latency_us_buckets: tuple[int, ...] = ()
 
 
@@ -195,6 +197,7 @@ class JobRun:
             is_paused=bool(snapshot and snapshot.is_paused),
             is_stopping=self._cancelled.is_set(),
             oldest_io_seconds=snapshot.oldest_io_seconds if snapshot else 0.0,
+            moved_bytes=snapshot.bytes_done if snapshot else 0,
             latency_us_buckets=self._transfer.latency_us_buckets() if self._transfer is not None else (),
         )
 
