@@ -126,13 +126,12 @@ class Rack:
         self._lags: list[float] = []
         self.journal_seconds = 0.0
         """Set by whoever keeps the journal, after each write."""
-        self._snapshot = StationSnapshot("", ())
+        self._draw()
 
     # ---- life
 
     async def run(self) -> None:
         """Until `stop`; then every job has ended at a checkpoint, or has been given up after `STOP_SECONDS`."""
-        self._draw()
         self.log.info("station begins", bays=len(self._bays))
         async with asyncio.TaskGroup() as tasks:
             bays = [tasks.create_task(self._attend(bay), name=f"bay {bay.name}") for bay in self._bays.values()]

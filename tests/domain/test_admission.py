@@ -56,7 +56,9 @@ def crowds(draw: st.DrawFn) -> tuple[list[Applicant], list[Needs], dict[str, lis
 
 
 @given(crowds(), st.sampled_from([90.0, 97.0, 98.0]))
-def test_no_limit_is_ever_passed(crowd: tuple[list[Applicant], list[Needs], dict[str, list[float]]], now: float) -> None:
+def test_no_limit_is_ever_passed(
+    crowd: tuple[list[Applicant], list[Needs], dict[str, list[float]]], now: float
+) -> None:
     applicants, running, spin_ups = crowd
     decision = admit(applicants, running, spin_ups, now)
     begun = [item.needs for item in applicants if item.bay in decision.admitted]
