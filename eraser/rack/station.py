@@ -33,7 +33,7 @@ TICK_SECONDS = 0.25
 """How often the picture is drawn."""
 LAG_TICKS = 40
 """The loop's lag is the worst of so many ticks."""
-STOP_SECONDS = 8.5
+STOP_SECONDS = 7.5
 """How long bays may take to stop: a drive that hangs takes longer, and is left to the kernel, which holds it for us."""
 RETRY_EVENTS_SECONDS = 5.0
 
