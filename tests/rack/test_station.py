@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from eraser.domain.bay import BandwidthDomain, PowerDomain
+from eraser.domain.job import Phase
 from eraser.errors import Refused, UsageError
+from eraser.ledger.journal import FileJournal
 from eraser.rack.view import BayState
 from tests.rack.memory_rack import At, MemoryDrive, MemoryRack, a_map, a_station
 from tests.rack.simulated_time import run
@@ -30,6 +32,11 @@ def played(folder: Path, story: Callable[[At], Coroutine[Any, Any, None]], **sta
 
 def certificates(folder: Path) -> list[str]:
     return sorted(path.read_text() for path in folder.glob("*.json"))
+
+
+def open_phases(folder: Path) -> list[Phase]:
+    """How the jobs that have something left to do stand in the journal: stopped in order, or torn off."""
+    return [state.phase for state in FileJournal(folder / "journal", str).open_states()]
 
 
 def test_a_drive_that_is_plugged_in_is_erased_by_itself(tmp_path: Path) -> None:
@@ -89,6 +96,8 @@ def test_a_drive_that_is_pulled_goes_on_with_its_job_when_it_comes_back_in_any_b
         await at.until("A1", BayState.WRITING)
         await asyncio.sleep(3)
         at.memory.pull("A1")
+        await at.until("A1", BayState.EMPTY)
+        assert open_phases(tmp_path) == [Phase.INTERRUPTED]
         at.memory.plug(drive, other_bay)
         seen = await at.until(other_bay, BayState.PASSED)
         assert seen.job_id == "job-1"
@@ -96,6 +105,20 @@ def test_a_drive_that_is_pulled_goes_on_with_its_job_when_it_comes_back_in_any_b
     played(tmp_path, story)
     assert certificates(tmp_path) == ["passed"]
     assert not drive.has_customers_data
+
+
+def test_a_drive_that_moves_before_its_bay_is_done_with_it_is_waited_for(tmp_path: Path) -> None:
+    drive = MemoryDrive()
+
+    async def story(at: At) -> None:
+        at.memory.plug(drive, "A1")
+        await at.until("A1", BayState.WRITING)
+        at.memory.pull("A1")
+        at.memory.plug(drive, "A3")
+        assert (await at.until("A3", BayState.PASSED)).job_id == "job-1"
+
+    played(tmp_path, story)
+    assert certificates(tmp_path) == ["passed"]
 
 
 def test_an_interrupted_job_goes_on_by_itself_even_where_drives_are_asked_about(tmp_path: Path) -> None:
@@ -200,6 +223,7 @@ def test_the_station_stops_within_ten_seconds_beside_a_drive_that_hangs_and_goes
 
     run(stop())
     assert certificates(tmp_path) == []
+    assert open_phases(tmp_path) == [Phase.INTERRUPTED, Phase.INTERRUPTED]
     assert not sick.is_held and not sound.is_held
 
     async def go_on(at: At) -> None:
