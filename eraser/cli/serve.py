@@ -124,13 +124,8 @@ def _stop(rack: "Rack") -> None:
 
 
 async def _answer(rack: "Rack", configuration: "Configuration", stack: AsyncExitStack) -> None:
-    try:
-        from eraser.console.server import serve_http  # type: ignore[import-not-found, unused-ignore]
-    except ModuleNotFoundError as error:
-        if error.name not in ("eraser.console", "eraser.console.server"):
-            raise
-        rack.log.warning("this build has no console: it answers nobody")
-        return
+    from eraser.console.server import serve_http
+
     http = configuration.http
     await stack.enter_async_context(serve_http(rack, listen=http.listen, socket=http.socket))
 

@@ -69,7 +69,8 @@ def bays_over(folder: Path, *drives: LoopDrive) -> Path:
     """A configuration whose bays are these very devices. They must outlive the station: their names go to others."""
     path = folder / "eraser.toml"
     bays = [f'[[bays]]\nname = "A{n}"\npath = "lab-{drive.name}"\n' for n, drive in enumerate(drives, 1)]
-    path.write_text('[lots]\nstandard = "random"\nstart = "by-itself"\n' + "".join(bays))
+    http = f'[http]\nsocket = "{folder / "eraser.sock"}"\n'
+    path.write_text(f'{http}[lots]\nstandard = "random"\nstart = "by-itself"\n' + "".join(bays))
     return path
 
 
