@@ -24,6 +24,7 @@ _COMMANDS = {
     "programs": ("eraser.cli.programs:programs_command", "List the overwrite programs and standards."),
     "resume": ("eraser.cli.resume:resume_command", "Go on with interrupted jobs."),
     "retry": ("eraser.cli.orders:retry_command", "Begin jobs of the running station anew."),
+    "serve": ("eraser.cli.serve:serve_command", "Run the station: erase what is plugged into its bays."),
     "start": ("eraser.cli.orders:start_command", "Erase the drives in bays of the running station."),
     "status": ("eraser.cli.status:status_command", "Show what the running station does."),
     "top": ("eraser.cli.top:top_command", "Watch the running station's rack."),

@@ -31,11 +31,11 @@ from eraser.domain.verdict import judge
 from eraser.drives import guard
 from eraser.drives.claim import claim
 from eraser.drives.discovery import identify, list_drives
-from eraser.drives.erasable import ClaimedDrive
+from eraser.drives.erasable import ClaimedDrive, ErasableDrive
 from eraser.engine.tuning import Tuning, tuning_for
 from eraser.errors import DriveError, EraserError, Refused
 from eraser.ledger.journal import FileJournal, JobLog
-from eraser.rack.blocking import in_own_thread
+from eraser.rack.blocking import BlockingCall, in_own_thread
 from eraser.rack.job_run import JobRun
 
 if TYPE_CHECKING:  # certificates are made when the drive is done: their libraries need not delay its first byte
@@ -78,6 +78,7 @@ class Result:
     seconds: float = 0.0
     is_held: bool = False
     """Whether an I/O that has not returned still holds the drive."""
+    job_id: str = ""
 
 
 class Issuer(Protocol):
@@ -91,6 +92,20 @@ class Issuer(Protocol):
     def keep_hashes(self, state: JobState, leaves: tuple[bytes, ...]) -> None: ...
 
 
+class Hold(Protocol):
+    """Holds a planned drive for a job, alone and as the one that was planned. May block.
+
+    Raises Refused when it is in use or another one, DriveError when it is gone.
+    """
+
+    def __call__(self, drive: Drive, *, now_utc: Callable[[], str]) -> ErasableDrive: ...
+
+
+def hold_claimed(drive: Drive, *, now_utc: Callable[[], str]) -> ErasableDrive:
+    """A drive of this host, or an image."""
+    return ClaimedDrive(claim(drive), now_utc=now_utc)
+
+
 @dataclass(frozen=True, slots=True)
 class Station:
     """What every job needs of its surroundings."""
@@ -101,6 +116,8 @@ class Station:
     random_bytes: RandomBytes
     new_id: Callable[[], str]
     tune: Callable[[Drive], Tuning] = tuning_for
+    hold: Hold = hold_claimed
+    call: BlockingCall = in_own_thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +137,18 @@ def prepare(path: str, request: Request, random_bytes: RandomBytes) -> Prepared:
 
     Raises UsageError, DriveError, or Refused with the reason.
     """
-    drive = identify(path)
+    return prepare_drive(identify(path), request, random_bytes)
+
+
+def prepare_drive(
+    drive: Drive,
+    request: Request,
+    random_bytes: RandomBytes,
+    refuse_if_used: Callable[[Drive], None] = guard.refuse_if_used,
+) -> Prepared:
+    """The same for a drive that was identified just now."""
     refuse_unfit(drive)
-    guard.refuse_if_used(drive)
+    refuse_if_used(drive)
     plan = make_plan(
         drive,
         request.standard,
@@ -203,7 +229,10 @@ class Erasing:
         self._station = station
         self.path = path
         self.job: JobRun | None = None
+        self.job_id = ""
+        self._call = station.call
         self._is_cancelled = False
+        self._rate_limit = 0
 
     def cancel(self) -> None:
         """Stops at a checkpoint; the job can be resumed."""
@@ -211,21 +240,27 @@ class Erasing:
         if self.job is not None:
             self.job.cancel()
 
+    def set_rate_limit(self, bytes_per_second: int) -> None:
+        """At most so much from now on; 0 for no limit."""
+        self._rate_limit = bytes_per_second
+        if self.job is not None:
+            self.job.set_rate_limit(bytes_per_second)
+
     async def begin(self, prepared: Prepared, abandon: JobState | None = None) -> Result:
         """A new job on a prepared drive, after giving up an earlier one. Raises nothing for what the drive does."""
         if abandon is not None:
             await self._give_up(abandon)
-        log = await in_own_thread(self._open_log, prepared)
+        log = await self._call(self._open_log, prepared)
         return await self._run(log, prepared.drive)
 
     async def take_up(self, state: JobState, drive: Drive) -> Result:
         """Goes on with an interrupted job on the drive as it was found now. Raises JournalError."""
-        log = await in_own_thread(self._station.journal.take_up, state.job_id)
+        log = await self._call(self._station.journal.take_up, state.job_id)
         if log.state.outcome is not None:
             try:
                 return await self._issue(log, None)
             finally:
-                await in_own_thread(log.close)
+                await self._call(log.close)
         return await self._run(log, drive)
 
     def _open_log(self, prepared: Prepared) -> JobLog:
@@ -242,48 +277,51 @@ class Erasing:
 
     async def _give_up(self, state: JobState) -> None:
         """An earlier job ends as failed, with its certificate where it wrote: no drive leaves silently after that."""
-        log = await in_own_thread(self._station.journal.take_up, state.job_id)
+        log = await self._call(self._station.journal.take_up, state.job_id)
         try:
             if not log.state.has_written:
-                await in_own_thread(log.append, JobRefused("abandoned", "given up before anything was written"))
+                await self._call(log.append, JobRefused("abandoned", "given up before anything was written"))
                 return
             if log.state.outcome is None:
-                await in_own_thread(log.append, JobAbandoned("given up for a new job"))
-                await in_own_thread(log.append, JobFinished(*judge(log.state.facts())))
+                await self._call(log.append, JobAbandoned("given up for a new job"))
+                await self._call(log.append, JobFinished(*judge(log.state.facts())))
             await self._issue(log, None)
         finally:
-            await in_own_thread(log.close)
+            await self._call(log.close)
 
     async def _run(self, log: JobLog, drive: Drive) -> Result:
+        self.job_id = log.state.job_id
         try:
             try:
-                held = await in_own_thread(claim, drive)
+                erasable = await self._call(self._station.hold, drive, now_utc=self._station.now_utc)
             except (Refused, DriveError) as error:
                 return await self._not_claimed(log, error)
-            erasable = ClaimedDrive(held, now_utc=self._station.now_utc)
             try:
                 self.job = JobRun(
                     log,
                     erasable,
-                    self._station.tune(held.drive),
+                    self._station.tune(erasable.drive),
                     random_bytes=self._station.random_bytes,
                     keep_hashes=self._station.issue.keep_hashes,
+                    call=self._call,
                 )
+                self.job.set_rate_limit(self._rate_limit)
                 if self._is_cancelled:
                     self.job.cancel()
                 await self.job.run()
             finally:
-                await _close(erasable)
+                await self._close(erasable)
             return await self._issue(log, self.job)
         finally:
-            await in_own_thread(log.close)
+            await self._call(log.close)
 
     async def _not_claimed(self, log: JobLog, error: Refused | DriveError) -> Result:
         """A drive that was free a moment ago and is not now. A job that has written stays open."""
         reason = error.reason if isinstance(error, Refused) else error.code
         if log.state.phase is Phase.PLANNED:
-            await in_own_thread(log.append, JobRefused(reason, error.what))
-        return Result(self.path, Ended.REFUSED, str(error))
+            await self._call(log.append, JobRefused(reason, error.what))
+        is_held = reason == guard.UseReason.HELD_BY_UNFINISHED_IO.value
+        return Result(self.path, Ended.REFUSED, str(error), is_held=is_held, job_id=self.job_id)
 
     async def _issue(self, log: JobLog, job: JobRun | None) -> Result:
         state = log.state
@@ -291,8 +329,8 @@ class Erasing:
         duration_ns = max(0, job.last_byte_ns - job.first_byte_ns) if job is not None else 0
         issued: Issued | None = None
         if state.outcome is not None:
-            issued = await in_own_thread(self._station.issue, state)
-            await in_own_thread(log.append, CertificateIssued(issued.certificate_id, issued.digest))
+            issued = await self._call(self._station.issue, state)
+            await self._call(log.append, CertificateIssued(issued.certificate_id, issued.digest))
         return Result(
             device=self.path,
             outcome=Ended(state.outcome.value) if state.outcome is not None else Ended.INTERRUPTED,
@@ -302,11 +340,11 @@ class Erasing:
             bytes_verified=job.bytes_verified if job is not None else 0,
             seconds=duration_ns / 1e9,
             is_held=job.is_held if job is not None else False,
+            job_id=state.job_id,
         )
 
-
-async def _close(erasable: ClaimedDrive) -> None:
-    """Giving back what a sick drive still holds may block, and is left to its thread then."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(CLOSE_SECONDS):
-            await in_own_thread(erasable.close)
+    async def _close(self, erasable: ErasableDrive) -> None:
+        """Giving back what a sick drive still holds may block, and is left to its thread then."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._call(erasable.close)

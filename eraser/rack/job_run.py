@@ -51,8 +51,8 @@ from eraser.domain.resumption import BeginAgain, Check, HoldsEither, holds, resu
 from eraser.domain.sampling import sample
 from eraser.domain.verdict import judge, required_verification
 from eraser.drives.claim import Activity
-from eraser.drives.erasable import ErasableDrive
-from eraser.engine.transfer import Order, Snapshot, Transfer
+from eraser.drives.erasable import ErasableDrive, RunningTransfer
+from eraser.engine.transfer import Order, Snapshot
 from eraser.engine.tuning import Tuning
 from eraser.errors import DriveError, JournalError
 from eraser.ledger.journal import JobLog
@@ -97,6 +97,9 @@ class Progress:
     is_paused: bool
     is_stopping: bool
     oldest_io_seconds: float
+    moved_bytes: int = 0
+    """Read or written in this stage by this run."""
+    latency_us_buckets: tuple[int, ...] = ()
 
 
 KeepHashes = Callable[[JobState, tuple[bytes, ...]], None]
@@ -137,7 +140,7 @@ class JobRun:
         self._random_bytes = random_bytes
         self._keep_hashes = keep_hashes
         self._call = call
-        self._transfer: Transfer | None = None
+        self._transfer: RunningTransfer | None = None
         self._stage = (Stage.STARTING, 0, 0)
         self._cancelled = asyncio.Event()
         self._is_paused = False
@@ -194,6 +197,8 @@ class JobRun:
             is_paused=bool(snapshot and snapshot.is_paused),
             is_stopping=self._cancelled.is_set(),
             oldest_io_seconds=snapshot.oldest_io_seconds if snapshot else 0.0,
+            moved_bytes=snapshot.bytes_done if snapshot else 0,
+            latency_us_buckets=self._transfer.latency_us_buckets() if self._transfer is not None else (),
         )
 
     # ---- the way
@@ -262,7 +267,7 @@ class JobRun:
         order = Order(Operation.WRITE, planned.pattern, self._whole, planned.reverse, start)
         await self._append(PassStarted(number, start))
 
-        async def record(snapshot: Snapshot, transfer: Transfer, known_bad: int) -> int:
+        async def record(snapshot: Snapshot, transfer: RunningTransfer, known_bad: int) -> int:
             found = transfer.bad_extents(known_bad)
             await self._append(Checkpoint(number, snapshot.checkpoint_position_bytes, transfer.flush_proof, found))
             return known_bad + len(found)
@@ -445,7 +450,7 @@ class JobRun:
         self.last_byte_ns = max(self.last_byte_ns, report.last_byte)
         return report
 
-    async def _watch(self, transfer: Transfer, record: "Recorder | None") -> None:
+    async def _watch(self, transfer: RunningTransfer, record: "Recorder | None") -> None:
         loop = asyncio.get_running_loop()
         kill_at: float | None = None
         checkpoints = known_bad = 0
@@ -486,7 +491,7 @@ def _is_faulty(report: TransferReport) -> bool:
 class Recorder(Protocol):
     """Puts a checkpoint on record; takes the number of bad extents recorded before, gives the new one."""
 
-    async def __call__(self, snapshot: Snapshot, transfer: Transfer, known_bad: int) -> int: ...
+    async def __call__(self, snapshot: Snapshot, transfer: RunningTransfer, known_bad: int) -> int: ...
 
 
 def _doubtful_bytes(report: TransferReport) -> int:

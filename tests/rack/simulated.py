@@ -185,6 +185,9 @@ class SimulatedTransfer:
     def leaves(self) -> tuple[bytes, ...]:
         return tuple(self._leaves)
 
+    def latency_us_buckets(self) -> tuple[int, ...]:
+        return ()
+
     # ---- what it is told
 
     def pause(self) -> None:

@@ -1,0 +1,184 @@
+"""`eraser serve`: this host as a station. It runs until it is told to stop, and then stops at checkpoints."""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from eraser import settings
+
+if TYPE_CHECKING:  # loaded by the command itself, not by its help
+    from eraser.configuration.model import Configuration
+    from eraser.rack.erasing import Request, Station
+    from eraser.rack.simulated.story import Story
+    from eraser.rack.station import Rack
+
+END_SECONDS = 9.7
+"""After the signal: then the process ends whatever hangs. What is on record is believed, the kernel holds the drive."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Simulation:
+    bays: int
+    is_fast: bool
+    seed: int
+
+
+@click.command("serve", short_help="Run the station: erase what is plugged into its bays.")
+@click.option(
+    "--config", "config_path", type=click.Path(path_type=Path), metavar="FILE", help="Instead of $ERASER_CONFIG."
+)
+@click.option(
+    "--data", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Ledger, keys, certificates."
+)
+@click.option("--listen", metavar="HOST:PORT", help="Where to answer; the configuration says 127.0.0.1:8080.")
+@click.option(
+    "--simulate", type=click.IntRange(1, 200), metavar="N", help="A fictional rack of N bays; no drive is touched."
+)
+@click.option("--simulate-devices", type=click.Choice(["image"]), default="image", help="What simulated drives are.")
+@click.option("--fast", is_flag=True, help="Small drives, so that there is something to see within a minute.")
+@click.option("--seed", type=int, default=1, help="Of the simulation's story.")
+def serve_command(
+    config_path: Path | None,
+    data: Path | None,
+    listen: str | None,
+    simulate: int | None,
+    simulate_devices: str,
+    fast: bool,
+    seed: int,
+) -> None:
+    """Watch the bays; identify, guard, plan and erase the drives that are plugged into them.
+
+    Drives wait for somebody to start them unless the configuration says `start = "by-itself"`. SIGTERM, SIGINT: every job
+    stops at a checkpoint, and goes on when the station runs again.
+    """
+    simulation = _Simulation(simulate, fast, seed) if simulate is not None else None
+    configuration = _configuration(config_path, data, listen, simulation)
+    _begin_log(configuration)
+    asyncio.run(_serve(configuration, simulation))
+
+
+def _configuration(
+    path: Path | None, data: Path | None, listen: str | None, simulation: _Simulation | None
+) -> "Configuration":
+    from eraser.configuration.reading import load
+    from eraser.configuration.writing import exists
+
+    overrides: dict[str, object] = {}
+    if data is None and simulation is not None:
+        data = settings.data_dir(os.environ) / "simulated"
+    if data is not None:
+        data = data.absolute()
+        overrides["data"] = str(data)
+    http = {"listen": listen} if listen else {}
+    if simulation is not None and data is not None:
+        http["socket"] = str(data / "eraser.sock")
+    if http:
+        overrides["http"] = http
+    if simulation is not None:
+        return load(path, os.environ, overrides)
+    found = path or settings.config_file(os.environ)
+    return load(found if path is not None or exists(found) else None, os.environ, overrides)
+
+
+def _begin_log(configuration: "Configuration") -> None:
+    from eraser import logging
+    from eraser.configuration.model import LogFormat
+
+    chosen = configuration.logging
+    as_json = chosen.format is LogFormat.JSON or (chosen.format is LogFormat.AUTO and not sys.stderr.isatty())
+    logging.configure(chosen.level, as_json=as_json, serials=chosen.serials.value)
+
+
+async def _serve(configuration: "Configuration", simulation: _Simulation | None) -> None:
+    async with AsyncExitStack() as stack:
+        story = None
+        if simulation is not None:
+            rack, story = _simulated(configuration, simulation)
+        else:
+            rack = await _real(configuration, stack)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, _stop, rack)
+        await _answer(rack, configuration, stack)
+        async with asyncio.TaskGroup() as tasks:
+            told = tasks.create_task(story.play()) if story is not None else None
+            await rack.run()
+            if told is not None:
+                told.cancel()
+
+
+def _stop(rack: "Rack") -> None:
+    rack.stop()
+    # Not the loop's: whatever holds the loop up must not hold this up.
+    end = threading.Timer(END_SECONDS, os._exit, (0,))
+    end.daemon = True
+    end.start()
+
+
+async def _answer(rack: "Rack", configuration: "Configuration", stack: AsyncExitStack) -> None:
+    from eraser.console.server import serve_http
+
+    http = configuration.http
+    await stack.enter_async_context(serve_http(rack, listen=http.listen, socket=http.socket))
+
+
+def _parts(configuration: "Configuration") -> "Station":
+    from eraser.certificates.issuer import StationIssuer
+    from eraser.cli.station import new_id, now_utc
+    from eraser.ledger.journal import FileJournal
+    from eraser.rack.erasing import Station
+
+    data = configuration.data
+    issuer = StationIssuer(data / "certificates", data / "keys", now_utc=now_utc, new_id=new_id)
+    return Station(FileJournal(data / "journal", now_utc), issuer, now_utc, os.urandom, new_id)
+
+
+def _request(configuration: "Configuration") -> "Request":
+    from eraser.rack.erasing import Request
+
+    lots = configuration.lots
+    return Request(lots.standard, lots.level, lots.verification, operator=configuration.station.id)
+
+
+async def _real(configuration: "Configuration", stack: AsyncExitStack) -> "Rack":
+    from eraser.drives.discovery import LIVE
+    from eraser.rack.bay import Intake
+    from eraser.rack.hotplug import Hotplug
+    from eraser.rack.station import HostDrives, Rack
+
+    events = await stack.enter_async_context(Hotplug(LIVE))
+    intake = Intake(_request(configuration), configuration.lots.start == "by-itself")
+    return Rack(_parts(configuration), HostDrives(LIVE), events, configuration.bay_map(), intake)
+
+
+def _simulated(configuration: "Configuration", simulation: _Simulation) -> "tuple[Rack, Story]":
+    import random
+    from dataclasses import replace
+
+    from eraser.engine.tuning import tuning_for
+    from eraser.rack.bay import Intake
+    from eraser.rack.simulated import story
+    from eraser.rack.simulated.images import Images
+    from eraser.rack.simulated.shelf import SimulatedRack, rack_map
+    from eraser.rack.station import Rack
+
+    pace = story.FAST if simulation.is_fast else story.NORMAL
+    shelf = SimulatedRack(Images(configuration.data / "drives"))
+    bay_map = rack_map(simulation.bays)
+    parts = replace(
+        _parts(configuration),
+        hold=shelf.hold,
+        tune=lambda drive: replace(
+            tuning_for(drive), no_progress_seconds=pace.no_progress_seconds, checkpoint_seconds=5.0
+        ),
+    )
+    rack = Rack(parts, shelf, shelf, bay_map, Intake(_request(configuration), starts_by_itself=True))
+    return rack, story.Story(shelf, bay_map, rack.snapshot, random.Random(simulation.seed), pace)

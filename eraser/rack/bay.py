@@ -1,0 +1,495 @@
+"""One bay: what is in it, and what becomes of that. One task tree for as long as a drive is in the slot.
+
+A drive that arrives is identified, looked at by the guard, planned, admitted and erased; each step may end in a state in which
+a person is needed, and each person's order begins the steps anew. A job that has begun is never torn off: it is asked to
+stop at a checkpoint, writes down how far it came, and gives the drive back.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from eraser.domain.admission import Needs
+from eraser.domain.bay import BandwidthDomain, Bay, BayName, PowerDomain
+from eraser.domain.drive import Drive, is_recognisable, same_drive
+from eraser.drives.guard import UseReason
+from eraser.errors import DriveError, EraserError, Refused
+from eraser.rack.admitting import Admissions, Withdrawn
+from eraser.rack.erasing import Ended, Erasing, Request, Result, Station, open_job, prepare_drive
+from eraser.rack.job_run import Progress, Stage
+from eraser.rack.meter import Meter
+from eraser.rack.presence import Sighting
+from eraser.rack.view import BaySnapshot, BayState
+
+IDENTIFY_SECONDS = 60.0
+"""Longer than a sick drive's host takes to give a command up; then the drive is refused until somebody asks again."""
+
+_RUNNING = (BayState.WRITING, BayState.VERIFYING, BayState.PAUSED)
+_STARTABLE = (BayState.ASKING, BayState.PASSED)
+_REPEATABLE = (BayState.FAILED, BayState.INTERRUPTED, BayState.REFUSED)
+
+
+class DriveAccess(Protocol):
+    """How the station looks at drives: this host's or a simulated rack's. All of it may block."""
+
+    def identify(self, sighting: Sighting) -> Drive:
+        """Who it is. Raises DriveError or Refused."""
+        ...
+
+    def refuse_if_used(self, drive: Drive) -> None:
+        """Raises Refused when anything else uses it."""
+        ...
+
+    def domains(self, sighting: Sighting) -> tuple[BandwidthDomain, ...]:
+        """What the machine shows of what its bytes go through."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What is done to a drive that arrives."""
+
+    request: Request
+    starts_by_itself: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The last finished job on a drive."""
+
+    job_id: str
+    outcome: str
+
+
+class History(Protocol):
+    """What became of drives that were here before."""
+
+    async def of(self, drive: Drive) -> Past | None:
+        """The last finished job on this very drive; None for a drive that cannot be recognised."""
+        ...
+
+    def add(self, drive: Drive, past: Past) -> None:
+        """A job that has just ended."""
+        ...
+
+
+class Surroundings(Protocol):
+    """What a bay needs of its station."""
+
+    parts: Station
+    access: DriveAccess
+    intake: Intake
+    admissions: Admissions
+    history: History
+    log: Any
+
+    def domains_of(self, bay: Bay, found: Iterable[BandwidthDomain]) -> tuple[BandwidthDomain, ...]: ...
+
+    def power_of(self, bay: Bay) -> PowerDomain | None: ...
+
+    def rival(self, bay: "BayRun", drive: Drive) -> "BayRun | None":
+        """Another bay that has this drive, or is not done with it yet."""
+        ...
+
+    async def changed(self) -> None:
+        """Waits until something has changed in some bay."""
+        ...
+
+    def tell_change(self) -> None: ...
+
+    def count(self, outcome: str, standard: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """Why the steps begin: by themselves, or because a person said so."""
+
+    by_person: bool = False
+    standard: str = ""
+
+
+@dataclass(slots=True)
+class _Shown:
+    """What the picture shows beside the job's own counters; all of it is the drive's, and goes with it."""
+
+    state: BayState = BayState.EMPTY
+    reason: str = ""
+    waits_for: str = ""
+    drive: Drive | None = None
+    job_id: str = ""
+    standard: str = ""
+    passes: int = 0
+    certificate: str = ""
+    written_bytes: int = 0
+    verified_bytes: int = 0
+    last: Progress | None = None
+
+
+class BayRun:
+    """One bay at work. `run` once, in a task of its own; all else at any time, on the loop's thread."""
+
+    def __init__(self, bay: Bay, station: Surroundings) -> None:
+        self.bay = bay
+        self._station = station
+        self._sighting: Sighting | None = None
+        self._erasing: Erasing | None = None
+        self._shown = _Shown()
+        self._meter = Meter()
+        self._wishes: asyncio.Queue[_Wish] = asyncio.Queue()
+        self._wake = asyncio.Event()
+        self._is_stopping = False
+        self._is_paused = False
+        self._in_maintenance = False
+
+    @property
+    def name(self) -> BayName:
+        """As in the map."""
+        return self.bay.name
+
+    # ---- what happens to it
+
+    def arrive(self, sighting: Sighting) -> bool:
+        """A drive is in the slot. False when there is one already: the slot then shows two, and the first counts."""
+        if self._sighting is not None:
+            return False
+        self._sighting = sighting
+        self._wake.set()
+        return True
+
+    def leave(self, sighting: Sighting) -> None:
+        """The drive is no longer in the slot."""
+        if self._sighting is not None and self._sighting.name == sighting.name:
+            self._sighting = None
+            self._wake.set()
+            self._station.tell_change()
+
+    def change(self, sighting: Sighting) -> None:
+        """Another medium is in the same device: all begins anew."""
+        if self._sighting is not None and self._sighting.name == sighting.name:
+            self._sighting = sighting
+            self._wake.set()
+
+    def stop(self) -> None:
+        """Ends at the next checkpoint; `run` returns then."""
+        self._is_stopping = True
+        self._wake.set()
+
+    def claims(self, drive: Drive) -> bool:
+        """Whether this very drive is here, or what was begun with it is not put away yet."""
+        mine = self._shown.drive
+        return mine is not None and is_recognisable(drive) and not same_drive(mine, drive)
+
+    @property
+    def is_occupied(self) -> bool:
+        """Whether a drive is in the slot now."""
+        return self._sighting is not None
+
+    # ---- what people order
+
+    def start(self, standard: str) -> None:
+        """Erases the drive that waits for somebody to say so. Raises Refused."""
+        self._expect("start", *_STARTABLE)
+        self._wish(_Wish(by_person=True, standard=standard))
+
+    def pause(self) -> None:
+        """Holds the job at a checkpoint. Raises Refused."""
+        self._expect("pause", BayState.WRITING, BayState.VERIFYING)
+        self._is_paused = True
+        if self._erasing is not None and self._erasing.job is not None:
+            self._erasing.job.pause()
+
+    def resume(self) -> None:
+        """Goes on with what was paused or interrupted. Raises Refused."""
+        self._expect("resume", BayState.PAUSED, BayState.INTERRUPTED)
+        self._is_paused = False
+        if self._erasing is None:
+            self._wish(_Wish(by_person=True))
+        elif self._erasing.job is not None:
+            self._erasing.job.resume()
+
+    def cancel(self) -> None:
+        """Stops the job at a checkpoint, or takes the bay out of the queue. Raises Refused."""
+        self._expect("cancel", BayState.WAITING, *_RUNNING)
+        if self._erasing is not None:
+            self._erasing.cancel()
+        else:
+            self._station.admissions.withdraw(self.name)
+
+    def retry(self) -> None:
+        """Looks at the drive anew and erases it; an interrupted job goes on. Raises Refused."""
+        self._expect("retry", *_REPEATABLE)
+        self._wish(_Wish(by_person=True))
+
+    def maintain(self, on: bool) -> None:
+        """Begins nothing here until it is taken back; what runs stops at a checkpoint."""
+        self._in_maintenance = on
+        self._wake.set()
+
+    def _expect(self, order: str, *states: BayState) -> None:
+        state = self.snapshot().state
+        if state not in states:
+            raise Refused(
+                "wrong-state",
+                f"it is {state.value} and cannot obey {order}",
+                subject=f"bay {self.name}",
+                remedy=f"{order} is for a bay that is {', '.join(item.value for item in states)}.",
+            )
+
+    def _wish(self, wish: _Wish) -> None:
+        if self._wishes.empty():  # ordered twice is wished once
+            self._wishes.put_nowait(wish)
+
+    # ---- what is seen
+
+    def look(self, now: float) -> None:
+        """Takes in where the job is; once a tick."""
+        job = self._erasing.job if self._erasing is not None else None
+        drive = self._shown.drive
+        if job is None or drive is None:
+            return
+        progress = job.progress()
+        # Between two transfers there are no counters; the last ones stay on the picture.
+        self._shown.last = progress
+        self._meter.look(progress, drive.geometry.capacity_bytes, now)
+
+    def snapshot(self) -> BaySnapshot:
+        """What the picture shows."""
+        shown = self._shown
+        position = self.bay.position
+        waiting = self._station.admissions.reason(self.name)
+        result = BaySnapshot(
+            name=self.name,
+            state=self._state(),
+            shelf=position.shelf if position else "",
+            row=position.row if position else 0,
+            column=position.column if position else 0,
+            drive=shown.drive,
+            job_id=self._erasing.job_id if self._erasing is not None else shown.job_id,
+            standard=shown.standard,
+            passes=shown.passes,
+            written_bytes=shown.written_bytes,
+            verified_bytes=shown.verified_bytes,
+            waits_for=waiting.sentence if waiting is not None else shown.waits_for,
+            reason=shown.reason,
+            certificate=shown.certificate,
+        )
+        job = self._erasing.job if self._erasing is not None else None
+        return self._with_job(result, job.progress()) if job is not None else result
+
+    def _with_job(self, bare: BaySnapshot, now: Progress) -> BaySnapshot:
+        job = self._erasing.job if self._erasing is not None else None
+        assert job is not None
+        is_writing = now.stage in (Stage.WRITING, Stage.MARKERS)
+        is_verifying = now.stage is Stage.VERIFYING
+        verified = bare.verified_bytes + job.bytes_verified + (now.moved_bytes if is_verifying else 0)
+        return replace(
+            bare,
+            stage=now.stage.value,
+            pass_number=now.pass_number,
+            passes=now.passes,
+            done_bytes=now.done_bytes,
+            total_bytes=now.total_bytes,
+            written_bytes=bare.written_bytes + job.bytes_written + (now.moved_bytes if is_writing else 0),
+            verified_bytes=verified,
+            hashed_bytes=verified,
+            bytes_per_second=self._meter.bytes_per_second,
+            eta_seconds=self._meter.eta_seconds,
+            retries=now.retries,
+            bad_bytes=now.bad_bytes,
+            mismatched_sectors=now.mismatched_sectors,
+            oldest_io_seconds=now.oldest_io_seconds,
+            latency_us_buckets=now.latency_us_buckets,
+        )
+
+    def _state(self) -> BayState:
+        if self._erasing is not None:
+            job = self._erasing.job
+            if job is None:
+                return BayState.WRITING
+            progress = job.progress()
+            if progress.is_paused or self._is_paused:
+                return BayState.PAUSED
+            early = (Stage.STARTING, Stage.MARKERS, Stage.WRITING)
+            return BayState.WRITING if progress.stage in early else BayState.VERIFYING
+        return BayState.MAINTENANCE if self._in_maintenance else self._shown.state
+
+    # ---- the way
+
+    async def run(self) -> None:
+        """Attends to one drive after the other until `stop`."""
+        while (sighting := await self._next_drive()) is not None:
+            await self._attend(sighting)
+
+    async def _next_drive(self) -> Sighting | None:
+        while not self._is_stopping:
+            if self._sighting is not None and not self._in_maintenance:
+                return self._sighting
+            self._wake.clear()
+            await self._wake.wait()
+        return None
+
+    async def _attend(self, sighting: Sighting) -> None:
+        """All that is done with one drive, until it leaves, the bay is maintained, or the station stops."""
+        async with asyncio.TaskGroup() as tree:
+            life = tree.create_task(self._live(sighting))
+            while not self._must_end(sighting):
+                self._wake.clear()
+                await self._wake.wait()
+            # A job is never torn off: it writes down how far it came, and the loop of `_live` then ends.
+            if self._erasing is not None:
+                self._erasing.cancel()
+            else:
+                life.cancel()
+        self._shown = _Shown()
+        self._wishes = asyncio.Queue()
+        self._station.tell_change()
+
+    def _must_end(self, sighting: Sighting) -> bool:
+        return self._sighting is not sighting or self._is_stopping or self._in_maintenance
+
+    async def _live(self, sighting: Sighting) -> None:
+        wish = _Wish()
+        while True:
+            await self._try(sighting, wish)
+            if self._must_end(sighting):
+                return
+            wish = await self._wishes.get()
+
+    async def _try(self, sighting: Sighting, wish: _Wish) -> None:
+        """The steps once, whatever they end in. The edge of the bay: nothing that goes wrong here leaves it."""
+        try:
+            await self._steps(sighting, wish)
+        except Withdrawn:
+            self._show(BayState.ASKING, waits_for="taken out of the queue: start it when it is to be erased")
+        except (EraserError, OSError) as error:
+            held = isinstance(error, Refused) and error.reason == UseReason.HELD_BY_UNFINISHED_IO.value
+            self._show(BayState.HELD if held else self._turned_down(), reason=str(error))
+        except Exception as error:
+            self._station.log.exception("fault of this program", bay=self.name)
+            self._show(self._turned_down(), reason=f"a fault of this program stopped it: {error!r}")
+        finally:
+            self._erasing = None
+
+    def _turned_down(self) -> BayState:
+        """A job that had begun stays open, so that nothing of it is lost."""
+        return BayState.INTERRUPTED if self._erasing is not None and self._erasing.job_id else BayState.REFUSED
+
+    async def _steps(self, sighting: Sighting, wish: _Wish) -> None:
+        station = self._station
+        self._show(BayState.IDENTIFYING)
+        drive = await self._identify(sighting)
+        self._shown.drive = drive
+        await self._be_alone(drive)
+        state = await station.parts.call(open_job, drive, station.parts.journal)
+        if state is not None:
+            interrupted = state
+            self._shown.standard = state.plan.standard if state.plan is not None else ""
+            await self._erase(sighting, drive.path, lambda erasing: erasing.take_up(interrupted, drive))
+            return
+        request = station.intake.request
+        if wish.standard:
+            request = replace(request, standard=wish.standard, level=None, custom=None)
+        prepared = await station.parts.call(
+            prepare_drive, drive, request, station.parts.random_bytes, station.access.refuse_if_used
+        )
+        self._shown.standard, self._shown.passes = prepared.plan.standard, len(prepared.plan.passes)
+        if not wish.by_person and (question := await self._question(drive)):
+            self._show(BayState.ASKING, waits_for=question)
+            return
+        await self._erase(sighting, drive.path, lambda erasing: erasing.begin(prepared))
+
+    async def _identify(self, sighting: Sighting) -> Drive:
+        try:
+            async with asyncio.timeout(IDENTIFY_SECONDS):
+                return await self._station.parts.call(self._station.access.identify, sighting)
+        except TimeoutError:
+            raise DriveError(
+                f"it does not answer within {IDENTIFY_SECONDS:.0f} s",
+                subject=sighting.node,
+                remedy="Power-cycle the bay, or plug the drive in elsewhere.",
+            ) from None
+
+    async def _be_alone(self, drive: Drive) -> None:
+        """One job a drive: waits for a bay that the drive has left to be done with it. Raises Refused where two bays have a
+        drive that says the same of itself: nobody knows whose certificate it would be.
+        """
+        while (other := self._station.rival(self, drive)) is not None:
+            if other.is_occupied:
+                raise Refused(
+                    "identity-twice",
+                    f"the drive in bay {other.name} says the same of itself",
+                    subject=f"bay {self.name}",
+                    remedy="Take one of the two out, then retry.",
+                )
+            self._show(BayState.WAITING, waits_for=f"waits for bay {other.name} to be done with it")
+            await self._station.changed()
+
+    async def _question(self, drive: Drive) -> str:
+        """Why a person has to start it; empty when it starts by itself.
+
+        A drive that has a finished job here is asked about, whatever the lot says: one that passed may hold somebody's data
+        again or be on its way to a buyer, one that failed would take hours to fail again.
+        """
+        earlier = await self._station.history.of(drive)
+        if earlier is not None:
+            return f"it {earlier.outcome} here before (job {earlier.job_id}): start it if it is to be erased again"
+        return "" if self._station.intake.starts_by_itself else "start it: drives are not erased by themselves here"
+
+    async def _erase(self, sighting: Sighting, path: str, work: Callable[[Erasing], Any]) -> None:
+        station = self._station
+        found = await station.parts.call(station.access.domains, sighting)
+        needs = Needs(self.name, station.domains_of(self.bay, found), station.power_of(self.bay))
+        erasing = Erasing(station.parts, path)
+        self._show(BayState.WAITING)
+        async with station.admissions.turn(needs, erasing.set_rate_limit):
+            self._shown.waits_for = ""
+            self._is_paused = False
+            self._meter = Meter()
+            # From here on the job is asked to stop, never cancelled.
+            self._erasing = erasing
+            self._log("job begins")
+            result = await work(erasing)
+        self._take(result)
+
+    def _take(self, result: Result) -> None:
+        job = self._erasing.job if self._erasing is not None else None
+        shown = self._shown
+        if job is not None:
+            shown.written_bytes += job.bytes_written
+            shown.verified_bytes += job.bytes_verified
+        shown.job_id = result.job_id
+        shown.certificate = result.certificate.name if result.certificate is not None else ""
+        states = {
+            Ended.PASSED: BayState.PASSED,
+            Ended.FAILED: BayState.FAILED,
+            Ended.REFUSED: BayState.REFUSED,
+            Ended.INTERRUPTED: BayState.INTERRUPTED,
+        }
+        if result.outcome in (Ended.PASSED, Ended.FAILED):
+            self._station.count(result.outcome.value, shown.standard)
+            if shown.drive is not None:
+                self._station.history.add(shown.drive, Past(result.job_id, result.outcome.value))
+        reason = result.reason
+        if result.is_held:
+            reason = f"{reason}; an I/O of the drive has not returned: power-cycle the bay".removeprefix("; ")
+        self._erasing = None
+        self._show(BayState.HELD if result.is_held else states[result.outcome], reason=reason)
+
+    def _show(self, state: BayState, *, reason: str = "", waits_for: str = "") -> None:
+        self._shown.state = state
+        self._shown.reason = reason
+        self._shown.waits_for = waits_for
+        self._log(state.value)
+
+    def _log(self, what: str) -> None:
+        shown = self._shown
+        fields: dict[str, Any] = {"bay": self.name}
+        if job := (self._erasing.job_id if self._erasing is not None else shown.job_id):
+            fields["job"] = job
+        if shown.drive is not None and shown.drive.identity.serial:
+            fields["serial"] = shown.drive.identity.serial
+        for key in ("reason", "waits_for", "standard", "certificate"):
+            if value := getattr(shown, key):
+                fields[key] = value
+        self._station.log.info(what, **fields)
