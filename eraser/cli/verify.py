@@ -14,7 +14,7 @@ from eraser.cli.trust import keys_option, read_document, trusted_keys
 from eraser.domain.printable import printable
 from eraser.errors import EraserError, ExitStatus, Refused
 
-if TYPE_CHECKING:  # numpy, cryptography and the engine are loaded by the command
+if TYPE_CHECKING:  # cryptography and the engine are loaded by the command
     from eraser.domain.certificate import Certificate
     from eraser.domain.drive import Drive
     from eraser.domain.evidence import TransferReport
