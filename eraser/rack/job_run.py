@@ -164,15 +164,15 @@ class JobRun:
             self._transfer.cancel()
 
     def pause(self) -> None:
-        """Holds the run at a checkpoint until `resume`."""
+        """Holds the run at a checkpoint until `resume`; a run that was cancelled ends all the same."""
         self._is_paused = True
-        if self._transfer is not None:
+        if self._transfer is not None and not self._cancelled.is_set():
             self._transfer.pause()
 
     def resume(self) -> None:
-        """Goes on after `pause`."""
+        """Goes on after `pause`; a run that was cancelled does not."""
         self._is_paused = False
-        if self._transfer is not None:
+        if self._transfer is not None and not self._cancelled.is_set():
             self._transfer.resume()
 
     def set_rate_limit(self, bytes_per_second: int) -> None:
@@ -433,10 +433,10 @@ class JobRun:
         transfer = self._drive.transfer(order, self._tuning, self._rate_limit)
         self._transfer = transfer
         try:
-            if self._is_paused:
-                transfer.pause()
             if self._cancelled.is_set():
                 transfer.cancel()
+            elif self._is_paused:
+                transfer.pause()
             await self._watch(transfer, record)
             report, is_gone = await transfer.finish()
             self.is_held = self.is_held or not is_gone
