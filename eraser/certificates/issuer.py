@@ -34,10 +34,18 @@ class StationIssuer:
     """Issues for this host. Nothing is read or made before the first call: the key, too, comes into being then."""
 
     def __init__(
-        self, certificates: Path, keys: Path, *, now_utc: Callable[[], str], new_id: Callable[[], str]
+        self,
+        certificates: Path,
+        keys: Path,
+        *,
+        now_utc: Callable[[], str],
+        new_id: Callable[[], str],
+        station: Station | None = None,
     ) -> None:
+        """`station` stands in each certificate; without one it is the host's name."""
         self._certificates = certificates
         self._keys = keys
+        self._station = station or Station(id=socket.gethostname())
         self._now_utc = now_utc
         self._new_id = new_id
 
@@ -60,7 +68,7 @@ class StationIssuer:
             Issuance(
                 certificate_id=self._new_id(),
                 issued_at=now,
-                station=Station(id=socket.gethostname()),
+                station=self._station,
                 tool=tool(),
                 times=Times(started, now, Nanoseconds(sum(_duration_ns(report) for report in _reports(state)))),
             ),

@@ -133,11 +133,18 @@ async def _answer(rack: "Rack", configuration: "Configuration", stack: AsyncExit
 def _parts(configuration: "Configuration") -> "Station":
     from eraser.certificates.issuer import StationIssuer
     from eraser.cli.station import new_id, now_utc
+    from eraser.domain.certificate import Station as CertifiedStation
     from eraser.ledger.journal import FileJournal
     from eraser.rack.erasing import Station
 
     data = configuration.data
-    issuer = StationIssuer(data / "certificates", data / "keys", now_utc=now_utc, new_id=new_id)
+    issuer = StationIssuer(
+        data / "certificates",
+        data / "keys",
+        now_utc=now_utc,
+        new_id=new_id,
+        station=CertifiedStation(configuration.station.id, configuration.station.location),
+    )
     return Station(FileJournal(data / "journal", now_utc), issuer, now_utc, os.urandom, new_id)
 
 

@@ -42,6 +42,7 @@ def test_a_simulated_rack_erases_drives_and_shows_faults_within_a_minute_and_sto
             assert MARKER not in station.image(item).read_bytes()
         assert {item["drive"]["transport"] for item in certificates} == {"image"}
         assert {item["drive"]["identity"]["manufacturer"] for item in certificates} == {"Simulated"}
+        assert {item["station"]["id"] for item in certificates} == {"station-1"}  # the configuration's, not the host's
         assert not open_below(station.data / "drives")
 
 
