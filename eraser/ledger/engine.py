@@ -5,6 +5,7 @@ SQLite: a commit has reached the disk (WAL, synchronous=FULL) and writers wait f
 
 import os
 import sqlite3
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ WRITES = "eraser_writes"
 """Execution option of a connection that writes: on SQLite it takes the write lock at BEGIN, not in the middle."""
 BUSY_TIMEOUT_MS = 10_000
 """How long a SQLite writer waits for another process's transaction."""
+WAL_RETRY_SECONDS = 0.02
 _PRIVATE = 0o600  # seeds stand in the events
 
 _POSTGRESQL_FULL = ("53100", "53000")  # disk_full, insufficient_resources
@@ -126,6 +128,21 @@ def _first_line(error: object) -> str:
     return (str(error).strip().splitlines() or ["no reason given"])[0]
 
 
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Changes the journal's mode for good. Of two that do so at once SQLite turns one away without waiting for the other
+    (https://www.sqlite.org/wal.html, "activating"), whatever the busy timeout.
+    """
+    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(WAL_RETRY_SECONDS)
+
+
 def _sqlite(url: URL) -> Engine:
     if not url.database or url.database == ":memory:":
         raise UsageError("a ledger in memory outlives nothing", remedy="Give sqlite:///FILE.")
@@ -143,7 +160,8 @@ def _sqlite(url: URL) -> Engine:
     def connected(connection: sqlite3.Connection, _: Any) -> None:
         # BEGIN is ours: the driver's own comes late and takes no write lock.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON"):
+        _use_wal(connection)
+        for pragma in ("synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
