@@ -46,8 +46,10 @@ def resume_command(
     if not pairs:
         click.echo("Nothing to resume: no interrupted job's drive is here.", err=True)
         sys.exit(ExitStatus.PASSED)
-    refused = [_unrecognisable(drive) for _, drive in pairs if not is_recognisable(drive)]
-    work = [_work(station, state, drive) for state, drive in pairs if is_recognisable(drive)]
+    # Where only the certificate is missing, nothing is written, and nobody need know the drive again.
+    known = [(state, drive) for state, drive in pairs if state.outcome is not None or is_recognisable(drive)]
+    refused = [_unrecognisable(drive) for state, drive in pairs if (state, drive) not in known]
+    work = [_work(station, state, drive) for state, drive in known]
     sys.exit(run_all(work, refused=refused, as_json=as_json))
 
 

@@ -46,8 +46,8 @@ each.
 """
 MAX_LISTED_RUNS = 6
 """Runs listed for one pass: the first three and the last three."""
-MAX_LISTED_READINGS = 72
-"""Verifications of passes listed: as many as two for each pass of the longest program; the newest ones."""
+MAX_LISTED_READINGS = 99
+"""Verifications of passes listed: one for each pass of the longest program there can be; the newest ones."""
 MAX_LISTED_MISMATCHES = 16
 """Places of differing sectors listed for one run."""
 MAX_LISTED_SIGHTS = 64

@@ -91,6 +91,14 @@ class Claim:
             flushes=sum(count[_FLUSHES] for count in counts) if counts_flushes else None,
         )
 
+    def flush(self) -> None:
+        """Makes what anybody wrote through any of its paths go out to the drive. Blocks. Raises DriveError."""
+        for fd in self._fds:
+            try:
+                os.fsync(fd)
+            except OSError as error:
+                raise DriveError(f"it can't be flushed ({error.strerror})", subject=self.drive.path) from error
+
     def close(self) -> None:
         """Gives the drive back. May be called again."""
         fds, self._fds = self._fds, ()

@@ -1,6 +1,5 @@
 """A drive that a job may work on: claimed, and behind a protocol that real drives and simulated ones implement alike."""
 
-import os
 from collections.abc import Callable
 from typing import Protocol
 
@@ -9,7 +8,6 @@ from eraser.domain.evidence import BadExtent, EndReason, FlushProof, TransferRep
 from eraser.drives.claim import Activity, Claim
 from eraser.engine.transfer import Order, Snapshot, Target, Transfer
 from eraser.engine.tuning import Tuning
-from eraser.errors import DriveError
 
 
 class RunningTransfer(Protocol):
@@ -108,10 +106,7 @@ class ClaimedDrive:
     def other_users(self) -> tuple[str, ...]:
         """Who else uses the drive now, in words. Raises DriveError when it is gone or does not take the flush."""
         uses = self._claim.uses()
-        try:
-            os.fsync(self._claim.fd)  # what those left who are gone again
-        except OSError as error:
-            raise DriveError(f"it can't be flushed ({error.strerror})", subject=self.drive.path) from error
+        self._claim.flush()  # what those left who are gone again
         return tuple(use.what for use in uses)
 
     def close(self) -> None:

@@ -141,6 +141,7 @@ class BayRun:
         self._is_stopping = False
         self._is_paused = False
         self._in_maintenance = False
+        self._is_leaving = False
 
     @property
     def name(self) -> BayName:
@@ -196,8 +197,8 @@ class BayRun:
         """Holds the job at a checkpoint. Raises Refused."""
         self._expect("pause", BayState.WRITING, BayState.VERIFYING)
         self._is_paused = True
-        if self._erasing is not None and self._erasing.job is not None:
-            self._erasing.job.pause()
+        if self._erasing is not None:
+            self._erasing.pause()
 
     def resume(self) -> None:
         """Goes on with what was paused or interrupted. Raises Refused."""
@@ -205,8 +206,8 @@ class BayRun:
         self._is_paused = False
         if self._erasing is None:
             self._wish(_Wish(by_person=True))
-        elif self._erasing.job is not None:
-            self._erasing.job.resume()
+        else:
+            self._erasing.resume()
 
     def cancel(self) -> None:
         """Stops the job at a checkpoint, or takes the bay out of the queue. Raises Refused."""
@@ -331,11 +332,14 @@ class BayRun:
 
     async def _attend(self, sighting: Sighting) -> None:
         """All that is done with one drive, until it leaves, the bay is maintained, or the station stops."""
+        self._is_leaving = False
         async with asyncio.TaskGroup() as tree:
             life = tree.create_task(self._live(sighting))
             while not self._must_end(sighting):
                 self._wake.clear()
                 await self._wake.wait()
+            # For good: what made it end may be taken back before the job has stopped.
+            self._is_leaving = True
             # A job is never torn off: it writes down how far it came, and the loop of `_live` then ends.
             if self._erasing is not None:
                 self._erasing.cancel()
@@ -352,7 +356,7 @@ class BayRun:
         wish = _Wish()
         while True:
             await self._try(sighting, wish)
-            if self._must_end(sighting):
+            if self._is_leaving or self._must_end(sighting):
                 return
             wish = await self._wishes.get()
 
@@ -382,6 +386,13 @@ class BayRun:
         self._shown.drive = drive
         await self._be_alone(drive)
         state = await station.parts.call(open_job, drive, station.parts.journal)
+        if state is not None and state.outcome is None and not is_recognisable(drive):
+            raise Refused(
+                "unrecognisable",
+                "a job was interrupted on a drive like it in this place, and it has no name of its own to tell it by",
+                subject=drive.path,
+                remedy=f"Erase it by hand: eraser erase {drive.path} --restart",
+            )
         if state is not None:
             interrupted = state
             self._shown.standard = state.plan.standard if state.plan is not None else ""

@@ -232,6 +232,7 @@ class Erasing:
         self.job_id = ""
         self._call = station.call
         self._is_cancelled = False
+        self._is_paused = False
         self._rate_limit = 0
 
     def cancel(self) -> None:
@@ -239,6 +240,18 @@ class Erasing:
         self._is_cancelled = True
         if self.job is not None:
             self.job.cancel()
+
+    def pause(self) -> None:
+        """Holds it at a checkpoint until `resume`."""
+        self._is_paused = True
+        if self.job is not None:
+            self.job.pause()
+
+    def resume(self) -> None:
+        """Goes on after `pause`."""
+        self._is_paused = False
+        if self.job is not None:
+            self.job.resume()
 
     def set_rate_limit(self, bytes_per_second: int) -> None:
         """At most so much from now on; 0 for no limit."""
@@ -306,6 +319,8 @@ class Erasing:
                     call=self._call,
                 )
                 self.job.set_rate_limit(self._rate_limit)
+                if self._is_paused:
+                    self.job.pause()
                 if self._is_cancelled:
                     self.job.cancel()
                 await self.job.run()

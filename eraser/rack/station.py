@@ -19,7 +19,7 @@ from eraser.drives import guard
 from eraser.drives.discovery import identify
 from eraser.drives.place import bandwidth_domains_of
 from eraser.drives.sysfs import BlockDevice, Host
-from eraser.errors import UsageError
+from eraser.errors import DriveError, UsageError
 from eraser.ledger.journal import FileJournal
 from eraser.rack.admitting import Admissions
 from eraser.rack.bay import BayRun, DriveAccess, History, Intake, Past
@@ -45,8 +45,11 @@ class HostDrives:
         self._host = host
 
     def identify(self, sighting: Sighting) -> Drive:
-        """By its node."""
-        return identify(sighting.node, self._host)
+        """By its node, which must still be that of the disk that was seen."""
+        drive = identify(sighting.node, self._host)
+        if sighting.diskseq and drive.disk_sequence and sighting.diskseq != drive.disk_sequence:
+            raise DriveError("another drive took its place", subject=sighting.node, remedy="Plug it in again.")
+        return drive
 
     def refuse_if_used(self, drive: Drive) -> None:
         """As the guard says."""

@@ -54,6 +54,8 @@ static void settle_sector(struct transfer *transfer, uint64_t tries, uint8_t *da
     int error = -transfer_io(transfer, data, length, offset);
     if (error != 0) error = try_again(transfer, tries, data, length, offset, error);
     if (transfer->end != 0) return;
+    /* Of a drive that is gone no sector is bad. */
+    if (error != 0 && ends_the_pass(transfer, error)) return;
     if (error != 0) {
         record_bad(transfer, offset, length, error);
         if (!transfer->plan.is_write) memset(data, 0, length);
