@@ -19,6 +19,10 @@ from eraser.domain.pattern import SEED_BYTES
 from eraser.errors import UsageError
 
 MAX_PLACES = 8192
+MIN_PLACES = 1024
+"""So many at most on a drive up to 4 GiB, where thousands would take as long as the passes themselves."""
+PLACE_EVERY_BYTES = 4 << 20
+"""Larger ones get one place at most for so many bytes, up to `MAX_PLACES`."""
 SEEDED_PLACES = 256
 LARGEST_FRACTION = 16
 PURPOSE = b"eraser markers v1"
@@ -30,8 +34,8 @@ _EXTRA_PLACES = SEEDED_PLACES + 2 + 2 * (LARGEST_FRACTION - 1)
 def marker_places(capacity_bytes: int, sector_bytes: int, seed: bytes) -> tuple[int, tuple[Extent, ...]]:
     """The ruler's granularity g in bytes, and the places: one physical sector each, sorted, none overlapping.
 
-    g is the smallest power of two of sectors with which at most `MAX_PLACES` places suffice. The last sector of an
-    image of odd size is short. Raises UsageError for sizes that make no sense.
+    g is the smallest power of two of sectors with which the places allowed for a drive of this size suffice. The last sector
+    of an image of odd size is short. Raises UsageError for sizes that make no sense.
     """
     if capacity_bytes < 1 or sector_bytes < 1:
         raise UsageError(f"no place for markers in {capacity_bytes} bytes of {sector_bytes}-byte sectors")
@@ -39,7 +43,8 @@ def marker_places(capacity_bytes: int, sector_bytes: int, seed: bytes) -> tuple[
         raise UsageError(f"a marker seed has {SEED_BYTES} bytes, not {len(seed)}")
     sectors = -(-capacity_bytes // sector_bytes)
     step = 1
-    while _ruler_size(_last_mark(sectors, step)) > MAX_PLACES - _EXTRA_PLACES:
+    most = min(MAX_PLACES, max(MIN_PLACES, capacity_bytes // PLACE_EVERY_BYTES))
+    while _ruler_size(_last_mark(sectors, step)) > most - _EXTRA_PLACES:
         step *= 2
     places = {0, sectors - 1}
     places.update(mark * step for mark in _ruler(_last_mark(sectors, step)))

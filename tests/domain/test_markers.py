@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eraser.domain.evidence import Extent
-from eraser.domain.markers import MAX_PLACES, marker_places
+from eraser.domain.markers import MAX_PLACES, MIN_PLACES, marker_places
 from eraser.errors import UsageError
 
 SEED = bytes(range(32))
@@ -101,8 +101,14 @@ def test_a_drive_that_keeps_its_addresses_keeps_its_markers() -> None:
 
 
 def test_the_granularity_is_one_sector_as_long_as_the_places_suffice() -> None:
-    assert marker_places(79 * 10**8, 512, SEED)[0] == 512
+    assert marker_places(64 << 20, 512, SEED)[0] == 512
+    assert marker_places(79 * 10**8, 512, SEED)[0] == 32 * 512
     assert marker_places(10**12, 4096, SEED)[0] == 16 * 4096
+
+
+def test_a_small_drive_gets_so_few_places_that_they_take_no_time_beside_a_pass() -> None:
+    assert len(marker_places(4 << 30, 512, SEED)[1]) <= MIN_PLACES
+    assert len(marker_places(20 * 10**12, 4096, SEED)[1]) > MAX_PLACES // 2
 
 
 def test_some_places_cannot_be_foreseen_without_the_seed() -> None:
