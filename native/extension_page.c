@@ -51,7 +51,6 @@ int extension_add_page_layout(PyObject *module)
         {"PAGE_PATTERN_OFFSET", TRANSFER_PATTERN_OFFSET},
         {"PAGE_TABLES_OFFSET", TRANSFER_TABLES_OFFSET},
         {"PAGE_HISTOGRAM_BUCKETS", TRANSFER_HISTOGRAM_BUCKETS},
-        {"PAGE_PLACES", TRANSFER_PLACES},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (PyModule_AddIntConstant(module, numbers[i].name, numbers[i].value) != 0)

@@ -1,6 +1,6 @@
 """From a path to a certificate: identify, guard, plan; then claim, run the job, judge it and issue what it proved.
 
-`prepare` only looks; `Prepared.start` is the first thing that leaves a trace. The same steps take an interrupted job up again.
+`prepare` only looks; `Erasing.begin` is the first that leaves a trace, and `Erasing.take_up` goes on with an interrupted job.
 """
 
 import asyncio

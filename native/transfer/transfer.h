@@ -44,7 +44,6 @@ struct transfer {
     uint64_t bad_recorded;                      /* entries of the table of bad extents at the last checkpoint */
     uint64_t progress_ns;                       /* when something last came back */
     uint64_t good_ns;                           /* when something last came back without an error */
-    uint64_t released_to;                       /* buffered access: cache is released up to this position */
     uint64_t release_from, release_length;      /* stretch of the drive that is ready for it */
     uint64_t pace_rate, pace_from_ns, pace_bytes;
     enum transfer_end end; /* 0 while it runs */
