@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from eraser.cli.running import Work, refusal, run_all
-from eraser.cli.station import open_station
+from eraser.cli.station import open_journal, open_station
 from eraser.domain.drive import Drive
 from eraser.domain.plan import Level, Plan
 from eraser.domain.program import Program, Verification
@@ -144,13 +144,13 @@ def _prepare_all(
 def _prepare(device: str, request: Request, station: Station, restart: bool) -> Prepared:
     prepared = prepare(device, request, station.random_bytes)
     if not restart:
-        refuse_if_interrupted(prepared.drive, station.journal)
+        refuse_if_interrupted(prepared.drive, open_journal().open_states())
     return prepared
 
 
 def _work(path: str, prepared: Prepared, station: Station, restart: bool) -> Work:
     erasing = Erasing(station, path)
-    abandon = open_job(prepared.drive, station.journal) if restart else None
+    abandon = open_job(prepared.drive, open_journal().open_states()) if restart else None
     return erasing, lambda: erasing.begin(prepared, abandon)
 
 

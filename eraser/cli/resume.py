@@ -9,7 +9,7 @@ import click
 from eraser.cli.asking import client_at, socket_option
 from eraser.cli.orders import resume_bays
 from eraser.cli.running import Work, run_all
-from eraser.cli.station import open_station
+from eraser.cli.station import open_journal, open_station
 from eraser.console.client import NoStation
 from eraser.domain.drive import Drive, is_recognisable
 from eraser.domain.job import JobState
@@ -36,7 +36,7 @@ def resume_command(
         with suppress(NoStation):  # without a station they are devices, and told as such
             sys.exit(resume_bays(client_at(socket_path), devices))
     station = open_station(certificates)
-    pairs = resumable(station.journal, devices)
+    pairs = resumable(open_journal().open_states(), devices)
     if len(pairs) < len(devices):
         found = {drive.path for _, drive in pairs}
         missing = next(device for device in devices if _real(device) not in {_real(path) for path in found})

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # loaded by the command itself, not by its help
     from eraser.configuration.model import Configuration
     from eraser.rack.erasing import Request, Station
     from eraser.rack.simulated.story import Story
-    from eraser.rack.station import Rack
+    from eraser.rack.station import FileHistory, Rack
 
 END_SECONDS = 9.7
 """After the signal: then the process ends whatever hangs. What is on record is believed, the kernel holds the drive."""
@@ -136,6 +136,7 @@ def _parts(configuration: "Configuration") -> "Station":
     from eraser.domain.certificate import Station as CertifiedStation
     from eraser.ledger.journal import FileJournal
     from eraser.rack.erasing import Station
+    from eraser.rack.filing import JournalOfFiles
 
     data = configuration.data
     issuer = StationIssuer(
@@ -145,7 +146,15 @@ def _parts(configuration: "Configuration") -> "Station":
         new_id=new_id,
         station=CertifiedStation(configuration.station.id, configuration.station.location),
     )
-    return Station(FileJournal(data / "journal", now_utc), issuer, now_utc, os.urandom, new_id)
+    return Station(JournalOfFiles(FileJournal(data / "journal", now_utc)), issuer, now_utc, os.urandom, new_id)
+
+
+def _history(parts: "Station") -> "FileHistory":
+    from eraser.rack.filing import JournalOfFiles
+    from eraser.rack.station import FileHistory
+
+    assert isinstance(parts.journal, JournalOfFiles)
+    return FileHistory(parts.journal.files, parts.call)
 
 
 def _request(configuration: "Configuration") -> "Request":
@@ -163,7 +172,8 @@ async def _real(configuration: "Configuration", stack: AsyncExitStack) -> "Rack"
 
     events = await stack.enter_async_context(Hotplug(LIVE))
     intake = Intake(_request(configuration), configuration.lots.start == "by-itself")
-    return Rack(_parts(configuration), HostDrives(LIVE), events, configuration.bay_map(), intake)
+    parts = _parts(configuration)
+    return Rack(parts, HostDrives(LIVE), events, configuration.bay_map(), intake, _history(parts))
 
 
 def _simulated(configuration: "Configuration", simulation: _Simulation) -> "tuple[Rack, Story]":
@@ -187,5 +197,6 @@ def _simulated(configuration: "Configuration", simulation: _Simulation) -> "tupl
             tuning_for(drive), no_progress_seconds=pace.no_progress_seconds, checkpoint_seconds=5.0
         ),
     )
-    rack = Rack(parts, shelf, shelf, bay_map, Intake(_request(configuration), starts_by_itself=True))
+    intake = Intake(_request(configuration), starts_by_itself=True)
+    rack = Rack(parts, shelf, shelf, bay_map, intake, _history(parts))
     return rack, story.Story(shelf, bay_map, rack.snapshot, random.Random(simulation.seed), pace)

@@ -11,6 +11,7 @@ from eraser import settings
 from eraser.domain.job import JobState
 from eraser.ledger.journal import FileJournal
 from eraser.rack.erasing import Station
+from eraser.rack.filing import JournalOfFiles
 
 if TYPE_CHECKING:
     from eraser.certificates.issuer import Issued, StationIssuer
@@ -55,4 +56,4 @@ def open_station(certificates: Path | None) -> Station:
     """Everything for a job; certificates go to the folder given, else to the station's own."""
     folder = certificates if certificates is not None else settings.certificates_dir(os.environ)
     issuer = _LateIssuer(folder, settings.keys_dir(os.environ))
-    return Station(open_journal(), issuer, now_utc, os.urandom, new_id)
+    return Station(JournalOfFiles(open_journal()), issuer, now_utc, os.urandom, new_id)

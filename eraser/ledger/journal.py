@@ -41,9 +41,25 @@ class JobLog(Protocol):
     @property
     def state(self) -> JobState: ...
 
-    def append(self, event: JobEvent) -> None: ...
+    async def append(self, event: JobEvent) -> None: ...
 
-    def close(self) -> None: ...
+    async def close(self) -> None: ...
+
+
+class Journal(Protocol):
+    """All jobs of a station: files or a database. `place` is where custody records say that it happened."""
+
+    async def begin(self, request: JobQueued, *, place: str = "") -> JobLog:
+        """A new job; its first event is durable when this returns. Raises JournalError, and then there is no such job."""
+        ...
+
+    async def take_up(self, job_id: str, *, place: str = "") -> JobLog:
+        """An earlier job, to go on with. Raises JournalError when somebody else has it, or it can't be believed."""
+        ...
+
+    async def open_states(self) -> list[JobState]:
+        """The jobs with something left to do. Raises JournalError naming one that can't be believed."""
+        ...
 
 
 class FileJobLog:

@@ -385,7 +385,7 @@ class BayRun:
         drive = await self._identify(sighting)
         self._shown.drive = drive
         await self._be_alone(drive)
-        state = await station.parts.call(open_job, drive, station.parts.journal)
+        state = open_job(drive, await station.parts.journal.open_states())
         if state is not None and state.outcome is None and not is_recognisable(drive):
             raise Refused(
                 "unrecognisable",
@@ -451,7 +451,7 @@ class BayRun:
         station = self._station
         found = await station.parts.call(station.access.domains, sighting)
         needs = Needs(self.name, station.domains_of(self.bay, found), station.power_of(self.bay))
-        erasing = Erasing(station.parts, path)
+        erasing = Erasing(station.parts, path, place=self.name)
         self._show(BayState.WAITING)
         async with station.admissions.turn(needs, erasing.set_rate_limit):
             self._shown.waits_for = ""

@@ -34,7 +34,7 @@ from eraser.drives.discovery import identify, list_drives
 from eraser.drives.erasable import ClaimedDrive, ErasableDrive
 from eraser.engine.tuning import Tuning, tuning_for
 from eraser.errors import DriveError, EraserError, Refused
-from eraser.ledger.journal import FileJournal, JobLog
+from eraser.ledger.journal import JobLog, Journal
 from eraser.rack.blocking import BlockingCall, in_own_thread
 from eraser.rack.job_run import JobRun
 
@@ -110,7 +110,7 @@ def hold_claimed(drive: Drive, *, now_utc: Callable[[], str]) -> ErasableDrive:
 class Station:
     """What every job needs of its surroundings."""
 
-    journal: FileJournal
+    journal: Journal
     issue: Issuer
     now_utc: Callable[[], str]
     random_bytes: RandomBytes
@@ -161,14 +161,14 @@ def prepare_drive(
     return Prepared(drive, plan, request)
 
 
-def open_job(drive: Drive, journal: FileJournal) -> JobState | None:
-    """The job on this very drive that has something left to do, if there is one. Raises JournalError."""
-    return next((state for state in _planned(journal) if state.drive and _is_same(state.drive, drive)), None)
+def open_job(drive: Drive, open_states: Iterable[JobState]) -> JobState | None:
+    """The job on this very drive that has something left to do, if there is one of the open ones."""
+    return next((state for state in _planned(open_states) if state.drive and _is_same(state.drive, drive)), None)
 
 
-def _planned(journal: FileJournal) -> list[JobState]:
+def _planned(open_states: Iterable[JobState]) -> list[JobState]:
     """Open jobs that came as far as a plan: before it nothing was begun, so there is nothing to go on with."""
-    return [state for state in journal.open_states() if state.plan is not None]
+    return [state for state in open_states if state.plan is not None]
 
 
 def _is_same(planned: Drive, found: Drive) -> bool:
@@ -177,9 +177,9 @@ def _is_same(planned: Drive, found: Drive) -> bool:
     return not same_drive(planned, found)
 
 
-def refuse_if_interrupted(drive: Drive, journal: FileJournal) -> None:
+def refuse_if_interrupted(drive: Drive, open_states: Iterable[JobState]) -> None:
     """Raises Refused when this drive has a job that can be taken up again."""
-    if (state := open_job(drive, journal)) is not None:
+    if (state := open_job(drive, open_states)) is not None:
         raise Refused(
             "interrupted-job",
             f"it has a job that was interrupted (job {state.job_id}: {state.why or 'the host or the program stopped'})",
@@ -188,12 +188,12 @@ def refuse_if_interrupted(drive: Drive, journal: FileJournal) -> None:
         )
 
 
-def resumable(journal: FileJournal, paths: Iterable[str] = ()) -> list[tuple[JobState, Drive]]:
+def resumable(open_states: Iterable[JobState], paths: Iterable[str] = ()) -> list[tuple[JobState, Drive]]:
     """Interrupted jobs whose drive is here, with the drive as it is now; of these paths, or of all drives when none is given.
 
-    May block. Raises JournalError, UsageError or DriveError for a path that is none.
+    May block. Raises UsageError or DriveError for a path that is none.
     """
-    states = _planned(journal)
+    states = _planned(open_states)
     named = [identify(path) for path in paths]
     found = named or _present(states)
     pairs = []
@@ -225,9 +225,11 @@ def _present(states: list[JobState]) -> list[Drive]:
 class Erasing:
     """One drive on its way. `run` once; `cancel`, `job` and the rest at any time meanwhile."""
 
-    def __init__(self, station: Station, path: str) -> None:
+    def __init__(self, station: Station, path: str, place: str = "") -> None:
+        """`place` is where custody records say that it happened: the bay."""
         self._station = station
         self.path = path
+        self._place = place
         self.job: JobRun | None = None
         self.job_id = ""
         self._call = station.call
@@ -263,44 +265,44 @@ class Erasing:
         """A new job on a prepared drive, after giving up an earlier one. Raises nothing for what the drive does."""
         if abandon is not None:
             await self._give_up(abandon)
-        log = await self._call(self._open_log, prepared)
+        log = await self._open_log(prepared)
         return await self._run(log, prepared.drive)
 
     async def take_up(self, state: JobState, drive: Drive) -> Result:
         """Goes on with an interrupted job on the drive as it was found now. Raises JournalError."""
-        log = await self._call(self._station.journal.take_up, state.job_id)
+        log = await self._station.journal.take_up(state.job_id, place=self._place)
         if log.state.outcome is not None:
             try:
                 return await self._issue(log, None)
             finally:
-                await self._call(log.close)
+                await log.close()
         return await self._run(log, drive)
 
-    def _open_log(self, prepared: Prepared) -> JobLog:
+    async def _open_log(self, prepared: Prepared) -> JobLog:
         request = JobQueued(
             job_id=self._station.new_id(),
             path=prepared.drive.path,
             standard=prepared.plan.standard,
             operator=prepared.request.operator,
         )
-        log = self._station.journal.begin(request)
-        log.append(DriveIdentified(prepared.drive))
-        log.append(JobPlanned(prepared.plan))
+        log = await self._station.journal.begin(request, place=self._place)
+        await log.append(DriveIdentified(prepared.drive))
+        await log.append(JobPlanned(prepared.plan))
         return log
 
     async def _give_up(self, state: JobState) -> None:
         """An earlier job ends as failed, with its certificate where it wrote: no drive leaves silently after that."""
-        log = await self._call(self._station.journal.take_up, state.job_id)
+        log = await self._station.journal.take_up(state.job_id, place=self._place)
         try:
             if not log.state.has_written:
-                await self._call(log.append, JobRefused("abandoned", "given up before anything was written"))
+                await log.append(JobRefused("abandoned", "given up before anything was written"))
                 return
             if log.state.outcome is None:
-                await self._call(log.append, JobAbandoned("given up for a new job"))
-                await self._call(log.append, JobFinished(*judge(log.state.facts())))
+                await log.append(JobAbandoned("given up for a new job"))
+                await log.append(JobFinished(*judge(log.state.facts())))
             await self._issue(log, None)
         finally:
-            await self._call(log.close)
+            await log.close()
 
     async def _run(self, log: JobLog, drive: Drive) -> Result:
         self.job_id = log.state.job_id
@@ -328,13 +330,13 @@ class Erasing:
                 await self._close(erasable)
             return await self._issue(log, self.job)
         finally:
-            await self._call(log.close)
+            await log.close()
 
     async def _not_claimed(self, log: JobLog, error: Refused | DriveError) -> Result:
         """A drive that was free a moment ago and is not now. A job that has written stays open."""
         reason = error.reason if isinstance(error, Refused) else error.code
         if log.state.phase is Phase.PLANNED:
-            await self._call(log.append, JobRefused(reason, error.what))
+            await log.append(JobRefused(reason, error.what))
         is_held = reason == guard.UseReason.HELD_BY_UNFINISHED_IO.value
         return Result(self.path, Ended.REFUSED, str(error), is_held=is_held, job_id=self.job_id)
 
@@ -345,7 +347,7 @@ class Erasing:
         issued: Issued | None = None
         if state.outcome is not None:
             issued = await self._call(self._station.issue, state)
-            await self._call(log.append, CertificateIssued(issued.certificate_id, issued.digest))
+            await log.append(CertificateIssued(issued.certificate_id, issued.digest))
         return Result(
             device=self.path,
             outcome=Ended(state.outcome.value) if state.outcome is not None else Ended.INTERRUPTED,

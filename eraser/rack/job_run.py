@@ -224,7 +224,7 @@ class JobRun:
 
     async def _append(self, event: JobEvent) -> None:
         """On disk when it returns; the loop goes on meanwhile."""
-        await self._call(self._log.append, event)
+        await self._log.append(event)
 
     async def _begin_sight(self) -> None:
         returning = self._state.sights > 0

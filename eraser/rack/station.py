@@ -61,7 +61,7 @@ class HostDrives:
         return bandwidth_domains_of(device, self._host)
 
 
-class JournalHistory:
+class FileHistory:
     """What the journal of files knows of earlier drives: read once, when the first drive asks."""
 
     def __init__(self, journal: FileJournal, call: BlockingCall) -> None:
@@ -110,14 +110,13 @@ class Rack:
         events: DriveEvents,
         bay_map: BayMap,
         intake: Intake,
-        *,
-        history: History | None = None,
+        history: History,
     ) -> None:
         self.parts = parts
         self.access = access
         self.intake = intake
         self.admissions = Admissions()
-        self.history: History = history or JournalHistory(parts.journal, parts.call)
+        self.history = history
         self.log: Any = structlog.get_logger()
         self._events = events
         self._map = bay_map

@@ -18,8 +18,9 @@ from eraser.errors import DriveError, Refused
 from eraser.ledger.journal import FileJournal
 from eraser.rack.bay import Intake
 from eraser.rack.erasing import Request, Station
+from eraser.rack.filing import JournalOfFiles
 from eraser.rack.presence import Arrived, Event, Left, Sighting
-from eraser.rack.station import Rack
+from eraser.rack.station import FileHistory, Rack
 from eraser.rack.view import BaySnapshot, BayState
 from tests.domain.builders import IDENTITY, seeded_chance
 from tests.rack.simulated import SECTOR, SimulatedDrive, SimulatedTransfer
@@ -200,8 +201,9 @@ async def a_station(
     memory = memory or MemoryRack()
     names = itertools.count(1)
     before = len(list(folder.rglob("*.journal")))  # noqa: ASYNC240
+    files = FileJournal(folder / "journal", lambda: "2027-01-01T00:00:00.000Z")
     parts = Station(
-        journal=FileJournal(folder / "journal", lambda: "2027-01-01T00:00:00.000Z"),
+        journal=JournalOfFiles(files, at_once),
         issue=Papers(folder),
         now_utc=lambda: "2027-01-01T00:00:00.000Z",
         random_bytes=seeded_chance(seed),
@@ -210,7 +212,8 @@ async def a_station(
         hold=memory.hold,
         call=at_once,
     )
-    rack = Rack(parts, memory, memory, bays or a_map(3), Intake(Request("random"), by_itself))
+    history = FileHistory(files, at_once)
+    rack = Rack(parts, memory, memory, bays or a_map(3), Intake(Request("random"), by_itself), history)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(rack.run())
         yield At(rack, memory)

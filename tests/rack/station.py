@@ -15,12 +15,13 @@ from eraser.cli.station import now_utc
 from eraser.engine.tuning import tuning_for
 from eraser.ledger.journal import FileJournal
 from eraser.rack.erasing import Erasing, Request, Result, Station, prepare
+from eraser.rack.filing import JournalOfFiles
 
 
 def station(home: Path, **tuning: Any) -> Station:
     """A station that keeps all it has under `home`; `tuning` names fields of the engine's tuning."""
     return Station(
-        journal=FileJournal(home / "journal", now_utc),
+        journal=JournalOfFiles(FileJournal(home / "journal", now_utc)),
         issue=StationIssuer(home / "certificates", home / "keys", now_utc=now_utc, new_id=_new_id),
         now_utc=now_utc,
         random_bytes=os.urandom,

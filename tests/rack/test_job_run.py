@@ -53,7 +53,7 @@ class MemoryLog:
     def state(self) -> JobState:
         return self._state
 
-    def append(self, event: JobEvent) -> None:
+    async def append(self, event: JobEvent) -> None:
         number = len(self.entries)
         if number == self.dies_before:
             raise Killed
@@ -63,7 +63,7 @@ class MemoryLog:
         if number == self.dies_after:
             raise Killed
 
-    def close(self) -> None:
+    async def close(self) -> None:
         pass
 
 
@@ -149,12 +149,12 @@ async def test_a_checkpoint_never_says_more_than_was_flushed():
     flushed: list[bytes] = []
     append = log.append
 
-    def spying(event: JobEvent) -> None:
+    async def spying(event: JobEvent) -> None:
         if event.kind == "checkpoint":
             position = event.position_bytes
             flushed.append(bytes(drive.medium[:position]))
             assert flushed[-1] == pattern_bytes(STREAM, 0, position)
-        append(event)
+        await append(event)
 
     log.append = spying
     await run(log, drive)
@@ -272,8 +272,8 @@ async def test_a_drive_whose_counters_are_gone_at_the_end_does_not_pass():
     log = planned(a_plan(STREAM), drive)
     append = log.append
 
-    def leaving(event: JobEvent) -> None:
-        append(event)
+    async def leaving(event: JobEvent) -> None:
+        await append(event)
         drive.is_gone = isinstance(event, VerificationEnded)
 
     log.append = leaving
@@ -286,8 +286,8 @@ async def test_somebody_else_who_writes_meanwhile_fails_the_job():
     log = planned(a_plan(STREAM), drive)
     append = log.append
 
-    def meddling(event: JobEvent) -> None:
-        append(event)
+    async def meddling(event: JobEvent) -> None:
+        await append(event)
         if event.kind == "pass-started":
             drive.outsider_writes(40)
 
@@ -339,8 +339,8 @@ async def test_a_cancelled_job_stops_at_a_checkpoint_and_goes_on_from_there():
     job = JobRun(log, drive, SMALL, random_bytes=seeded_chance(), keep_hashes=keep_nothing)
     append = log.append
 
-    def stopping(event: JobEvent) -> None:
-        append(event)
+    async def stopping(event: JobEvent) -> None:
+        await append(event)
         if event.kind == "checkpoint":
             job.cancel()
 
@@ -360,8 +360,8 @@ async def test_a_job_that_somebody_disturbed_before_it_was_cancelled_begins_agai
     job = JobRun(log, drive, SMALL, random_bytes=seeded_chance(), keep_hashes=keep_nothing)
     append = log.append
 
-    def disturbing(event: JobEvent) -> None:
-        append(event)
+    async def disturbing(event: JobEvent) -> None:
+        await append(event)
         if event.kind == "pass-started":
             drive.outsider_writes(0)
             job.cancel()
@@ -383,8 +383,8 @@ async def test_a_mismatch_is_not_forgotten_when_the_reading_that_found_it_is_int
     append = log.append
     reading = "verification-started" if name == "one pass" else "markers-started"
 
-    def leaving_soon(event: JobEvent) -> None:
-        append(event)
+    async def leaving_soon(event: JobEvent) -> None:
+        await append(event)
         if event.kind == reading:
             # The markers are first written and flushed: leave while they are read.
             drive.gone_after_ios = drive.ios + (20 if name == "one pass" else 64 + 5 + 20)
@@ -418,8 +418,8 @@ async def test_cancelling_the_task_leaves_a_journal_that_can_be_taken_up():
     log = planned(PLANS["two alike"], drive)
     append, loop = log.append, asyncio.get_running_loop()
 
-    def cancelling(event: JobEvent) -> None:
-        append(event)
+    async def cancelling(event: JobEvent) -> None:
+        await append(event)
         if len(log.entries) == 7:
             loop.call_soon_threadsafe(task.cancel)
 
