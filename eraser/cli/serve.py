@@ -16,9 +16,11 @@ from eraser import settings
 
 if TYPE_CHECKING:  # loaded by the command itself, not by its help
     from eraser.configuration.model import Configuration
+    from eraser.ledger.station_ledger import StationLedger
     from eraser.rack.erasing import Request, Station
+    from eraser.rack.ledger_health import LedgerHealth
     from eraser.rack.simulated.story import Story
-    from eraser.rack.station import FileHistory, Rack
+    from eraser.rack.station import Rack
 
 END_SECONDS = 9.7
 """After the signal: then the process ends whatever hangs. What is on record is believed, the kernel holds the drive."""
@@ -98,21 +100,27 @@ def _begin_log(configuration: "Configuration") -> None:
 
 
 async def _serve(configuration: "Configuration", simulation: _Simulation | None) -> None:
+    from eraser.rack.ledger_health import LedgerHealth
+
+    health = LedgerHealth()
     async with AsyncExitStack() as stack:
+        ledger = await _ledger(configuration, health, stack)
         story = None
         if simulation is not None:
-            rack, story = _simulated(configuration, simulation)
+            rack, story = _simulated(configuration, simulation, ledger, health)
         else:
-            rack = await _real(configuration, stack)
+            rack = await _real(configuration, ledger, health, stack)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, _stop, rack)
         await _answer(rack, configuration, stack)
         async with asyncio.TaskGroup() as tasks:
-            told = tasks.create_task(story.play()) if story is not None else None
+            beside = [tasks.create_task(health.keep_lease(ledger.journal))]
+            if story is not None:
+                beside.append(tasks.create_task(story.play()))
             await rack.run()
-            if told is not None:
-                told.cancel()
+            for task in beside:
+                task.cancel()
 
 
 def _stop(rack: "Rack") -> None:
@@ -130,13 +138,20 @@ async def _answer(rack: "Rack", configuration: "Configuration", stack: AsyncExit
     await stack.enter_async_context(serve_http(rack, listen=http.listen, socket=http.socket))
 
 
-def _parts(configuration: "Configuration") -> "Station":
+async def _ledger(configuration: "Configuration", health: "LedgerHealth", stack: AsyncExitStack) -> "StationLedger":
+    """The one that the configuration names, held for this station until the stack ends."""
+    from eraser.cli.station import now_utc
+    from eraser.ledger.station_ledger import open_ledger
+
+    opened = open_ledger(configuration.ledger_url, configuration.station.id, now_utc, on_commit=health.committed)
+    return await stack.enter_async_context(opened)
+
+
+def _parts(configuration: "Configuration", ledger: "StationLedger") -> "Station":
     from eraser.certificates.issuer import StationIssuer
     from eraser.cli.station import new_id, now_utc
     from eraser.domain.certificate import Station as CertifiedStation
-    from eraser.ledger.journal import FileJournal
     from eraser.rack.erasing import Station
-    from eraser.rack.filing import JournalOfFiles
 
     data = configuration.data
     issuer = StationIssuer(
@@ -146,15 +161,7 @@ def _parts(configuration: "Configuration") -> "Station":
         new_id=new_id,
         station=CertifiedStation(configuration.station.id, configuration.station.location),
     )
-    return Station(JournalOfFiles(FileJournal(data / "journal", now_utc)), issuer, now_utc, os.urandom, new_id)
-
-
-def _history(parts: "Station") -> "FileHistory":
-    from eraser.rack.filing import JournalOfFiles
-    from eraser.rack.station import FileHistory
-
-    assert isinstance(parts.journal, JournalOfFiles)
-    return FileHistory(parts.journal.files, parts.call)
+    return Station(ledger.journal, issuer, now_utc, os.urandom, new_id)
 
 
 def _request(configuration: "Configuration") -> "Request":
@@ -164,24 +171,31 @@ def _request(configuration: "Configuration") -> "Request":
     return Request(lots.standard, lots.level, lots.verification, operator=configuration.station.id)
 
 
-async def _real(configuration: "Configuration", stack: AsyncExitStack) -> "Rack":
+async def _real(
+    configuration: "Configuration", ledger: "StationLedger", health: "LedgerHealth", stack: AsyncExitStack
+) -> "Rack":
     from eraser.drives.discovery import LIVE
     from eraser.rack.bay import Intake
+    from eraser.rack.history import LedgerHistory
     from eraser.rack.hotplug import Hotplug
     from eraser.rack.station import HostDrives, Rack
 
     events = await stack.enter_async_context(Hotplug(LIVE))
     intake = Intake(_request(configuration), configuration.lots.start == "by-itself")
-    parts = _parts(configuration)
-    return Rack(parts, HostDrives(LIVE), events, configuration.bay_map(), intake, _history(parts))
+    parts = _parts(configuration, ledger)
+    history = LedgerHistory(ledger.journal)
+    return Rack(parts, HostDrives(LIVE), events, configuration.bay_map(), intake, history, health)
 
 
-def _simulated(configuration: "Configuration", simulation: _Simulation) -> "tuple[Rack, Story]":
+def _simulated(
+    configuration: "Configuration", simulation: _Simulation, ledger: "StationLedger", health: "LedgerHealth"
+) -> "tuple[Rack, Story]":
     import random
     from dataclasses import replace
 
     from eraser.engine.tuning import tuning_for
     from eraser.rack.bay import Intake
+    from eraser.rack.history import LedgerHistory
     from eraser.rack.simulated import story
     from eraser.rack.simulated.images import Images
     from eraser.rack.simulated.shelf import SimulatedRack, rack_map
@@ -191,12 +205,12 @@ def _simulated(configuration: "Configuration", simulation: _Simulation) -> "tupl
     shelf = SimulatedRack(Images(configuration.data / "drives"))
     bay_map = rack_map(simulation.bays)
     parts = replace(
-        _parts(configuration),
+        _parts(configuration, ledger),
         hold=shelf.hold,
         tune=lambda drive: replace(
             tuning_for(drive), no_progress_seconds=pace.no_progress_seconds, checkpoint_seconds=5.0
         ),
     )
     intake = Intake(_request(configuration), starts_by_itself=True)
-    rack = Rack(parts, shelf, shelf, bay_map, intake, _history(parts))
+    rack = Rack(parts, shelf, shelf, bay_map, intake, LedgerHistory(ledger.journal), health)
     return rack, story.Story(shelf, bay_map, rack.snapshot, random.Random(simulation.seed), pace)

@@ -25,7 +25,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from eraser.rack.blocking import BlockingCall, in_own_thread
-from eraser.rack.view import BaySnapshot, BayState, StationSnapshot
+from eraser.rack.view import COMMIT_BOUNDS_SECONDS, BaySnapshot, BayState, CommitTimes, StationSnapshot
 
 _LOG = logging.getLogger(__name__)
 
@@ -159,6 +159,18 @@ def _of_station(snapshot: StationSnapshot) -> Iterator[Metric]:
         ),
     ):
         yield GaugeMetricFamily(name, text, float(value))
+    yield _commits(snapshot.commits)
+
+
+def _commits(commits: CommitTimes) -> Metric:
+    bounds = (*(str(bound) for bound in COMMIT_BOUNDS_SECONDS), "+Inf")
+    buckets = list(zip(bounds, map(float, accumulate(commits.counts)), strict=True))
+    return HistogramMetricFamily(
+        "eraser_journal_commit_seconds",
+        "Commits of the ledger by how long they took; one carries the events of many bays.",
+        buckets=buckets,
+        sum_value=commits.all_seconds,
+    )
 
 
 _COUNTERS: tuple[tuple[str, str, Callable[[BaySnapshot], int]], ...] = (

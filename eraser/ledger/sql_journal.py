@@ -7,10 +7,11 @@ it still tries to write is refused. Losing the lease stops jobs, it never lets t
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, insert, literal_column, select, true, update
+from sqlalchemy import Connection, and_, false, func, insert, literal_column, or_, select, true, update
 
 from eraser.domain.custody import (
     CustodyEvent,
@@ -22,8 +23,10 @@ from eraser.domain.custody import (
     own_serial,
     world_wide_name,
 )
+from eraser.domain.drive import Drive, Identity, same_drive
 from eraser.domain.events import (
     CertificateIssued,
+    DriveIdentified,
     Entry,
     JobEvent,
     JobFinished,
@@ -36,7 +39,7 @@ from eraser.errors import JournalError
 from eraser.ledger.custody import custody_row
 from eraser.ledger.errors import JobHeld, LedgerError, LedgerFull
 from eraser.ledger.presence import announce
-from eraser.ledger.records import entry_of, event_row
+from eraser.ledger.records import corrupt, entry_of, event_row
 from eraser.ledger.schema import certificates, custody, job_events, jobs, stations
 from eraser.ledger.store import Store
 
@@ -44,6 +47,8 @@ LEASE_SECONDS = 60.0
 """How long another host's jobs are left alone after it was last heard of; `renew` is called three times as often."""
 
 _INSERT_EVENT = insert(job_events)
+_IDENTIFIED = 1
+"""Number of the event that says on which drive a job is: right after its request."""
 _EVENT = (
     job_events.c.job_id,
     job_events.c.sequence,
@@ -52,6 +57,15 @@ _EVENT = (
     job_events.c.body,
     job_events.c.digest,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A job with a verdict and a certificate, on the drive as it was identified then."""
+
+    job_id: str
+    outcome: Outcome
+    drive: Drive
 
 
 class SqlJobLog:
@@ -136,11 +150,13 @@ class SqlJournal:
         return cls(store, station_id, epoch, leave, now_utc)
 
     async def begin(self, request: JobQueued, *, place: str = "") -> SqlJobLog:
-        """A new job; its first event is durable when this returns. `place` is where custody records say it happened."""
+        """A new job; its first event is durable when this returns. `place`, a bay, stands in custody records behind the
+        station's name.
+        """
         entry = Entry(0, self.now_utc(), request)
         state = fold((entry,))
         await self._hold(request.job_id, partial(self._insert_job, request.job_id, entry))
-        return SqlJobLog(self, state, 1, place or self._default_place(request))
+        return SqlJobLog(self, state, 1, self._where(place, request))
 
     async def take_up(self, job_id: str, *, place: str = "") -> SqlJobLog:
         """An earlier job, to go on with. Raises JobHeld when somebody else has it, JournalError when there is none, or it
@@ -154,7 +170,7 @@ class SqlJournal:
         except BaseException:
             await self.give_up(job_id)
             raise
-        return SqlJobLog(self, state, len(entries), place or self._default_place(state.request))
+        return SqlJobLog(self, state, len(entries), self._where(place, state.request))
 
     async def open_states(self) -> list[JobState]:
         """The jobs of all stations with something left to do, however many are finished. Raises JournalError naming a job
@@ -162,6 +178,13 @@ class SqlJournal:
         """
         found = await self.store.read(_open_entries)
         return [fold(entries) for entries in found]
+
+    async def last_finished(self, drive: Drive) -> "Finished | None":
+        """The last finished job of all stations on this very drive; None if there is none, or nothing tells it from others.
+        Raises JournalError for one that can't be believed.
+        """
+        found = await self.store.read(partial(_finished_on, drive.identity))
+        return next((item for item in found if not same_drive(item.drive, drive)), None)
 
     async def entries(self, job_id: str) -> tuple[Entry, ...]:
         """All events of one job, finished or not. Raises JournalError for one that is not there."""
@@ -207,8 +230,8 @@ class SqlJournal:
         except (JobHeld, LedgerFull):
             return
 
-    def _default_place(self, request: JobQueued) -> str:
-        return f"{self._station_id} {request.path}"
+    def _where(self, place: str, request: JobQueued) -> str:
+        return f"{self._station_id}/{place}" if place else f"{self._station_id} {request.path}"
 
     async def _hold(self, job_id: str, work: Callable[[Connection], Any]) -> Any:
         if job_id in self._held:
@@ -341,6 +364,30 @@ def _entries(job_id: str, connection: Connection) -> tuple[Entry, ...]:
     if not found:
         raise _unknown(job_id)
     return found
+
+
+def _finished_on(identity: Identity, connection: Connection) -> list[Finished]:
+    """Finished jobs on drives of either name, the last one first. Clones are among them."""
+    names = ((jobs.c.serial, own_serial(identity)), (jobs.c.world_wide_name, world_wide_name(identity)))
+    named = [column == value for column, value in names if value]
+    if not named:
+        return []
+    # Clocks jump, and stations have their own: in what order jobs ended, the numbers of their custody records tell.
+    ended = select(func.max(custody.c.number)).where(custody.c.job_id == jobs.c.job_id).scalar_subquery()
+    query = (
+        select(jobs.c.outcome, *_EVENT)
+        .join(job_events, and_(job_events.c.job_id == jobs.c.job_id, job_events.c.sequence == _IDENTIFIED))
+        .where(or_(*named), jobs.c.is_open == false(), jobs.c.outcome.is_not(None))
+        .order_by(ended.desc())
+    )
+    return [_finished(outcome, *row) for outcome, *row in connection.execute(query)]
+
+
+def _finished(outcome: str, job_id: str, *row: Any) -> Finished:
+    event = entry_of(job_id, *row).event
+    if not isinstance(event, DriveIdentified):
+        raise corrupt(f"job {job_id}", "it is not known on which drive it was")
+    return Finished(job_id, Outcome(outcome), event.drive)
 
 
 def _open_entries(connection: Connection) -> list[tuple[Entry, ...]]:

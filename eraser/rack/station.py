@@ -26,6 +26,7 @@ from eraser.rack.bay import BayRun, DriveAccess, History, Intake, Past
 from eraser.rack.blocking import BlockingCall
 from eraser.rack.erasing import Station
 from eraser.rack.hotplug import DriveEvents
+from eraser.rack.ledger_health import LedgerHealth
 from eraser.rack.presence import Arrived, Changed, Event, Left, Sighting
 from eraser.rack.view import BaySnapshot, BayState, StationSnapshot
 
@@ -111,6 +112,7 @@ class Rack:
         bay_map: BayMap,
         intake: Intake,
         history: History,
+        ledger: LedgerHealth | None = None,
     ) -> None:
         self.parts = parts
         self.access = access
@@ -126,8 +128,7 @@ class Rack:
         self._change = asyncio.Event()
         self._stopping = asyncio.Event()
         self._lags: list[float] = []
-        self.journal_seconds = 0.0
-        """Set by whoever keeps the journal, after each write."""
+        self._ledger = ledger or LedgerHealth()
         self._draw()
 
     # ---- life
@@ -224,9 +225,10 @@ class Rack:
             jobs=dict(self._jobs),
             queue=self._queue(bays),
             loop_lag_seconds=max(self._lags, default=0.0),
-            journal_seconds=self.journal_seconds,
+            journal_seconds=self._ledger.last_commit_seconds,
+            commits=self._ledger.commits(),
             is_draining=self.admissions.is_draining,
-            problems=tuple(self._problems.values()),
+            problems=tuple(filter(None, (*self._problems.values(), self._ledger.problem))),
         )
 
     def _queue(self, bays: Iterable[BaySnapshot]) -> dict[str, int]:

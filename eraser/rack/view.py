@@ -67,6 +67,20 @@ class BaySnapshot:
     """File name of the certificate that the last job left."""
 
 
+COMMIT_BOUNDS_SECONDS = (0.001, 0.004, 0.016, 0.064, 0.256, 1.0, 4.0, 16.0)
+"""Upper bounds of `CommitTimes`: a flush of flash takes about 1 ms, of a disk 16 ms, of a sick one seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommitTimes:
+    """How long the ledger's commits took since the start. `counts`: those up to each bound and above the one before it, and
+    last those above all.
+    """
+
+    all_seconds: float = 0.0
+    counts: tuple[int, ...] = (0,) * (len(COMMIT_BOUNDS_SECONDS) + 1)
+
+
 @dataclass(frozen=True, slots=True)
 class StationSnapshot:
     """The station at one moment; `at` is UTC, RFC 3339. `jobs` counts finished jobs by outcome and standard since the start."""
@@ -79,6 +93,7 @@ class StationSnapshot:
     loop_lag_seconds: float = 0.0
     journal_seconds: float = 0.0
     """How long the last event took to become durable."""
+    commits: CommitTimes = CommitTimes()
     is_draining: bool = False
     problems: tuple[str, ...] = ()
     """Why it is not ready, in words; empty when it is."""

@@ -11,7 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from eraser.console.metrics import Exposition, MetricsPage, exposition_for, render
-from eraser.rack.view import BayState
+from eraser.rack.view import COMMIT_BOUNDS_SECONDS, BayState, CommitTimes
 from tests.console.stations import FakeStation, a_busy_bay, a_snapshot, an_empty_bay
 from tests.lab.requirements import require
 
@@ -57,6 +57,19 @@ def test_the_station_shows_its_jobs_queue_and_health() -> None:
     assert value(found, "eraser_loop_lag_seconds") == 0.001
     assert value(found, "eraser_journal_write_seconds") == 0.004
     assert any(name == "eraser_build_info" and labels for name, labels in found)
+
+
+def test_commits_of_the_ledger_are_counted_by_how_long_they_took() -> None:
+    commits = CommitTimes(7.5, (3, 0, 2, 0, 0, 0, 1, 0, 1))
+    found = samples(render(a_snapshot(commits=commits), Exposition.TEXT))
+    counts = {
+        float(dict(labels)["le"]): number
+        for (name, labels), number in found.items()
+        if name == "eraser_journal_commit_seconds_bucket"
+    }
+    assert counts == dict(zip([*COMMIT_BOUNDS_SECONDS, float("inf")], [3, 3, 5, 5, 5, 5, 6, 6, 7], strict=True))
+    assert value(found, "eraser_journal_commit_seconds_sum") == 7.5
+    assert value(found, "eraser_journal_commit_seconds_count") == 7
 
 
 @pytest.mark.parametrize("state", BayState)

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, insert, select, text
 
 from eraser.domain.custody import DriveName, Erased, Quarantined, Verified
+from eraser.domain.drive import Drive
 from eraser.domain.events import (
     CertificateIssued,
     DriveIdentified,
@@ -32,7 +34,7 @@ from eraser.ledger.errors import AlreadyThere, JobHeld, LedgerError, LedgerFull
 from eraser.ledger.migrating import migrate
 from eraser.ledger.records import entry_of, event_row
 from eraser.ledger.schema import certificates, job_events, jobs
-from eraser.ledger.sql_journal import LEASE_SECONDS, SqlJournal
+from eraser.ledger.sql_journal import LEASE_SECONDS, Finished, SqlJournal
 from eraser.ledger.store import Store, open_store
 from tests.domain.strategies import values_of
 from tests.ledger.children import child
@@ -63,6 +65,10 @@ async def opened(url: str, station_id: str = "station") -> AsyncIterator[SqlJour
             await journal.close()
     finally:
         await store.close()
+
+
+def with_names(drive: Drive, **names: str) -> Drive:
+    return replace(drive, identity=replace(drive.identity, **names))
 
 
 async def do_job(journal: SqlJournal, job_id: str, events: list[JobEvent]) -> JobState:
@@ -127,6 +133,36 @@ async def test_a_job_is_begun_once(url: str) -> None:
         assert log.state.phase is Phase.RUNNING
 
 
+async def test_the_last_finished_job_of_a_drive_is_found_by_either_of_its_names(url: str) -> None:
+    async with opened(url) as journal:
+        assert await journal.last_finished(DRIVE) is None
+        await do_job(journal, "z-first", whole_job("z-first", DRIVE))
+        await do_job(journal, "a-second", whole_job("a-second", DRIVE))
+        await do_job(journal, "other", whole_job("other", drive_number(2)))
+        await do_job(journal, "unfinished", until_writing(DRIVE))
+        assert await journal.last_finished(DRIVE) == Finished("a-second", Outcome.PASSED, DRIVE)
+        by_serial, by_wwn = with_names(DRIVE, wwn=""), with_names(DRIVE, serial="")
+        for name, drive in (("by-serial", by_serial), ("by-wwn", by_wwn)):
+            await do_job(journal, name, whole_job(name, drive))
+            assert await journal.last_finished(drive) == Finished(name, Outcome.PASSED, drive)
+
+
+async def test_a_clones_finished_job_is_not_this_drives(url: str) -> None:
+    other = with_names(DRIVE, model="ANOTHER MODEL")
+    async with opened(url) as journal:
+        await do_job(journal, "mine", whole_job("mine", DRIVE))
+        await do_job(journal, "clone", whole_job("clone", other))
+        found = await journal.last_finished(DRIVE)
+        assert found is not None and found.job_id == "mine"
+
+
+async def test_a_drive_without_a_name_of_its_own_has_no_finished_job(url: str) -> None:
+    nameless = with_names(DRIVE, serial="", wwn="")
+    async with opened(url) as journal:
+        await do_job(journal, "j", whole_job("j", nameless))
+        assert await journal.last_finished(nameless) is None
+
+
 async def test_a_second_event_with_the_same_number_is_refused(url: str) -> None:
     async with opened(url) as journal:
         log = await journal.begin(a_request("j"))
@@ -188,7 +224,7 @@ async def test_columns_follow_the_events(url: str) -> None:
 async def test_a_jobs_end_stands_in_its_drives_chain_of_custody(url: str) -> None:
     async with opened(url) as journal:
         custody = Custody(journal.store, now_utc)
-        log = await journal.begin(a_request("good"), place="bay A1")
+        log = await journal.begin(a_request("good"), place="A1")
         for event in whole_job("good", DRIVE):
             await log.append(event)
         await do_job(journal, "bad", whole_job("bad", DRIVE, outcome=Outcome.FAILED))
@@ -197,7 +233,7 @@ async def test_a_jobs_end_stands_in_its_drives_chain_of_custody(url: str) -> Non
         name = DriveName(DRIVE.identity.serial, DRIVE.identity.wwn)
         assert {record.drive for record in records} == {name}
         assert {record.operator for record in records} == {OPERATOR}
-        assert [record.place for record in records[:3]] == ["bay A1", "bay A1", "station /dev/sdz"]
+        assert [record.place for record in records[:3]] == ["station/A1", "station/A1", "station /dev/sdz"]
         assert [record.event for record in records] == [
             Erased("good", Outcome.PASSED),
             Verified("good", Verification.FULL),

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from eraser.ledger.check import check
+from eraser.ledger.engine import sqlite_url
 from tests.lab import LoopDrive, Need, count_marker, loop_drive, require
 from tests.rack.serving import serving
 
@@ -97,7 +99,7 @@ def test_a_station_that_is_killed_goes_on_over_real_devices_when_it_runs_again(t
             station.until(lambda seen: seen["passed"] == 2, within_s=120)
             assert station.stop() < 10
         certificates = station.certificates()
-        assert len(list((tmp_path / "data" / "journal").rglob("*.journal"))) == 2
+        assert check(sqlite_url(tmp_path / "data" / "ledger.db")).jobs == 2
         assert [item["outcome"] for item in certificates] == ["passed", "passed"]
         assert not count_marker(one.backing) and not count_marker(other.backing)
 

@@ -1,0 +1,22 @@
+"""What the station's ledger knows of drives that were here before."""
+
+from eraser.domain.drive import Drive, is_recognisable
+from eraser.ledger.sql_journal import SqlJournal
+from eraser.rack.bay import Past
+
+
+class LedgerHistory:
+    """`eraser.rack.bay.History` over the ledger: asked anew for each drive, so that it needs no memory of its own."""
+
+    def __init__(self, journal: SqlJournal) -> None:
+        self._journal = journal
+
+    async def of(self, drive: Drive) -> Past | None:
+        """The last finished job on this very drive, whichever station did it. Raises JournalError."""
+        if not is_recognisable(drive):
+            return None
+        found = await self._journal.last_finished(drive)
+        return None if found is None else Past(found.job_id, found.outcome.value)
+
+    def add(self, drive: Drive, past: Past) -> None:
+        """The ledger has it already."""
