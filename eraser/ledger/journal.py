@@ -47,7 +47,7 @@ class JobLog(Protocol):
 
 
 class Journal(Protocol):
-    """All jobs of a station: files or a database. `place` is the bay, for custody records."""
+    """All jobs of a station: files or a database. `place` is where custody records say that it happened."""
 
     async def begin(self, request: JobQueued, *, place: str = "") -> JobLog:
         """A new job; its first event is durable when this returns. Raises JournalError, and then there is no such job."""

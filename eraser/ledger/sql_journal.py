@@ -150,9 +150,7 @@ class SqlJournal:
         return cls(store, station_id, epoch, leave, now_utc)
 
     async def begin(self, request: JobQueued, *, place: str = "") -> SqlJobLog:
-        """A new job; its first event is durable when this returns. `place`, a bay, stands in custody records behind the
-        station's name.
-        """
+        """A new job; its first event is durable when this returns. `place` is where custody records say it happened."""
         entry = Entry(0, self.now_utc(), request)
         state = fold((entry,))
         await self._hold(request.job_id, partial(self._insert_job, request.job_id, entry))
@@ -231,7 +229,7 @@ class SqlJournal:
             return
 
     def _where(self, place: str, request: JobQueued) -> str:
-        return f"{self._station_id}/{place}" if place else f"{self._station_id} {request.path}"
+        return place or f"{self._station_id} {request.path}"
 
     async def _hold(self, job_id: str, work: Callable[[Connection], Any]) -> Any:
         if job_id in self._held:

@@ -224,7 +224,7 @@ async def test_columns_follow_the_events(url: str) -> None:
 async def test_a_jobs_end_stands_in_its_drives_chain_of_custody(url: str) -> None:
     async with opened(url) as journal:
         custody = Custody(journal.store, now_utc)
-        log = await journal.begin(a_request("good"), place="A1")
+        log = await journal.begin(a_request("good"), place="station/A1")
         for event in whole_job("good", DRIVE):
             await log.append(event)
         await do_job(journal, "bad", whole_job("bad", DRIVE, outcome=Outcome.FAILED))
