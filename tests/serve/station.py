@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -61,6 +62,7 @@ class Site:
         *,
         words: str = "",
         each_bay: str = "",
+        starts_by_itself: bool = True,
         start: Start = start_installed,
     ) -> None:
         """`words` go into the configuration before the bays, `each_bay` into every one of them."""
@@ -73,7 +75,7 @@ class Site:
         self._config = folder / "eraser.toml"
         slots = [f'[[bays]]\nname = "{name}"\npath = "{path}"\n{each_bay}' for name, path in bays.items()]
         http_table = f'[http]\nsocket = "{self.socket}"\nlisten = "127.0.0.1:0"\n'
-        lots = '[lots]\nstandard = "random"\nstart = "by-itself"\n'
+        lots = f'[lots]\nstandard = "random"\nstart = "{"by-itself" if starts_by_itself else "ask"}"\n'
         self._config.write_text(http_table + lots + words + "".join(slots))
 
     @contextmanager
@@ -154,17 +156,22 @@ class Running:
             return False
         return True
 
-    def ask(self, target: str, method: str = "GET") -> tuple[int, bytes]:
+    def ask(self, target: str, method: str = "GET", body: str | None = None) -> tuple[int, bytes]:
         """Status and body of one question to its Unix socket. OSError when nobody answers."""
         connection = _UnixConnection(self.site.socket)
         try:
-            connection.request(method, target)
+            connection.request(method, target, body, {"content-type": "application/json"} if body else {})
             answer = connection.getresponse()
             return answer.status, answer.read()
         except http.client.HTTPException as error:
             raise ConnectionError(str(error)) from error
         finally:
             connection.close()
+
+    def order(self, bay: str, order: str, **body: object) -> None:
+        """What people order. Fails when the station does not take it."""
+        status, answer = self.ask(f"/api/v1/bays/{bay}/{order}", "POST", json.dumps(body) if body else None)
+        assert status == HTTPStatus.ACCEPTED, answer
 
     def bays(self) -> dict[str, Json]:
         """Every bay as the API shows it."""
