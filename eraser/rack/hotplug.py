@@ -31,6 +31,10 @@ UDEV_CONTROL = Path("/run/udev/control")
 MAX_MESSAGES_AT_ONCE = 256
 _BOUND_LATER = ("loop", "zram")
 """The kernel shows these before there is anything in them."""
+LOOK_AGAIN_SECONDS = 0.1
+LOOK_AGAIN_FOR_SECONDS = 3.0
+"""Such a disk is looked at so often after a message, for so long: no other message says that zram was given its size.
+Source: `set_capacity_and_notify` of the kernel's block/genhd.c."""
 
 
 class DriveEvents(Protocol):
@@ -57,6 +61,7 @@ class Hotplug:
         self._events: deque[Event] = deque()
         self._readable = asyncio.Event()
         self._turn = 0
+        self._still_empty: dict[str, float] = {}
         self.overflows = 0
         """How often the kernel had more to say than the buffer holds, so that everything was looked at anew."""
 
@@ -81,6 +86,7 @@ class Hotplug:
             self._take_messages()
             if self._loop.time() >= self._rescan_at:
                 self._look_at_some()
+            self._look_at_empty()
             self._events.extend(self._presence.settled(self._loop.time()))
         return self._events.popleft()
 
@@ -93,6 +99,8 @@ class Hotplug:
         """Until there is a message, a drive has settled, or it is time to look around."""
         due = self._presence.next_due()
         until = self._rescan_at if due is None else min(due, self._rescan_at)
+        if self._still_empty:
+            until = min(until, self._loop.time() + LOOK_AGAIN_SECONDS)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(until):
                 await self._readable.wait()
@@ -118,6 +126,14 @@ class Hotplug:
         self._readable.clear()
         self._loop.add_reader(self._monitor.fileno(), self._on_message)
         self._look(names)
+        again_until = self._loop.time() + LOOK_AGAIN_FOR_SECONDS
+        self._still_empty.update({name: again_until for name in names if name.startswith(_BOUND_LATER)})
+
+    def _look_at_empty(self) -> None:
+        """Looks again at what a message was about before there was anything in it."""
+        now, known = self._loop.time(), self._presence.names
+        self._still_empty = {name: end for name, end in self._still_empty.items() if now < end and name not in known}
+        self._look(self._still_empty)
 
     def _look_around(self) -> None:
         """Looks at every drive, here or remembered."""

@@ -39,7 +39,7 @@ from tests.lab.recording import Kind, NotWhole, Pass, Recording, Request, passes
 from tests.lab.regions import EVERYWHERE, LAST_SECTOR, OneSectorPer, Region, Sectors, Span
 from tests.lab.requirements import Need, require
 from tests.lab.throttle import Throttle, throttled
-from tests.lab.zram import ZramDrive, zram_drive
+from tests.lab.zram import ZramDrive, ZramSlot, zram_drive, zram_slot
 
 __all__ = [
     "EVERYWHERE",
@@ -78,6 +78,7 @@ __all__ = [
     "WrapsAt",
     "WritesBeside",
     "ZramDrive",
+    "ZramSlot",
     "count_marker",
     "drop_cache",
     "failing_flush",
@@ -99,4 +100,5 @@ __all__ = [
     "vanishes_at",
     "wait_until",
     "zram_drive",
+    "zram_slot",
 ]

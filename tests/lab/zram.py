@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.lab.loop import wait_until
+from tests.lab.loop import LabError, wait_until
 from tests.lab.requirements import ZRAM_CONTROL, Need, require
 
 
@@ -19,6 +19,10 @@ class ZramDrive:
         self.name = f"zram{number}"
         self.device = Path("/dev") / self.name
         self.is_plugged_in = True
+
+    def give_size(self) -> None:
+        """What makes it a disk of `size_bytes`; the kernel sends no message of it."""
+        (Path("/sys/block") / self.name / "disksize").write_text(str(self.size_bytes))
 
     def pull(self) -> None:
         """Remove the disk. The kernel refuses while it is open: LabError after 10 s."""
@@ -34,13 +38,61 @@ class ZramDrive:
 
 
 @contextmanager
-def zram_drive(size_bytes: int) -> Iterator[ZramDrive]:
-    """Plug in a disk of `size_bytes` (a multiple of 4,096), all zeros; it is pulled at the end if it still is there."""
+def zram_drive(size_bytes: int, *, is_sized: bool = True) -> Iterator[ZramDrive]:
+    """Plug in a disk of `size_bytes` (a multiple of 4,096), all zeros; it is pulled at the end if it still is there.
+
+    One that is not sized is empty until `give_size`.
+    """
     require(Need.ZRAM)
-    drive = ZramDrive(int((ZRAM_CONTROL / "hot_add").read_text()), size_bytes)  # reading this file adds the disk
+    drive = ZramDrive(_hot_add(), size_bytes)
     try:
-        (Path("/sys/block") / drive.name / "disksize").write_text(str(size_bytes))
+        if is_sized:
+            drive.give_size()
         yield drive
     finally:
         if drive.is_plugged_in:
             drive.pull()
+
+
+class ZramSlot:
+    """A number that a zram disk has each time it is plugged in: what a bay's map can name before there is a disk."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.drive: ZramDrive | None = None
+        self.name = f"zram{number}"
+        self.device = Path("/dev") / self.name
+
+    def plug(self, size_bytes: int) -> ZramDrive:
+        """A new disk, all zeros. LabError when somebody else has taken the number meanwhile."""
+        number = _hot_add()
+        self.drive = ZramDrive(number, size_bytes)
+        if number != self.number:
+            self.pull()
+            raise LabError(f"{self.device} was taken by somebody else")
+        self.drive.give_size()
+        return self.drive
+
+    def pull(self) -> None:
+        """Remove the disk, if there is one, as soon as nobody has it open: LabError after 10 s."""
+        drive, self.drive = self.drive, None
+        if drive is not None:
+            drive.pull()
+
+
+@contextmanager
+def zram_slot() -> Iterator[ZramSlot]:
+    """A slot without a disk; what is in it at the end is pulled. Nobody else may make zram disks meanwhile."""
+    require(Need.ZRAM)
+    reserved = ZramDrive(_hot_add(), 0)
+    reserved.pull()
+    slot = ZramSlot(reserved.number)
+    try:
+        yield slot
+    finally:
+        slot.pull()
+
+
+def _hot_add() -> int:
+    """Reading this file adds a disk."""
+    return int((ZRAM_CONTROL / "hot_add").read_text())

@@ -64,6 +64,20 @@ async def test_a_disk_that_the_kernel_adds_arrives_within_a_second_and_leaves_wh
             assert await next_of(drives, disk.name) == Left(arrived.drive)
 
 
+async def test_a_disk_that_is_given_its_size_after_its_message_arrives_soon() -> None:
+    require(Need.ZRAM)
+    async with Hotplug(Host(), source="kernel", rescan_seconds=3600) as drives:
+        with zram_drive(SIZE_BYTES, is_sized=False) as disk:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await next_of(drives, disk.name)
+            disk.give_size()
+            began = time.monotonic()
+            assert isinstance(await next_of(drives, disk.name), Arrived)
+            assert time.monotonic() - began < 1
+            await in_thread(disk.pull)
+
+
 async def test_the_same_number_plugged_again_is_another_arrival() -> None:
     require(Need.ZRAM)
     async with Hotplug(Host(), source="kernel", rescan_seconds=3600) as drives:
