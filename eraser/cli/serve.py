@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # loaded by the command itself, not by its help
     from eraser.ledger.station_ledger import StationLedger
     from eraser.rack.erasing import Request, Station
     from eraser.rack.ledger_health import LedgerHealth
+    from eraser.rack.simulated.shelf import SimulatedRack
     from eraser.rack.simulated.story import Story
     from eraser.rack.station import Rack
 
@@ -31,6 +32,7 @@ class _Simulation:
     bays: int
     is_fast: bool
     seed: int
+    over_zram: bool
 
 
 @click.command("serve", short_help="Run the station: erase what is plugged into its bays.")
@@ -44,7 +46,12 @@ class _Simulation:
 @click.option(
     "--simulate", type=click.IntRange(1, 200), metavar="N", help="A fictional rack of N bays; no drive is touched."
 )
-@click.option("--simulate-devices", type=click.Choice(["image"]), default="image", help="What simulated drives are.")
+@click.option(
+    "--simulate-devices",
+    type=click.Choice(["image", "zram"]),
+    default="image",
+    help="What simulated drives are: files, or as root real block devices of compressed memory.",
+)
 @click.option("--fast", is_flag=True, help="Small drives, so that there is something to see within a minute.")
 @click.option("--seed", type=int, default=1, help="Of the simulation's story.")
 def serve_command(
@@ -61,7 +68,7 @@ def serve_command(
     Drives wait for somebody to start them unless the configuration says `start = "by-itself"`. SIGTERM, SIGINT: every job
     stops at a checkpoint, and goes on when the station runs again.
     """
-    simulation = _Simulation(simulate, fast, seed) if simulate is not None else None
+    simulation = _Simulation(simulate, fast, seed, simulate_devices == "zram") if simulate is not None else None
     configuration = _configuration(config_path, data, listen, simulation)
     _begin_log(configuration)
     asyncio.run(_serve(configuration, simulation))
@@ -107,7 +114,7 @@ async def _serve(configuration: "Configuration", simulation: _Simulation | None)
         ledger = await _ledger(configuration, health, stack)
         story = None
         if simulation is not None:
-            rack, story = _simulated(configuration, simulation, ledger, health)
+            rack, story = await _simulated(configuration, simulation, ledger, health, stack)
         else:
             rack = await _real(configuration, ledger, health, stack)
         loop = asyncio.get_running_loop()
@@ -187,8 +194,12 @@ async def _real(
     return Rack(parts, HostDrives(LIVE), events, configuration.bay_map(), intake, history, health)
 
 
-def _simulated(
-    configuration: "Configuration", simulation: _Simulation, ledger: "StationLedger", health: "LedgerHealth"
+async def _simulated(
+    configuration: "Configuration",
+    simulation: _Simulation,
+    ledger: "StationLedger",
+    health: "LedgerHealth",
+    stack: AsyncExitStack,
 ) -> "tuple[Rack, Story]":
     import random
     from dataclasses import replace
@@ -203,6 +214,9 @@ def _simulated(
 
     pace = story.FAST if simulation.is_fast else story.NORMAL
     shelf = SimulatedRack(Images(configuration.data / "drives"))
+    if simulation.over_zram:
+        shelf, most_bytes = await _zram_rack(configuration, simulation.bays, pace.least_bytes, stack)
+        pace = pace.within(most_bytes)
     bay_map = rack_map(simulation.bays)
     parts = replace(
         _parts(configuration, ledger),
@@ -213,4 +227,20 @@ def _simulated(
     )
     intake = Intake(_request(configuration), starts_by_itself=True)
     rack = Rack(parts, shelf, shelf, bay_map, intake, LedgerHistory(ledger.journal), health)
-    return rack, story.Story(shelf, bay_map, rack.snapshot, random.Random(simulation.seed), pace)
+    chance = random.Random(simulation.seed)
+    return rack, story.Story(shelf, bay_map, rack.snapshot, chance, pace, keeps_departed=not simulation.over_zram)
+
+
+async def _zram_rack(
+    configuration: "Configuration", bays: int, least_bytes: int, stack: AsyncExitStack
+) -> "tuple[SimulatedRack, int]":
+    """A rack over zram disks, which go when the station ends, and the bytes that each may have. Raises Refused."""
+    from eraser.drives.discovery import LIVE
+    from eraser.rack.simulated.zram import ZramDisks, ZramRack
+
+    disks = ZramDisks(configuration.data / "zram", LIVE)
+    most_bytes = disks.refuse_if_lacking(bays, least_bytes)
+    stack.callback(disks.close)
+    rack = ZramRack(disks, LIVE)
+    await stack.enter_async_context(rack.hotplug)
+    return rack, most_bytes

@@ -50,11 +50,25 @@ def default_source() -> str:
     return "udev" if UDEV_CONTROL.exists() else "kernel"
 
 
+class LookAt(Protocol):
+    """What the kernel shows of a disk now, None where it is no drive: `sight`, or a part of it. `before` was seen last."""
+
+    def __call__(self, name: str, host: Host, before: Sighting | None = None) -> Sighting | None: ...
+
+
 class Hotplug:
     """The drives of this host. `async with Hotplug(…) as drives: event = await drives.next()`."""
 
-    def __init__(self, host: Host, *, source: str = "", rescan_seconds: float = RESCAN_SECONDS) -> None:
+    def __init__(
+        self,
+        host: Host,
+        *,
+        source: str = "",
+        rescan_seconds: float = RESCAN_SECONDS,
+        look_at: LookAt | None = None,
+    ) -> None:
         self._host = host
+        self._look_at = look_at or sight
         self._source = source or default_source()
         self._rescan_seconds = rescan_seconds
         self._presence = Presence()
@@ -156,7 +170,7 @@ class Hotplug:
     def _look(self, names: Iterable[str]) -> None:
         wanted = {name.replace("/", "!") for name in names}
         before = self._presence.latest
-        seen = {name: found for name in wanted if (found := sight(name, self._host, before(name))) is not None}
+        seen = {name: found for name in wanted if (found := self._look_at(name, self._host, before(name))) is not None}
         self._events.extend(self._presence.look(wanted, seen, self._loop.time()))
 
 

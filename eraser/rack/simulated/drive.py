@@ -1,11 +1,10 @@
 """A held image that behaves like a drive: as fast as its kind, gone when it is pulled, and faulty if that is its nature.
 
-Transfers are the real ones. What a faulty drive does wrong is done to its file, or said of it as a drive would say it; nothing
-here can make a drive pass.
+Transfers are the real ones. What a faulty drive does wrong is done to its content, or said of it as a drive would say it;
+nothing here can make a drive pass.
 """
 
 import asyncio
-import os
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -17,12 +16,18 @@ from eraser.engine.transfer import Order, Snapshot
 from eraser.engine.tuning import Tuning
 from eraser.errors import DriveError
 from eraser.rack.blocking import in_own_thread
-from eraser.rack.simulated.images import Images, Nature, Note
+from eraser.rack.simulated.images import Nature, Note, Stock
 
 EIO = 5
+SECTOR_BYTES = 512
+"""Of the kernel's counters, whatever the drive's own."""
 HANG_AFTER_SHARE = 0.4
 _LOST_BYTES = 64 << 10
 _BAD_SECTOR_BYTES = 4096
+
+
+Forget = Callable[[int, int], None]
+"""Puts back what so many bytes from an offset on held before anything was written. Blocks."""
 
 
 class SimulatedTransfer:
@@ -85,26 +90,25 @@ class SimulatedTransfer:
 class ForgetfulTransfer(SimulatedTransfer):
     """Of a drive that keeps not all that is written: after the last write some places hold what they held before."""
 
-    def __init__(self, inner: RunningTransfer, note: Note, images: Images) -> None:
+    def __init__(self, inner: RunningTransfer, note: Note, forget: Forget) -> None:
         super().__init__(inner, note.bytes_per_second)
         self._note = note
-        self._images = images
+        self._forget = forget
 
     async def finish(self) -> tuple[TransferReport, bool]:
         report, is_free = await super().finish()
         for tenth in (2, 5, 9):
             offset = self._note.size_bytes // 10 * tenth // _LOST_BYTES * _LOST_BYTES
-            await in_own_thread(self._images.remember_markers, self._note, offset, _LOST_BYTES)
+            await in_own_thread(self._forget, offset, _LOST_BYTES)
         return report, is_free
 
 
 class FailingTransfer(SimulatedTransfer):
     """Of a drive with sectors that take no write and give no read; they hold what they held before."""
 
-    def __init__(self, inner: RunningTransfer, note: Note, images: Images, operation: Operation) -> None:
+    def __init__(self, inner: RunningTransfer, note: Note, forget: Forget, operation: Operation) -> None:
         super().__init__(inner, note.bytes_per_second)
-        self._note = note
-        self._images = images
+        self._forget = forget
         self._operation = operation
         places = [note.size_bytes // 8 * eighth // _BAD_SECTOR_BYTES * _BAD_SECTOR_BYTES for eighth in (1, 3, 6)]
         self._bad = tuple(BadExtent(Extent(place, _BAD_SECTOR_BYTES), operation, EIO) for place in places)
@@ -123,7 +127,7 @@ class FailingTransfer(SimulatedTransfer):
         if self._operation is Operation.WRITE:
             for item in bad:
                 extent = item.extent
-                await in_own_thread(self._images.remember_markers, self._note, extent.offset_bytes, extent.length_bytes)
+                await in_own_thread(self._forget, extent.offset_bytes, extent.length_bytes)
         report = replace(
             report, bad_extents=bad, bad_bytes=len(bad) * _BAD_SECTOR_BYTES, retries=report.retries + 2 * len(bad)
         )
@@ -175,13 +179,14 @@ class SimulatedDrive:
     """A held image behind `ErasableDrive`, under the name of the drive that it stands for."""
 
     def __init__(
-        self, held: ClaimedDrive, drive: Drive, note: Note, images: Images, is_plugged: Callable[[], bool]
+        self, held: ClaimedDrive, drive: Drive, note: Note, stock: Stock, is_plugged: Callable[[], bool]
     ) -> None:
         self._held = held
         self._drive = drive
         self._note = note
-        self._images = images
+        self._stock = stock
         self._is_plugged = is_plugged
+        self._forgotten_bytes = 0
         self._transfer: SimulatedTransfer | None = None
 
     @property
@@ -203,9 +208,9 @@ class SimulatedDrive:
         is_write = operation is Operation.WRITE
         match self._note.nature:
             case Nature.DROPS_WRITES if is_write:
-                return ForgetfulTransfer(inner, self._note, self._images)
+                return ForgetfulTransfer(inner, self._note, self._forget)
             case Nature.BAD_SECTORS:
-                return FailingTransfer(inner, self._note, self._images, operation)
+                return FailingTransfer(inner, self._note, self._forget, operation)
             case Nature.HANGS if is_write:
                 return HangingTransfer(inner, self._note, tuning.no_progress_seconds)
         return SimulatedTransfer(inner, self._note.bytes_per_second)
@@ -215,12 +220,20 @@ class SimulatedDrive:
         if self._transfer is not None and not self._transfer.is_closed:
             self._transfer.kill(EndReason.GONE)
 
+    def _forget(self, offset: int, length: int) -> None:
+        self._stock.remember_markers(self._note, offset, length)
+        self._forgotten_bytes += length
+
     def activity(self) -> Activity | None:
-        return self._held.activity()
+        """The kernel's counters, without what was written to play the drive's fault: a real one would not have told."""
+        seen = self._held.activity()
+        if seen is None:
+            return None
+        return replace(seen, sectors_written=seen.sectors_written - self._forgotten_bytes // SECTOR_BYTES)
 
     def other_users(self) -> tuple[str, ...]:
         if not self._is_plugged():
-            raise DriveError("the kernel has it no more", subject=os.fspath(self._images.path(self._note)))
+            raise DriveError("the kernel has it no more", subject=self._held.drive.path)
         return self._held.other_users()
 
     def close(self) -> None:

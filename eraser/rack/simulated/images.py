@@ -1,10 +1,11 @@
-"""Image files that stand for drives: made full of marker data, with a note beside each of whom it stands for."""
+"""What simulated drives are made of: image files full of marker data, with a note beside each of whom it stands for."""
 
 import json
 import random
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any, Protocol
 
 from eraser.domain.drive import Media
 
@@ -61,8 +62,32 @@ class Note:
     nature: Nature
 
 
+class Stock(Protocol):
+    """What simulated drives are made of. All methods may block."""
+
+    def path(self, note: Note) -> Path:
+        """Where the drive is: a file or a device node. Raises DriveError when there is none."""
+        ...
+
+    def left_over(self) -> list[Note]:
+        """The drives of an earlier run."""
+        ...
+
+    def make(self, note: Note) -> None:
+        """A drive full of marker data."""
+        ...
+
+    def remember_markers(self, note: Note, offset: int, length: int) -> None:
+        """Puts back what was there before anything was written: a drive that did not keep it."""
+        ...
+
+    def remove(self, note: Note) -> None:
+        """The drive is sold or shredded."""
+        ...
+
+
 class Images:
-    """The image files in one folder. All methods block."""
+    """The image files in one folder: a `Stock`. All methods block."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -75,8 +100,7 @@ class Images:
         """The drives of an earlier run."""
         notes = []
         for path in sorted(self._folder.glob("*.json")):
-            form = json.loads(path.read_text())
-            note = Note(**{**form, "media": Media(form["media"]), "nature": Nature(form["nature"])})
+            note = note_from(json.loads(path.read_text()))
             if self.path(note).is_file():
                 notes.append(note)
         return notes
@@ -107,6 +131,16 @@ class Images:
 
     def _note_path(self, note: Note) -> Path:
         return self._folder / f"{note.serial}.json"
+
+
+def note_from(form: dict[str, Any]) -> Note:
+    """A note from what `asdict` made of it."""
+    return Note(**{**form, "media": Media(form["media"]), "nature": Nature(form["nature"])})
+
+
+def marker_data() -> bytes:
+    """What a drive is full of, over and over from its first byte on."""
+    return _CHUNK
 
 
 def draw_note(chance: random.Random, nature: Nature, sizes_mib: tuple[int, int], speed: float) -> Note:

@@ -29,7 +29,7 @@ from eraser.drives.erasable import ClaimedDrive, ErasableDrive
 from eraser.errors import DriveError, Refused
 from eraser.rack.presence import Arrived, Event, Left, Sighting
 from eraser.rack.simulated.drive import SimulatedDrive
-from eraser.rack.simulated.images import MANUFACTURER, Images, Note
+from eraser.rack.simulated.images import MANUFACTURER, Note, Stock
 
 COLUMNS = 8
 """Bays of a shelf, in one row."""
@@ -67,8 +67,8 @@ def _bay(shelf: str, column: int) -> Bay:
 class SimulatedRack:
     """Drives in bays. `plug` and `pull` on the event loop's thread; what looks at drives may block, on any thread."""
 
-    def __init__(self, images: Images) -> None:
-        self.images = images
+    def __init__(self, stock: Stock) -> None:
+        self.stock = stock
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._plugged: dict[str, tuple[Note, Sighting]] = {}
         self._held: dict[str, SimulatedDrive] = {}
@@ -78,8 +78,15 @@ class SimulatedRack:
 
     def plug(self, note: Note, bay: BayName) -> None:
         """Puts a drive into a bay."""
+        self._events.put_nowait(Arrived(self._put_in(note, bay)))
+
+    def pull(self, note: Note) -> None:
+        """Takes it out, whatever it does."""
+        self._events.put_nowait(Left(self._take_out(note)))
+
+    def _put_in(self, note: Note, bay: BayName) -> Sighting:
         self._pluggings += 1
-        node = str(self.images.path(note))
+        node = str(self.stock.path(note))
         sighting = Sighting(
             name=f"sim-{note.serial}",
             node=node,
@@ -90,15 +97,14 @@ class SimulatedRack:
             place=Place(path=f"simulated-{bay}"),
         )
         self._plugged[node] = (note, sighting)
-        self._events.put_nowait(Arrived(sighting))
+        return sighting
 
-    def pull(self, note: Note) -> None:
-        """Takes it out, whatever it does."""
-        node = str(self.images.path(note))
+    def _take_out(self, note: Note) -> Sighting:
+        node = str(self.stock.path(note))
         _, sighting = self._plugged.pop(node)
         if (drive := self._held.get(node)) is not None:
             drive.pull()
-        self._events.put_nowait(Left(sighting))
+        return sighting
 
     # ---- `hotplug.DriveEvents`
 
@@ -140,7 +146,7 @@ class SimulatedRack:
             now = self._plugged.get(drive.path)
             return now is not None and now[1] is plugging
 
-        simulated = SimulatedDrive(ClaimedDrive(held, now_utc=now_utc), named, note, self.images, is_plugged)
+        simulated = SimulatedDrive(ClaimedDrive(held, now_utc=now_utc), named, note, self.stock, is_plugged)
         self._held[drive.path] = simulated
         return simulated
 

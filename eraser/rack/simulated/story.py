@@ -7,11 +7,11 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from eraser.domain.bay import BayMap, BayName
 from eraser.rack.blocking import in_own_thread
-from eraser.rack.simulated.images import Nature, Note, draw_note
+from eraser.rack.simulated.images import MIB, Nature, Note, draw_note
 from eraser.rack.simulated.shelf import SimulatedRack
 from eraser.rack.view import BaySnapshot, BayState, StationSnapshot
 
@@ -44,6 +44,16 @@ class Pace:
     gap_seconds: float
     no_progress_seconds: float
 
+    @property
+    def least_bytes(self) -> int:
+        """No drive is smaller."""
+        return self.sizes_mib[0] * MIB
+
+    def within(self, most_bytes: int) -> "Pace":
+        """The same with drives no larger than that."""
+        least, most = self.sizes_mib
+        return replace(self, sizes_mib=(least, max(least, min(most, most_bytes // MIB))))
+
 
 NORMAL = Pace((64, 512), 0.5, 60.0, 30.0, 10.0, 30.0)
 FAST = Pace((16, 64), 1.0, 4.0, 12.0, 3.0, 6.0)
@@ -59,7 +69,10 @@ class Story:
         look: Callable[[], StationSnapshot],
         chance: random.Random,
         pace: Pace,
+        *,
+        keeps_departed: bool = True,
     ) -> None:
+        """Drives that have left are kept for a while to be looked at, unless that takes memory which others need."""
         self._rack = rack
         self._bays = [bay.name for bay in bay_map.bays]
         self._look = look
@@ -68,11 +81,14 @@ class Story:
         self._number = 0
         self._making = asyncio.Semaphore(MAKERS)
         self._left_over: deque[Note] = deque()
+        self._serials: set[str] = set()
         self._departed: deque[Note] = deque()
+        self._departed_kept = len(self._bays) if keeps_departed else 0
 
     async def play(self) -> None:
         """Drives that an earlier run left come first: their jobs go on."""
-        self._left_over.extend(await in_own_thread(self._rack.images.left_over))
+        self._left_over.extend(await in_own_thread(self._rack.stock.left_over))
+        self._serials = {note.serial for note in self._left_over}
         async with asyncio.TaskGroup() as tasks:
             for bay in self._bays:
                 tasks.create_task(self._play_in(bay, self._chance.uniform(0, self._pace.arrival_seconds)))
@@ -96,10 +112,17 @@ class Story:
         fate = _FATES.get(self._number % _ROUND, Nature.SOUND)
         self._number += 1
         nature = fate if isinstance(fate, Nature) else Nature.SOUND
-        note = draw_note(self._chance, nature, self._pace.sizes_mib, self._pace.speed)
+        note = self._draw(nature)
         async with self._making:
-            await in_own_thread(self._rack.images.make, note)
+            await in_own_thread(self._rack.stock.make, note)
         return note, fate
+
+    def _draw(self, nature: Nature) -> Note:
+        """A drive that there has not been: the same seed tells of the same ones as in the run before, which may be here."""
+        while (note := draw_note(self._chance, nature, self._pace.sizes_mib, self._pace.speed)).serial in self._serials:
+            pass
+        self._serials.add(note.serial)
+        return note
 
     async def _pull_too_early(self, note: Note, bay: BayName) -> None:
         """Out in the middle of a write, and back into the same bay a moment later."""
@@ -117,10 +140,9 @@ class Story:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _retire(self, note: Note) -> None:
-        """Images of drives that have left are kept for a while, to be looked at."""
         self._departed.append(note)
-        while len(self._departed) > len(self._bays):
-            await in_own_thread(self._rack.images.remove, self._departed.popleft())
+        while len(self._departed) > self._departed_kept:
+            await in_own_thread(self._rack.stock.remove, self._departed.popleft())
 
 
 def _share_done(seen: BaySnapshot) -> float:

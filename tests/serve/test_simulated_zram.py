@@ -1,0 +1,91 @@
+"""The fictional rack over real block devices of compressed memory, told of by the kernel."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab import Need, read_all, require
+from tests.rack import model
+from tests.rack.serving import Serving, serving
+
+MARKER = b"SIMULATED CUSTOMER RECORD"
+OPTIONS = ("--simulate", 8, "--fast", "--simulate-devices", "zram")
+
+pytestmark = [pytest.mark.lab("root"), pytest.mark.serial]
+
+
+def zram_disks() -> set[str]:
+    """All of this machine."""
+    return {path.name for path in Path("/sys/block").glob("zram*")}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left() -> Iterator[None]:
+    require(Need.ZRAM)
+    before = zram_disks()
+    yield
+    assert zram_disks() == before
+
+
+def passed_ones(station: Serving) -> list[dict[str, Any]]:
+    """Certificates that say so."""
+    return [item for item in station.certificates() if item["outcome"] == "passed"]
+
+
+def check_content(station: Serving, certificate: dict[str, Any]) -> bool:
+    """Looks at a passed drive while it is still in its bay; False when it was not any more."""
+    serial = certificate["drive"]["identity"]["serial"]
+    note = station.data / "zram" / f"{serial}.json"
+    try:
+        before = note.read_bytes()
+        content = read_all(Path(certificate["drive"]["path"]))
+        if note.read_bytes() != before:
+            return False
+    except OSError:
+        return False
+    assert len(content) == json.loads(before)["note"]["size_bytes"]
+    assert MARKER not in content
+    assert content == model.last_content(certificate, len(content))
+    return True
+
+
+def test_drives_pass_and_fail_for_what_is_really_on_them_and_all_disks_go_at_the_end(tmp_path: Path) -> None:
+    before = zram_disks()
+    with serving(tmp_path / "data", *OPTIONS) as station:
+        station.until(lambda seen: seen["passed"] >= 3 and seen["failed"] >= 1, within_s=60)
+        assert len(zram_disks() - before) >= 4
+        assert [item for item in passed_ones(station) if check_content(station, item)]
+        failed = [item for item in station.certificates() if item["outcome"] == "failed"]
+        for certificate in failed:  # for their own fault, not because the simulation wrote to them
+            assert "foreign-write" not in [reason["code"] for reason in certificate["reasons"]]
+        assert {item["drive"]["transport"] for item in station.certificates()} == {"zram"}
+        assert {item["drive"]["identity"]["manufacturer"] for item in station.certificates()} == {"Simulated"}
+        station.until(lambda seen: seen["drive left"] >= 1, within_s=60)  # one that is pulled too early
+        assert station.stop() < 10
+        assert station.process.returncode == 0
+
+
+def test_disks_that_a_killed_run_left_go_on_with_their_jobs_and_go_at_the_end(tmp_path: Path) -> None:
+    before = zram_disks()
+    with serving(tmp_path / "data", *OPTIONS) as station:
+        station.until(lambda seen: seen["job begins"] >= 2, within_s=30)
+        station.process.kill()
+        station.process.wait()
+        began = {event["serial"] for event in station.events() if event["event"] == "job begins"}
+    assert zram_disks() > before
+    with serving(tmp_path / "data", *OPTIONS) as station:
+
+        def ended() -> set[str]:
+            names = ("passed", "failed")
+            return {event["serial"] for event in station.events() if event["event"] in names}
+
+        station.until(lambda _: began <= ended(), within_s=60)
+        assert station.stop() < 10
+    mine = [item for item in station.certificates() if item["drive"]["identity"]["serial"] in began]
+    assert len(mine) == len(began)
+    assert all(item["sights"] == 2 for item in mine)  # begun in the first run, ended in the second
