@@ -175,9 +175,9 @@ async def _real(
     configuration: "Configuration", ledger: "StationLedger", health: "LedgerHealth", stack: AsyncExitStack
 ) -> "Rack":
     from eraser.drives.discovery import LIVE
-    from eraser.rack.bay import Intake
     from eraser.rack.history import LedgerHistory
     from eraser.rack.hotplug import Hotplug
+    from eraser.rack.intake import Intake
     from eraser.rack.station import HostDrives, Rack
 
     events = await stack.enter_async_context(Hotplug(LIVE))
@@ -194,8 +194,8 @@ def _simulated(
     from dataclasses import replace
 
     from eraser.engine.tuning import tuning_for
-    from eraser.rack.bay import Intake
     from eraser.rack.history import LedgerHistory
+    from eraser.rack.intake import Intake
     from eraser.rack.simulated import story
     from eraser.rack.simulated.images import Images
     from eraser.rack.simulated.shelf import SimulatedRack, rack_map

@@ -17,6 +17,7 @@ from eraser.domain.custody import (
     HandedOver,
     No,
     Quarantined,
+    Received,
     Released,
     Standing,
     Verified,
@@ -81,6 +82,7 @@ def custody_row(record: CustodyRecord) -> dict[str, Any]:
         "world_wide_name": record.drive.world_wide_name,
         "asset_tag": record.drive.asset_tag,
         "job_id": record.event.job_id or None if isinstance(record.event, Erased | Verified | Quarantined) else None,
+        "lot_id": record.event.lot_id or None if isinstance(record.event, Received) else None,
         "body": body_of(record),
     }
 
@@ -92,8 +94,13 @@ def record_of(number: int, body: bytes) -> CustodyRecord:
 
 def history(name: DriveName, connection: Connection) -> History:
     """Everything of the drive, also what was recorded under only one of its names."""
-    found = gather(name, partial(_fitting, connection))
+    found = records_of(name, connection)
     return History(found, _open_jobs(found.name, connection))
+
+
+def records_of(name: DriveName, connection: Connection) -> Gathered:
+    """The same without its jobs."""
+    return gather(name, partial(_fitting, connection))
 
 
 def _fitting(connection: Connection, name: DriveName) -> dict[int, CustodyRecord]:
@@ -119,12 +126,17 @@ def _open_jobs(name: DriveName, connection: Connection) -> int:
 
 
 def _record(record: CustodyRecord, connection: Connection) -> None:
-    if connection.dialect.name == "postgresql":
-        # SQLite has one writer; here another could slip between the look and the record.
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _GATE})
+    hold_gate(connection)
     if (no := history(record.drive, connection).may(record.event)) is not None:
         raise Refused(no.code, f"{record.event.kind} can't be recorded: {no.what}", subject=_label(record.drive))
     connection.execute(insert(custody).values(custody_row(record)))
+
+
+def hold_gate(connection: Connection) -> None:
+    """Until the transaction's end nobody else looks at what is on record in order to write what follows from it."""
+    if connection.dialect.name == "postgresql":
+        # SQLite has one writer; here another could slip between the look and the record.
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _GATE})
 
 
 def _label(name: DriveName) -> str:

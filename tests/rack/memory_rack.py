@@ -16,9 +16,9 @@ from eraser.engine.transfer import Order, Snapshot
 from eraser.engine.tuning import Tuning
 from eraser.errors import DriveError, Refused
 from eraser.ledger.journal import FileJournal
-from eraser.rack.bay import Intake
 from eraser.rack.erasing import Request, Station
 from eraser.rack.filing import JournalOfFiles
+from eraser.rack.intake import Intake
 from eraser.rack.presence import Arrived, Event, Left, Sighting
 from eraser.rack.station import FileHistory, Rack
 from eraser.rack.view import BaySnapshot, BayState
