@@ -131,6 +131,14 @@ def arrived_with(records: Iterable[CustodyRecord]) -> str:
     return lot_id
 
 
+def is_registered(records: Iterable[CustodyRecord]) -> bool:
+    """Whether it was registered since it last arrived: who receives by hand does not read labels."""
+    found = False
+    for record in records:
+        found = isinstance(record.event, Registered) or (found and not isinstance(record.event, Received))
+    return found
+
+
 def _on_record(now: Standing, past: Gathered | None) -> str:
     if now.is_destroyed:
         return "it is recorded as destroyed"

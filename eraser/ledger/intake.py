@@ -22,7 +22,7 @@ from eraser.domain.custody import (
     standing,
 )
 from eraser.domain.drive import Drive
-from eraser.domain.intake import Belonging, Opening, OpenLot, belonging, place_of, registration
+from eraser.domain.intake import Belonging, Opening, OpenLot, belonging, is_registered, place_of, registration
 from eraser.domain.lot import Lot
 from eraser.errors import Refused, UsageError
 from eraser.ledger.custody import custody_row, hold_gate, records_of
@@ -166,9 +166,11 @@ def _take_in(entry: _Entry, connection: Connection) -> TakenIn:
     now = standing(past.records)
     events: list[CustodyEvent] = []
     if found.is_arrival:
-        events += [Received(found.lot_id), registration(entry.drive)]
+        events.append(Received(found.lot_id))
     elif now.is_here and now.place != entry.place:
         events.append(Moved(entry.place))
+    if found.is_arrival or (now.is_here and not is_registered(past.records)):
+        events.append(registration(entry.drive))
     records = [entry.record(name, event) for event in events]
     for record in records:
         connection.execute(insert(custody).values(custody_row(record)))
