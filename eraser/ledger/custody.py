@@ -1,7 +1,7 @@
 """The chain of custody in the ledger: written by people through the exit gate's rules, and by jobs with their own events."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from eraser.domain.custody import (
     AMBIGUOUS,
     CustodyEvent,
     CustodyRecord,
+    Destroyed,
     DriveName,
     Erased,
     Gathered,
@@ -27,7 +28,7 @@ from eraser.domain.custody import (
 )
 from eraser.errors import Refused
 from eraser.ledger.records import body_of, value_of
-from eraser.ledger.schema import custody, jobs
+from eraser.ledger.schema import asset_tags, custody, jobs
 from eraser.ledger.store import Store
 
 _GATE = 0x67617465  # "gate": on PostgreSQL, one look and its record at a time
@@ -48,7 +49,7 @@ class History:
 
     def may(self, event: CustodyEvent) -> No | None:
         """Whether a person may record this now."""
-        if self.gathered.is_ambiguous and isinstance(event, Released | HandedOver):
+        if self.gathered.is_ambiguous and isinstance(event, Released | HandedOver | Destroyed):
             return AMBIGUOUS
         return may_record(self.standing, event, self.open_jobs)
 
@@ -67,6 +68,12 @@ class Custody:
     async def history(self, name: DriveName) -> History:
         """Of the drive that is meant by the name."""
         return await self._store.read(partial(history, name))
+
+    async def named(self, text: str) -> DriveName | None:
+        """The drive whose serial number, world-wide name or asset tag this is, by all that it is known by; None for a text
+        that nothing is known of. Raises Refused where it means several drives.
+        """
+        return await self._store.read(partial(_named, text))
 
     async def records(self, after: int = 0, limit: int = 1000) -> list[tuple[int, CustodyRecord]]:
         """With their numbers, oldest first; of a station's whole ledger, page by page."""
@@ -130,6 +137,30 @@ def _record(record: CustodyRecord, connection: Connection) -> None:
     if (no := history(record.drive, connection).may(record.event)) is not None:
         raise Refused(no.code, f"{record.event.kind} can't be recorded: {no.what}", subject=_label(record.drive))
     connection.execute(insert(custody).values(custody_row(record)))
+
+
+def _named(text: str, connection: Connection) -> DriveName | None:
+    bound = select(asset_tags.c.serial).where(asset_tags.c.tag == text).order_by(asset_tags.c.number.desc()).limit(1)
+    serial = str(connection.execute(bound).scalar() or "")
+    # A tag may be bound to a world-wide name, where the drive says no serial number.
+    names = [DriveName(*parts) for parts in ((text, "", ""), ("", text, ""), ("", "", text))]
+    names += [DriveName(serial), DriveName("", serial)] if serial else []
+    found = [item for name in names if (item := records_of(name, connection)).records]
+    if not found:
+        return DriveName(serial, "", text) if serial else None
+    if any(item.is_ambiguous for item in found) or len({_own(item) for item in found}) > 1:
+        raise Refused(AMBIGUOUS.code, AMBIGUOUS.what, subject=text)
+    tags = [record.drive.asset_tag for record in found[0].records if record.drive.asset_tag]
+    return replace(found[0].name, asset_tag=text if serial else (tags or [""])[-1])
+
+
+def _own(found: Gathered) -> tuple[str, str]:
+    """The numbers that tell a drive from every other; a tag alone tells only itself."""
+    name = found.name
+    if name.serial or name.world_wide_name:
+        return name.serial, name.world_wide_name
+    numbers = {(record.drive.serial, record.drive.world_wide_name) for record in found.records} - {("", "")}
+    return next(iter(numbers), ("", name.asset_tag))
 
 
 def hold_gate(connection: Connection) -> None:

@@ -22,9 +22,12 @@ class Lots:
         self._store = store
         self._now_utc = now_utc
 
-    async def put(self, lot: Lot, operator: str) -> int:
-        """A new lot, or a new revision of one; the revision's number, from 1. Durable when it returns."""
-        return await self._store.write(partial(_put, lot, operator, self._now_utc()))
+    async def put(self, lot: Lot, operator: str, *, is_new: bool | None = None) -> int:
+        """A new lot, or a new revision of one; the revision's number, from 1. Durable when it returns.
+
+        Where it is said whether the lot is new, raises Refused for one that is there, UsageError for one that is not.
+        """
+        return await self._store.write(partial(_put, lot, operator, self._now_utc(), is_new))
 
     async def get(self, lot_id: str) -> Lot:
         """Its newest revision. Raises UsageError for one that is not there."""
@@ -48,8 +51,17 @@ class Lots:
         return await self._store.read(partial(_tag_for, serial, bay))
 
 
-def _put(lot: Lot, operator: str, at: str, connection: Connection) -> int:
+def _put(lot: Lot, operator: str, at: str, is_new: bool | None, connection: Connection) -> int:
     newest = connection.execute(select(func.max(lots.c.revision)).where(lots.c.lot_id == lot.lot_id)).scalar()
+    if is_new and newest is not None:
+        raise Refused(
+            "lot-exists",
+            "there is a lot of this name",
+            subject=f"lot {lot.lot_id}",
+            remedy="Take another name; `eraser lot change` changes that one.",
+        )
+    if is_new is False and newest is None:
+        newest_lot(lot.lot_id, connection)
     revision = (newest or 0) + 1
     row = {"lot_id": lot.lot_id, "revision": revision, "at": at, "operator": operator, "body": body_of(lot)}
     connection.execute(insert(lots).values(row))
