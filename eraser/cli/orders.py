@@ -16,7 +16,7 @@ _switch_argument = click.argument("switch", type=click.Choice(["on", "off"]))
 
 @click.command("start", short_help="Erase the drives in bays of the running station.")
 @_bays_argument
-@click.option("--standard", required=True, help="One of `eraser programs`.")
+@click.option("--standard", default="", help="One of `eraser programs`; as its lot says if not given.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @socket_option
 def start_command(bays: tuple[str, ...], standard: str, yes: bool, socket_path: Path | None) -> None:
@@ -26,7 +26,7 @@ def start_command(bays: tuple[str, ...], standard: str, yes: bool, socket_path: 
         inside = {bay.name: bay.drive.label if bay.drive else "no drive" for bay in client.snapshot().bays}
         for bay in bays:
             click.echo(f"{bay}: {inside.get(bay, 'no such bay')}")
-        click.confirm(f"Erase all of this by {standard}?", abort=True)
+        click.confirm(f"Erase all of this by {standard or 'what its lot says'}?", abort=True)
     sys.exit(give(bays, lambda bay: client.start(bay, standard), "starts"))
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # loaded by the command itself, not by its help
     from eraser.configuration.model import Configuration
     from eraser.ledger.station_ledger import StationLedger
     from eraser.rack.erasing import Request, Station
+    from eraser.rack.intake import LotIntake
     from eraser.rack.ledger_health import LedgerHealth
     from eraser.rack.simulated.shelf import SimulatedRack
     from eraser.rack.simulated.story import Story
@@ -120,7 +121,7 @@ async def _serve(configuration: "Configuration", simulation: _Simulation | None)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, _stop, rack)
-        await _answer(rack, configuration, stack)
+        await _answer(rack, configuration, ledger, stack)
         async with asyncio.TaskGroup() as tasks:
             beside = [tasks.create_task(health.keep_lease(ledger.journal))]
             if story is not None:
@@ -138,11 +139,14 @@ def _stop(rack: "Rack") -> None:
     end.start()
 
 
-async def _answer(rack: "Rack", configuration: "Configuration", stack: AsyncExitStack) -> None:
+async def _answer(rack: "Rack", configuration: "Configuration", ledger: "StationLedger", stack: AsyncExitStack) -> None:
+    from eraser.cli.station import now_utc
+    from eraser.console.desk import Desk
     from eraser.console.server import serve_http
 
     http = configuration.http
-    await stack.enter_async_context(serve_http(rack, listen=http.listen, socket=http.socket))
+    desk = Desk(ledger.custody, ledger.lots, ledger.intake, configuration.station.id, now_utc)
+    await stack.enter_async_context(serve_http(rack, listen=http.listen, socket=http.socket, desk=desk))
 
 
 async def _ledger(configuration: "Configuration", health: "LedgerHealth", stack: AsyncExitStack) -> "StationLedger":
@@ -178,17 +182,24 @@ def _request(configuration: "Configuration") -> "Request":
     return Request(lots.standard, lots.level, lots.verification, operator=configuration.station.id)
 
 
+def _intake(configuration: "Configuration", ledger: "StationLedger", *, starts_by_itself: bool) -> "LotIntake":
+    from eraser.cli.station import now_utc
+    from eraser.rack.intake import Intake, LotIntake
+
+    usual = Intake(_request(configuration), starts_by_itself)
+    return LotIntake(ledger.intake, usual, configuration.station.id, now_utc)
+
+
 async def _real(
     configuration: "Configuration", ledger: "StationLedger", health: "LedgerHealth", stack: AsyncExitStack
 ) -> "Rack":
     from eraser.drives.discovery import LIVE
-    from eraser.rack.bay import Intake
     from eraser.rack.history import LedgerHistory
     from eraser.rack.hotplug import Hotplug
     from eraser.rack.station import HostDrives, Rack
 
     events = await stack.enter_async_context(Hotplug(LIVE))
-    intake = Intake(_request(configuration), configuration.lots.start == "by-itself")
+    intake = _intake(configuration, ledger, starts_by_itself=configuration.lots.start == "by-itself")
     parts = _parts(configuration, ledger)
     history = LedgerHistory(ledger.journal)
     return Rack(parts, HostDrives(LIVE), events, configuration.bay_map(), intake, history, health)
@@ -205,7 +216,6 @@ async def _simulated(
     from dataclasses import replace
 
     from eraser.engine.tuning import tuning_for
-    from eraser.rack.bay import Intake
     from eraser.rack.history import LedgerHistory
     from eraser.rack.simulated import story
     from eraser.rack.simulated.images import Images
@@ -225,7 +235,7 @@ async def _simulated(
             tuning_for(drive), no_progress_seconds=pace.no_progress_seconds, checkpoint_seconds=5.0
         ),
     )
-    intake = Intake(_request(configuration), starts_by_itself=True)
+    intake = _intake(configuration, ledger, starts_by_itself=True)
     rack = Rack(parts, shelf, shelf, bay_map, intake, LedgerHistory(ledger.journal), health)
     chance = random.Random(simulation.seed)
     return rack, story.Story(shelf, bay_map, rack.snapshot, chance, pace, keeps_departed=not simulation.over_zram)

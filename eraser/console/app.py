@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from starlette.exceptions import HTTPException
 
 from eraser.console.access import Gate, problem_response
+from eraser.console.desk import Desk, desk_router
 from eraser.console.forms import StationForm, station_form
 from eraser.console.metrics import MetricsPage, exposition_for
 from eraser.console.problems import MEDIA_TYPE, NotFound
@@ -49,7 +50,8 @@ class StartOrder(BaseModel):
     """By which standard the drive in the bay is erased."""
 
     model_config = ConfigDict(extra="forbid")
-    standard: Annotated[str, Field(min_length=1, max_length=64)]
+    standard: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    """None: as its lot, or the station, says."""
 
 
 class Switch(BaseModel):
@@ -66,8 +68,8 @@ class Accepted(BaseModel):
     bay: str = ""
 
 
-def create_app(station: StationPort, metrics: MetricsPage) -> FastAPI:
-    """The application that answers for this station."""
+def create_app(station: StationPort, metrics: MetricsPage, desk: Desk | None = None) -> FastAPI:
+    """The application that answers for this station; without a desk it knows no lots and no custody."""
     app = FastAPI(
         title="Eraser",
         version=version("eraser"),
@@ -80,6 +82,8 @@ def create_app(station: StationPort, metrics: MetricsPage) -> FastAPI:
     _add_monitoring(app, station, metrics)
     _add_looks(app, station)
     _add_orders(app, station)
+    if desk is not None:
+        app.include_router(desk_router(desk, station))
     _add_errors(app)
     return app
 
@@ -119,7 +123,7 @@ def _add_orders(app: FastAPI, station: StationPort) -> None:
     @app.post("/api/v1/bays/{bay}/start", status_code=HTTPStatus.ACCEPTED)
     async def start(bay: str, order: StartOrder) -> Accepted:
         _bay(station, bay)
-        await station.start(bay, order.standard)
+        await station.start(bay, order.standard or "")
         return Accepted(order="start", bay=bay)
 
     @app.post("/api/v1/bays/{bay}/maintenance", status_code=HTTPStatus.ACCEPTED)

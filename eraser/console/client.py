@@ -3,7 +3,7 @@
 import http.client
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from urllib.parse import quote
 
 from eraser.console.forms import read_station
 from eraser.console.problems import error_of
+from eraser.domain.json_form import to_json
+from eraser.domain.lot import Lot, TagBinding
 from eraser.errors import EraserError, Refused, UsageError
 from eraser.rack.view import StationSnapshot
 
@@ -40,9 +42,9 @@ class StationClient:
         assert isinstance(answer, dict)
         return answer
 
-    def start(self, bay: str, standard: str) -> None:
-        """Begins to erase the drive in the bay."""
-        self._order(bay, "start", {"standard": standard})
+    def start(self, bay: str, standard: str = "") -> None:
+        """Begins to erase the drive in the bay; without a standard as its lot says."""
+        self._order(bay, "start", {"standard": standard} if standard else {})
 
     def pause(self, bay: str) -> None:
         """Lets the drive rest at a checkpoint."""
@@ -68,8 +70,56 @@ class StationClient:
         """Lets no new job begin, or lets them again."""
         self._ask("POST", "/api/v1/drain", {"on": on})
 
+    # ---- the desk. `operator` is for root alone; empty: whoever asks.
+
+    def lots(self) -> list[dict[str, Any]]:
+        """All lots, as in `read_lot`."""
+        answer = self._ask("GET", "/api/v1/lots")
+        assert isinstance(answer, list)
+        return answer
+
+    def lot(self, lot_id: str) -> dict[str, Any]:
+        """One, with what has come of it."""
+        return self._object("GET", f"/api/v1/lots/{_quoted(lot_id)}")
+
+    def add_lot(self, lot: Lot, operator: str = "") -> int:
+        """Makes it; its revision."""
+        body = to_json(lot) | {"operator": operator}
+        return int(self._object("POST", "/api/v1/lots", body)["revision"])
+
+    def change_lot(self, lot: Lot, operator: str = "") -> int:
+        """Replaces what is said of it; its new revision."""
+        body = to_json(lot) | {"operator": operator}
+        del body["lot_id"]
+        return int(self._object("PUT", f"/api/v1/lots/{_quoted(lot.lot_id)}", body)["revision"])
+
+    def open_lot(self, lot_id: str, bays: Sequence[str] = (), operator: str = "") -> None:
+        """Lets these bays, or all, take it in."""
+        self._object("POST", f"/api/v1/lots/{_quoted(lot_id)}/open", {"bays": list(bays), "operator": operator})
+
+    def close_lot(self, lot_id: str, operator: str = "") -> None:
+        """Lets nothing more come with it."""
+        self._object("POST", f"/api/v1/lots/{_quoted(lot_id)}/close", {"operator": operator})
+
+    def bind_tag(self, binding: TagBinding, operator: str = "") -> None:
+        """Lets the tag mean a drive or the next drive of a bay."""
+        self._object("POST", "/api/v1/tags", to_json(binding) | {"operator": operator})
+
+    def custody(self, drive: str) -> dict[str, Any]:
+        """A drive's chain of custody, as in `read_drive`; by serial number, world-wide name or tag."""
+        return self._object("GET", f"/api/v1/custody?drive={_quoted(drive)}")
+
+    def record(self, drive: str, event: Mapping[str, str], operator: str = "") -> dict[str, Any]:
+        """Writes down what happened to it; what is on record then."""
+        return self._object("POST", "/api/v1/custody", {"drive": drive, "event": dict(event), "operator": operator})
+
+    def _object(self, method: str, target: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        answer = self._ask(method, target, body)
+        assert isinstance(answer, dict)
+        return answer
+
     def _order(self, bay: str, order: str, body: Mapping[str, Any] | None = None) -> None:
-        self._ask("POST", f"/api/v1/bays/{quote(bay, safe='')}/{order}", body)
+        self._ask("POST", f"/api/v1/bays/{_quoted(bay)}/{order}", body)
 
     def _ask(self, method: str, target: str, body: Mapping[str, Any] | None = None) -> Any:
         connection = _UnixConnection(self._path, self._timeout_seconds)
@@ -113,6 +163,10 @@ class StationClient:
                     remedy="`eraser serve` runs one; --socket names another's.",
                 )
         return EraserError(f"the station did not answer: {error!r}", subject=place, remedy="See its log.")
+
+
+def _quoted(name: str) -> str:
+    return quote(name, safe="")
 
 
 class _UnixConnection(http.client.HTTPConnection):

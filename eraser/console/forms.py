@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from eraser.domain.custody import CustodyRecord, DriveName, Standing
 from eraser.domain.drive import Drive
-from eraser.domain.json_form import from_json, kept_fields
+from eraser.domain.json_form import from_json, kept_fields, to_json
+from eraser.domain.lot import Arrivals, Lot
 from eraser.errors import UsageError
 from eraser.rack.view import BaySnapshot, BayState, StationSnapshot
 
@@ -47,6 +49,45 @@ def station_form(snapshot: StationSnapshot) -> StationForm:
         jobs=tuple(JobCount(*key, count) for key, count in sorted(snapshot.jobs.items())),
         bays=snapshot.bays,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class LotForm:
+    """A lot, and at which bays this station takes it in; at every one where it is open and none is named."""
+
+    lot: Lot
+    is_open: bool
+    bays: tuple[str, ...]
+    arrivals: Arrivals | None
+    """What has come of it; None in a list of lots."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriveForm:
+    """A drive's chain of custody, and why the exit gate would not let it through: empty where it would."""
+
+    drive: DriveName
+    standing: Standing
+    open_jobs: int
+    is_ambiguous: bool
+    not_for_sale: str
+    not_for_sale_code: str
+    records: tuple[CustodyRecord, ...]
+
+
+def desk_form(form: LotForm | DriveForm) -> Any:
+    """As the API shows it."""
+    return to_json(form)
+
+
+def read_lot(form: Mapping[str, Any]) -> LotForm:
+    """What a station's answer stands for. Raises UsageError for what no station of this version answers."""
+    return from_json(LotForm, form)
+
+
+def read_drive(form: Mapping[str, Any]) -> DriveForm:
+    """What a station's answer stands for. Raises UsageError for what no station of this version answers."""
+    return from_json(DriveForm, form)
 
 
 def read_station(form: Mapping[str, Any]) -> StationSnapshot:

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from eraser.console.app import create_app
 from eraser.console.connection import Connection
+from eraser.console.desk import Desk
 from eraser.console.metrics import MetricsPage
 from eraser.errors import EraserError, UsageError
 from eraser.rack.view import StationPort
@@ -28,14 +29,16 @@ SOCKET_MODE = 0o660
 
 
 @contextlib.asynccontextmanager
-async def serve_http(station: StationPort, *, listen: str | None, socket: Path | None) -> AsyncIterator[None]:
+async def serve_http(
+    station: StationPort, *, listen: str | None, socket: Path | None, desk: Desk | None = None
+) -> AsyncIterator[None]:
     """Serves while it is entered, on `HOST:PORT` and on a Unix socket, either of which may be None.
 
     Answers when it is entered; has stopped, at most some 2 s later, when it is left. Installs no signal handler. Raises
     UsageError, before anything is served, for an address that cannot be had.
     """
     metrics = MetricsPage(station.snapshot)
-    app = create_app(station, metrics)
+    app = create_app(station, metrics, desk)
     with contextlib.ExitStack() as opened:
         listeners = []
         if listen is not None:

@@ -1,6 +1,7 @@
 """A lot: one delivery of drives and how they are to be treated; and tags that people stick on drives and bays. Values only."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from eraser.domain.plan import Level
 from eraser.domain.program import Verification
@@ -43,6 +44,19 @@ class Lot:
             raise UsageError(f"a lot has 1 to {MAX_DRIVES} drives", subject=self.lot_id)
         if self.expected_serials and self.expected_drives not in (None, len(self.expected_serials)):
             raise UsageError("the number of drives is not that of the serial numbers", subject=self.lot_id)
+        if self.policy.deadline:
+            instant(self.policy.deadline)
+
+
+def instant(moment: str) -> datetime:
+    """The time that a text in RFC 3339 means. Raises UsageError for one that is not in UTC."""
+    try:
+        found = datetime.fromisoformat(moment)
+    except ValueError:
+        found = None
+    if found is None or "T" not in moment or found.utcoffset() != timedelta():
+        raise UsageError("it is no UTC time", subject=moment, remedy="Write one such as 2027-01-31T16:00:00Z.")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -30,6 +30,7 @@ from eraser.domain.custody import (
     standing,
 )
 from eraser.domain.events import CertificateIssued
+from eraser.domain.intake import Opening
 from eraser.domain.job import JobState, apply
 from eraser.domain.lot import Lot
 from eraser.errors import EraserError, JournalError
@@ -37,7 +38,7 @@ from eraser.ledger.custody import custody_row, record_of
 from eraser.ledger.engine import explained, open_engine, place
 from eraser.ledger.migrating import require_current
 from eraser.ledger.records import corrupt, event_of, value_of
-from eraser.ledger.schema import certificates, custody, job_events, jobs, lots
+from eraser.ledger.schema import certificates, custody, job_events, jobs, lot_openings, lots
 from eraser.ledger.sql_journal import custody_events, derived_columns
 
 MAX_FINDINGS = 1000
@@ -221,7 +222,8 @@ def _check_job(
     except EraserError as error:
         return [Finding(f"job {job_id}", str(error))], state.is_open
     name = drive_name(state.drive.identity) if state.drive is not None else None
-    if [(record.drive, record.event) for record in records] != [
+    # The tag is what it was called by then; the job's events do not know it.
+    if [(replace(record.drive, asset_tag=""), record.event) for record in records] != [
         (name, event) for event in expected if name is not None
     ]:
         wrong.append("its drive's chain of custody differs from its events")
@@ -313,3 +315,16 @@ def _check_lots(engine: Engine, report: Report) -> None:
                 continue
             if lot.lot_id != row.lot_id:
                 report.add([Finding(f"lot {row.lot_id}", f"its content is of lot {lot.lot_id}")])
+        for row in connection.execute(select(lot_openings).order_by(lot_openings.c.number)):
+            report.add(_check_opening(row))
+
+
+def _check_opening(row: Any) -> Iterator[Finding]:
+    subject = f"opening {row.number} of lot {row.lot_id}"
+    try:
+        opening = value_of(Opening, bytes(row.body), subject)
+    except EraserError as error:
+        yield Finding(subject, str(error))
+        return
+    if (opening.lot_id, opening.station_id) != (row.lot_id, row.station_id):
+        yield Finding(subject, f"its content is of lot {opening.lot_id} at {opening.station_id}")

@@ -1,7 +1,7 @@
 """The chain of custody in the ledger: written by people through the exit gate's rules, and by jobs with their own events."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -11,12 +11,14 @@ from eraser.domain.custody import (
     AMBIGUOUS,
     CustodyEvent,
     CustodyRecord,
+    Destroyed,
     DriveName,
     Erased,
     Gathered,
     HandedOver,
     No,
     Quarantined,
+    Received,
     Released,
     Standing,
     Verified,
@@ -26,7 +28,7 @@ from eraser.domain.custody import (
 )
 from eraser.errors import Refused
 from eraser.ledger.records import body_of, value_of
-from eraser.ledger.schema import custody, jobs
+from eraser.ledger.schema import asset_tags, custody, jobs
 from eraser.ledger.store import Store
 
 _GATE = 0x67617465  # "gate": on PostgreSQL, one look and its record at a time
@@ -47,7 +49,7 @@ class History:
 
     def may(self, event: CustodyEvent) -> No | None:
         """Whether a person may record this now."""
-        if self.gathered.is_ambiguous and isinstance(event, Released | HandedOver):
+        if self.gathered.is_ambiguous and isinstance(event, Released | HandedOver | Destroyed):
             return AMBIGUOUS
         return may_record(self.standing, event, self.open_jobs)
 
@@ -67,6 +69,12 @@ class Custody:
         """Of the drive that is meant by the name."""
         return await self._store.read(partial(history, name))
 
+    async def named(self, text: str) -> DriveName | None:
+        """The drive whose serial number, world-wide name or asset tag this is, by all that it is known by; None for a text
+        that nothing is known of. Raises Refused where it means several drives.
+        """
+        return await self._store.read(partial(_named, text))
+
     async def records(self, after: int = 0, limit: int = 1000) -> list[tuple[int, CustodyRecord]]:
         """With their numbers, oldest first; of a station's whole ledger, page by page."""
         return await self._store.read(partial(_page, after, limit))
@@ -81,6 +89,7 @@ def custody_row(record: CustodyRecord) -> dict[str, Any]:
         "world_wide_name": record.drive.world_wide_name,
         "asset_tag": record.drive.asset_tag,
         "job_id": record.event.job_id or None if isinstance(record.event, Erased | Verified | Quarantined) else None,
+        "lot_id": record.event.lot_id or None if isinstance(record.event, Received) else None,
         "body": body_of(record),
     }
 
@@ -92,8 +101,13 @@ def record_of(number: int, body: bytes) -> CustodyRecord:
 
 def history(name: DriveName, connection: Connection) -> History:
     """Everything of the drive, also what was recorded under only one of its names."""
-    found = gather(name, partial(_fitting, connection))
+    found = records_of(name, connection)
     return History(found, _open_jobs(found.name, connection))
+
+
+def records_of(name: DriveName, connection: Connection) -> Gathered:
+    """The same without its jobs."""
+    return gather(name, partial(_fitting, connection))
 
 
 def _fitting(connection: Connection, name: DriveName) -> dict[int, CustodyRecord]:
@@ -119,12 +133,41 @@ def _open_jobs(name: DriveName, connection: Connection) -> int:
 
 
 def _record(record: CustodyRecord, connection: Connection) -> None:
-    if connection.dialect.name == "postgresql":
-        # SQLite has one writer; here another could slip between the look and the record.
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _GATE})
+    hold_gate(connection)
     if (no := history(record.drive, connection).may(record.event)) is not None:
         raise Refused(no.code, f"{record.event.kind} can't be recorded: {no.what}", subject=_label(record.drive))
     connection.execute(insert(custody).values(custody_row(record)))
+
+
+def _named(text: str, connection: Connection) -> DriveName | None:
+    bound = select(asset_tags.c.serial).where(asset_tags.c.tag == text).order_by(asset_tags.c.number.desc()).limit(1)
+    serial = str(connection.execute(bound).scalar() or "")
+    # A tag may be bound to a world-wide name, where the drive says no serial number.
+    names = [DriveName(*parts) for parts in ((text, "", ""), ("", text, ""), ("", "", text))]
+    names += [DriveName(serial), DriveName("", serial)] if serial else []
+    found = [item for name in names if (item := records_of(name, connection)).records]
+    if not found:
+        return DriveName(serial, "", text) if serial else None
+    if any(item.is_ambiguous for item in found) or len({_own(item) for item in found}) > 1:
+        raise Refused(AMBIGUOUS.code, AMBIGUOUS.what, subject=text)
+    tags = [record.drive.asset_tag for record in found[0].records if record.drive.asset_tag]
+    return replace(found[0].name, asset_tag=text if serial else (tags or [""])[-1])
+
+
+def _own(found: Gathered) -> tuple[str, str]:
+    """The numbers that tell a drive from every other; a tag alone tells only itself."""
+    name = found.name
+    if name.serial or name.world_wide_name:
+        return name.serial, name.world_wide_name
+    numbers = {(record.drive.serial, record.drive.world_wide_name) for record in found.records} - {("", "")}
+    return next(iter(numbers), ("", name.asset_tag))
+
+
+def hold_gate(connection: Connection) -> None:
+    """Until the transaction's end nobody else looks at what is on record in order to write what follows from it."""
+    if connection.dialect.name == "postgresql":
+        # SQLite has one writer; here another could slip between the look and the record.
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _GATE})
 
 
 def _label(name: DriveName) -> str:

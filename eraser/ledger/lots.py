@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from functools import partial
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, exists, func, insert, select
 
-from eraser.domain.custody import Received
+from eraser.domain.custody import DriveName, own_serial, world_wide_name
+from eraser.domain.drive import Identity
 from eraser.domain.lot import Arrivals, Lot, TagBinding, arrivals
-from eraser.errors import UsageError
-from eraser.ledger.custody import record_of
+from eraser.errors import Refused, UsageError
+from eraser.ledger.custody import hold_gate
 from eraser.ledger.records import body_of, value_of
 from eraser.ledger.schema import asset_tags, custody, lots
 from eraser.ledger.store import Store
@@ -21,13 +22,16 @@ class Lots:
         self._store = store
         self._now_utc = now_utc
 
-    async def put(self, lot: Lot, operator: str) -> int:
-        """A new lot, or a new revision of one; the revision's number, from 1. Durable when it returns."""
-        return await self._store.write(partial(_put, lot, operator, self._now_utc()))
+    async def put(self, lot: Lot, operator: str, *, is_new: bool | None = None) -> int:
+        """A new lot, or a new revision of one; the revision's number, from 1. Durable when it returns.
+
+        Where it is said whether the lot is new, raises Refused for one that is there, UsageError for one that is not.
+        """
+        return await self._store.write(partial(_put, lot, operator, self._now_utc(), is_new))
 
     async def get(self, lot_id: str) -> Lot:
         """Its newest revision. Raises UsageError for one that is not there."""
-        return await self._store.read(partial(_get, lot_id))
+        return await self._store.read(partial(newest_lot, lot_id))
 
     async def all(self) -> list[Lot]:
         """The newest revision of each, by name."""
@@ -38,29 +42,52 @@ class Lots:
         return await self._store.read(partial(_arrivals, lot_id))
 
     async def bind(self, binding: TagBinding, operator: str) -> None:
-        """From now on the tag means that. Durable when it returns."""
-        row = {"tag": binding.tag, "bay": binding.bay, "serial": binding.serial}
-        await self._store.insert(insert(asset_tags), {**row, "at": self._now_utc(), "operator": operator})
+        """From now on the tag means that. Durable when it returns. Raises Refused for a tag that another drive is known by."""
+        await self._store.write(partial(_bind, binding, operator, self._now_utc()))
 
     async def tag_for(self, *, serial: str, bay: str) -> str:
-        """The tag of a drive: the newest bound to its serial number, else the newest bound to its bay; empty if none."""
+        """The tag of a drive: the newest bound to its serial number (to its world-wide name where it says none), else the
+        newest that waits for the next drive of its bay; empty if none."""
         return await self._store.read(partial(_tag_for, serial, bay))
 
 
-def _put(lot: Lot, operator: str, at: str, connection: Connection) -> int:
+def _put(lot: Lot, operator: str, at: str, is_new: bool | None, connection: Connection) -> int:
     newest = connection.execute(select(func.max(lots.c.revision)).where(lots.c.lot_id == lot.lot_id)).scalar()
+    if is_new and newest is not None:
+        raise Refused(
+            "lot-exists",
+            "there is a lot of this name",
+            subject=f"lot {lot.lot_id}",
+            remedy="Take another name; `eraser lot change` changes that one.",
+        )
+    if is_new is False and newest is None:
+        newest_lot(lot.lot_id, connection)
     revision = (newest or 0) + 1
     row = {"lot_id": lot.lot_id, "revision": revision, "at": at, "operator": operator, "body": body_of(lot)}
     connection.execute(insert(lots).values(row))
     return revision
 
 
-def _get(lot_id: str, connection: Connection) -> Lot:
+def newest_lot(lot_id: str, connection: Connection) -> Lot:
+    """The newest revision. Raises UsageError for a lot that is not there."""
     query = select(lots.c.body).where(lots.c.lot_id == lot_id).order_by(lots.c.revision.desc()).limit(1)
     body = connection.execute(query).scalar()
     if body is None:
         raise UsageError("there is no such lot", subject=lot_id, remedy="`eraser lot add` makes it.")
     return value_of(Lot, body, f"lot {lot_id}")
+
+
+def arrived(lot_id: str, connection: Connection) -> tuple[DriveName, ...]:
+    """The drives that were received with the lot, each once, in the order of their arrival."""
+    query = (
+        select(custody.c.serial, custody.c.world_wide_name, custody.c.asset_tag)
+        .where(custody.c.lot_id == lot_id)
+        .order_by(custody.c.number)
+    )
+    names: dict[tuple[str, str, str], DriveName] = {}
+    for serial, wide, tag in connection.execute(query):
+        names.setdefault((serial, wide, "" if serial or wide else tag), DriveName(serial, wide, tag))
+    return tuple(names.values())
 
 
 def _all(connection: Connection) -> list[Lot]:
@@ -69,18 +96,54 @@ def _all(connection: Connection) -> list[Lot]:
 
 
 def _arrivals(lot_id: str, connection: Connection) -> Arrivals:
-    lot = _get(lot_id, connection)
-    query = select(custody.c.number, custody.c.body).where(custody.c.kind == Received.kind).order_by(custody.c.number)
-    records = [record_of(row.number, row.body) for row in connection.execute(query)]
-    mine = dict.fromkeys(
-        record.drive for record in records if isinstance(record.event, Received) and record.event.lot_id == lot_id
-    )
-    return arrivals(lot, tuple(name.serial for name in mine))
+    lot = newest_lot(lot_id, connection)
+    return arrivals(lot, tuple(name.serial for name in arrived(lot_id, connection)))
+
+
+# ---- tags
+
+
+def tag_of(identity: Identity, bay: str, connection: Connection) -> str:
+    """The tag of this drive: the newest bound to it, else the one that waits for the next drive of its bay; empty if none."""
+    return _tag_for(_key(identity), bay, connection)
+
+
+def spend_bay_tag(tag: str, identity: Identity, at: str, operator: str, connection: Connection) -> None:
+    """What waited in a bay for the next drive means this drive from now on, and no later one."""
+    key = _key(identity)
+    newest = select(asset_tags.c.bay).where(asset_tags.c.tag == tag).order_by(asset_tags.c.number.desc()).limit(1)
+    if connection.execute(newest).scalar():
+        # Bound to nothing where the drive has no name of its own: it is known by the tag alone.
+        row = {"tag": tag, "bay": "", "serial": key, "at": at, "operator": operator}
+        connection.execute(insert(asset_tags).values(row))
+
+
+def _key(identity: Identity) -> str:
+    return own_serial(identity) or world_wide_name(identity)
+
+
+def _bind(binding: TagBinding, operator: str, at: str, connection: Connection) -> None:
+    hold_gate(connection)
+    query = select(custody.c.serial, custody.c.world_wide_name).where(custody.c.asset_tag == binding.tag).distinct()
+    named = [(serial, wide) for serial, wide in connection.execute(query)]
+    if any(binding.bay or binding.serial not in names for names in named):
+        raise Refused(
+            "tag-taken",
+            "it stands in another drive's chain of custody already",
+            subject=f"tag {binding.tag}",
+            remedy="Stick another tag on: what is on record under one is never another drive's.",
+        )
+    row = {"tag": binding.tag, "bay": binding.bay, "serial": binding.serial, "at": at, "operator": operator}
+    connection.execute(insert(asset_tags).values(row))
 
 
 def _tag_for(serial: str, bay: str, connection: Connection) -> str:
     for column, value in ((asset_tags.c.serial, serial), (asset_tags.c.bay, bay)):
-        query = select(asset_tags.c.tag).where(column == value).order_by(asset_tags.c.number.desc()).limit(1)
-        if value and (tag := connection.execute(query).scalar()) is not None:
+        if not value:
+            continue
+        later = asset_tags.alias()
+        is_newest = ~exists().where(later.c.tag == asset_tags.c.tag, later.c.number > asset_tags.c.number)
+        query = select(asset_tags.c.tag).where(column == value, is_newest).order_by(asset_tags.c.number.desc())
+        if (tag := connection.execute(query.limit(1)).scalar()) is not None:
             return str(tag)
     return ""

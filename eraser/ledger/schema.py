@@ -19,10 +19,10 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0001"
+HEAD = "0002"
 """The revision that this program reads and writes: the newest one under `migrations/versions/`."""
 
-APPEND_ONLY = ("job_events", "custody", "certificates", "lots", "asset_tags")
+APPEND_ONLY = ("job_events", "custody", "certificates", "lots", "lot_openings", "asset_tags")
 """Tables of which both databases refuse UPDATE and DELETE."""
 
 metadata = MetaData()
@@ -87,6 +87,21 @@ lots = Table(
     Column("body", LargeBinary, nullable=False),
 )
 
+lot_openings = Table(
+    "lot_openings",
+    metadata,
+    Column("number", _RowNumber, primary_key=True, autoincrement=True),
+    Column("lot_id", Text, nullable=False),
+    Column("station_id", Text, nullable=False),
+    # The newest row of a lot at a station counts.
+    Column("is_open", Boolean, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("operator", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("lot_openings_station_id", lot_openings.c.station_id)
+
 asset_tags = Table(
     "asset_tags",
     metadata,
@@ -114,8 +129,10 @@ custody = Table(
     Column("asset_tag", Text, nullable=False),
     Column("job_id", Text, ForeignKey("jobs.job_id")),
     Column("body", LargeBinary, nullable=False),
+    Column("lot_id", Text),  # with which it was received, so that a lot's drives are found
     sqlite_autoincrement=True,
 )
+Index("custody_lot_id", custody.c.lot_id)
 Index("custody_job_id", custody.c.job_id)
 Index("custody_serial", custody.c.serial)
 Index("custody_world_wide_name", custody.c.world_wide_name)

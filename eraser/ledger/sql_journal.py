@@ -7,7 +7,7 @@ it still tries to write is refused. Losing the lease stops jobs, it never lets t
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -38,6 +38,7 @@ from eraser.domain.job import JobState, apply, fold
 from eraser.errors import JournalError
 from eraser.ledger.custody import custody_row
 from eraser.ledger.errors import JobHeld, LedgerError, LedgerFull
+from eraser.ledger.lots import tag_of
 from eraser.ledger.presence import announce
 from eraser.ledger.records import corrupt, entry_of, event_row
 from eraser.ledger.schema import certificates, custody, job_events, jobs, stations
@@ -215,7 +216,7 @@ class SqlJournal:
                 values = {"certificate_id": entry.event.certificate_id, "digest": entry.event.digest}
                 connection.execute(insert(certificates).values(job_id=after.job_id, **values))
             for record in records:
-                connection.execute(insert(custody).values(custody_row(record)))
+                connection.execute(insert(custody).values(custody_row(_tagged(record, after, connection))))
 
         await self.store.write(work)
 
@@ -257,6 +258,12 @@ class SqlJournal:
         mine = {"holder": self._station_id, "holder_epoch": self._epoch}
         connection.execute(update(jobs).where(jobs.c.job_id == job_id).values(mine))
         return _entries(job_id, connection)
+
+
+def _tagged(record: CustodyRecord, state: JobState, connection: Connection) -> CustodyRecord:
+    """With the drive's tag, which its job does not know."""
+    tag = tag_of(state.drive.identity, "", connection) if state.drive is not None else ""
+    return replace(record, drive=replace(record.drive, asset_tag=tag)) if tag else record
 
 
 def custody_records(entry: Entry, before: JobState, place: str) -> list[CustodyRecord]:

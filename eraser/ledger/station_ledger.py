@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from eraser.ledger.custody import Custody
+from eraser.ledger.intake import Intake
 from eraser.ledger.lots import Lots
 from eraser.ledger.sql_journal import SqlJournal
 from eraser.ledger.store import OnCommit, Store, open_store
@@ -18,6 +19,7 @@ class StationLedger:
     journal: SqlJournal
     custody: Custody
     lots: Lots
+    intake: Intake
 
 
 @asynccontextmanager
@@ -29,7 +31,8 @@ async def open_ledger(
     try:
         journal = await SqlJournal.open(store, station_id, now_utc)
         try:
-            yield StationLedger(store, journal, Custody(store, now_utc), Lots(store, now_utc))
+            intake = Intake(store, station_id, now_utc)
+            yield StationLedger(store, journal, Custody(store, now_utc), Lots(store, now_utc), intake)
         finally:
             await journal.close()
     finally:

@@ -6,24 +6,31 @@ stop at a checkpoint, writes down how far it came, and gives the drive back.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from eraser.domain.admission import Needs
 from eraser.domain.bay import BandwidthDomain, Bay, BayName, PowerDomain
 from eraser.domain.drive import Drive, is_recognisable, same_drive
 from eraser.drives.guard import UseReason
 from eraser.errors import DriveError, EraserError, Refused
+from eraser.ledger.errors import LedgerFull
 from eraser.rack.admitting import Admissions, Withdrawn
-from eraser.rack.erasing import Ended, Erasing, Request, Result, Station, open_job, prepare_drive
+from eraser.rack.erasing import Ended, Erasing, Prepared, Result, Station, open_job, prepare_drive
+from eraser.rack.intake import Reception, Terms
 from eraser.rack.job_run import Progress, Stage
 from eraser.rack.meter import Meter
 from eraser.rack.presence import Sighting
 from eraser.rack.view import BaySnapshot, BayState
 
+T = TypeVar("T")
+
 IDENTIFY_SECONDS = 60.0
 """Longer than a sick drive's host takes to give a command up; then the drive is refused until somebody asks again."""
+
+FULL_LEDGER_SECONDS = 5.0
+"""How long until a full ledger is tried again."""
 
 _RUNNING = (BayState.WRITING, BayState.VERIFYING, BayState.PAUSED)
 _STARTABLE = (BayState.ASKING, BayState.PASSED)
@@ -44,14 +51,6 @@ class DriveAccess(Protocol):
     def domains(self, sighting: Sighting) -> tuple[BandwidthDomain, ...]:
         """What the machine shows of what its bytes go through."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Intake:
-    """What is done to a drive that arrives."""
-
-    request: Request
-    starts_by_itself: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ class Surroundings(Protocol):
 
     parts: Station
     access: DriveAccess
-    intake: Intake
+    intake: Reception
     admissions: Admissions
     history: History
     log: Any
@@ -121,6 +120,8 @@ class _Shown:
     standard: str = ""
     passes: int = 0
     certificate: str = ""
+    lot: str = ""
+    asset_tag: str = ""
     written_bytes: int = 0
     verified_bytes: int = 0
     last: Progress | None = None
@@ -274,6 +275,8 @@ class BayRun:
             waits_for=waiting.sentence if waiting is not None else shown.waits_for,
             reason=shown.reason,
             certificate=shown.certificate,
+            lot=shown.lot,
+            asset_tag=shown.asset_tag,
         )
         job = self._erasing.job if self._erasing is not None else None
         return self._with_job(result, job.progress()) if job is not None else result
@@ -395,20 +398,47 @@ class BayRun:
             )
         if state is not None:
             interrupted = state
+            terms = await self._take_in(drive)
             self._shown.standard = state.plan.standard if state.plan is not None else ""
-            await self._erase(sighting, drive.path, lambda erasing: erasing.take_up(interrupted, drive))
+            await self._erase(sighting, drive.path, terms, lambda erasing: erasing.take_up(interrupted, drive))
             return
-        request = station.intake.request
-        if wish.standard:
-            request = replace(request, standard=wish.standard, level=None, custom=None)
-        prepared = await station.parts.call(
-            prepare_drive, drive, request, station.parts.random_bytes, station.access.refuse_if_used
-        )
+        # A disk that the machine itself uses has not arrived: nothing of it goes on record.
+        await station.parts.call(station.access.refuse_if_used, drive)
+        terms = await self._take_in(drive)
+        prepared = await self._prepare(drive, terms, wish)
         self._shown.standard, self._shown.passes = prepared.plan.standard, len(prepared.plan.passes)
-        if not wish.by_person and (question := await self._question(drive)):
+        if not wish.by_person and (question := await self._question(drive, terms)):
             self._show(BayState.ASKING, waits_for=question)
             return
-        await self._erase(sighting, drive.path, lambda erasing: erasing.begin(prepared))
+        await self._erase(sighting, drive.path, terms, lambda erasing: erasing.begin(prepared))
+
+    async def _take_in(self, drive: Drive) -> Terms:
+        shown = self._shown
+        terms = await self._on_record(lambda: self._station.intake.take_in(drive, self.name, shown.asset_tag))
+        shown.lot, shown.asset_tag = terms.lot_id, terms.asset_tag
+        return terms
+
+    async def _prepare(self, drive: Drive, terms: Terms, wish: _Wish) -> Prepared:
+        """The plan. A drive that is refused for what it is, not for what uses it, is quarantined."""
+        parts = self._station.parts
+        request = terms.request
+        if wish.standard:
+            request = replace(request, standard=wish.standard, level=None, custom=None)
+        try:
+            return await parts.call(prepare_drive, drive, request, parts.random_bytes, lambda drive: None)
+        except Refused as refusal:
+            reason, tag = f"it was refused: {refusal.reason}", terms.asset_tag
+            await self._on_record(lambda: self._station.intake.set_aside(drive, self.name, reason, tag))
+            raise
+
+    async def _on_record(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Waits while the ledger has no room: what is not on record has not happened, and nothing is done to the drive."""
+        while True:
+            try:
+                return await write()
+            except LedgerFull as error:
+                self._show(BayState.WAITING, waits_for=f"waits for the ledger: {error.what}")
+                await asyncio.sleep(FULL_LEDGER_SECONDS)
 
     async def _identify(self, sighting: Sighting) -> Drive:
         try:
@@ -436,7 +466,7 @@ class BayRun:
             self._show(BayState.WAITING, waits_for=f"waits for bay {other.name} to be done with it")
             await self._station.changed()
 
-    async def _question(self, drive: Drive) -> str:
+    async def _question(self, drive: Drive, terms: Terms) -> str:
         """Why a person has to start it; empty when it starts by itself.
 
         A drive that has a finished job here is asked about, whatever the lot says: one that passed may hold somebody's data
@@ -445,15 +475,20 @@ class BayRun:
         earlier = await self._station.history.of(drive)
         if earlier is not None:
             return f"it {earlier.outcome} here before (job {earlier.job_id}): start it if it is to be erased again"
-        return "" if self._station.intake.starts_by_itself else "start it: drives are not erased by themselves here"
+        if terms.question or terms.starts_by_itself:
+            return terms.question
+        return f"start it: drives of {f'lot {terms.lot_id}' if terms.lot_id else 'no lot'} are not erased by themselves here"
 
-    async def _erase(self, sighting: Sighting, path: str, work: Callable[[Erasing], Any]) -> None:
+    async def _erase(self, sighting: Sighting, path: str, terms: Terms, work: Callable[[Erasing], Any]) -> None:
         station = self._station
         found = await station.parts.call(station.access.domains, sighting)
         needs = Needs(self.name, station.domains_of(self.bay, found), station.power_of(self.bay))
-        erasing = Erasing(station.parts, path, place=self.name)
+        erasing = Erasing(station.parts, path, place=station.intake.place_of(self.name))
         self._show(BayState.WAITING)
-        async with station.admissions.turn(needs, erasing.set_rate_limit):
+        turn = station.admissions.turn(
+            needs, erasing.set_rate_limit, deadline=terms.deadline, customer_waits=terms.customer_waits
+        )
+        async with turn:
             self._shown.waits_for = ""
             self._is_paused = False
             self._meter = Meter()

@@ -22,10 +22,11 @@ from eraser.drives.sysfs import BlockDevice, Host
 from eraser.errors import DriveError, UsageError
 from eraser.ledger.journal import FileJournal
 from eraser.rack.admitting import Admissions
-from eraser.rack.bay import BayRun, DriveAccess, History, Intake, Past
+from eraser.rack.bay import BayRun, DriveAccess, History, Past
 from eraser.rack.blocking import BlockingCall
 from eraser.rack.erasing import Station
 from eraser.rack.hotplug import DriveEvents
+from eraser.rack.intake import Reception
 from eraser.rack.ledger_health import LedgerHealth
 from eraser.rack.presence import Arrived, Changed, Event, Left, Sighting
 from eraser.rack.view import BaySnapshot, BayState, StationSnapshot
@@ -110,7 +111,7 @@ class Rack:
         access: DriveAccess,
         events: DriveEvents,
         bay_map: BayMap,
-        intake: Intake,
+        intake: Reception,
         history: History,
         ledger: LedgerHealth | None = None,
     ) -> None:

@@ -65,6 +65,8 @@ class BaySnapshot:
     """Why it was refused, failed or interrupted, in words."""
     certificate: str = ""
     """File name of the certificate that the last job left."""
+    lot: str = ""
+    asset_tag: str = ""
 
 
 COMMIT_BOUNDS_SECONDS = (0.001, 0.004, 0.016, 0.064, 0.256, 1.0, 4.0, 16.0)

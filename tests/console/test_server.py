@@ -126,7 +126,7 @@ async def test_what_is_refused_is_a_problem_document(served: Served) -> None:
     assert_problem(await ask(served.socket, "GET", "/api/v1/bays/A1/pause"), 405, "not-found")
 
 
-@pytest.mark.parametrize("body", [None, b"{", {}, {"standard": ""}, {"standard": "x", "bay": "A2"}, b"\xff\xfe", []])
+@pytest.mark.parametrize("body", [None, b"{", {"standard": ""}, {"standard": "x", "bay": "A2"}, b"\xff\xfe", []])
 async def test_a_start_that_is_not_in_order_starts_nothing(served: Served, body: object) -> None:
     assert_problem(await ask(served.socket, "POST", "/api/v1/bays/A1/start", body), 422, "usage")
     assert served.station.orders == []

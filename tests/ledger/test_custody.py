@@ -23,6 +23,7 @@ from eraser.domain.lot import Lot, LotPolicy, TagBinding
 from eraser.errors import EraserError, Refused, UsageError
 from eraser.ledger.custody import Custody
 from eraser.ledger.engine import open_engine, writing
+from eraser.ledger.intake import Intake
 from eraser.ledger.lots import Lots
 from eraser.ledger.schema import APPEND_ONLY
 from eraser.ledger.sql_journal import SqlJournal
@@ -161,6 +162,7 @@ async def full(url: str) -> None:
         await plant.erase("j")
         await plant.lots.put(LOT, "operator-7")
         await plant.lots.bind(TagBinding("T-1", serial="S1"), "operator-7")
+        await Intake(plant.store, "station", now_utc).open("lot-1", (), "operator-7")
 
 
 def dump(url: str) -> list[list[tuple[object, ...]]]:

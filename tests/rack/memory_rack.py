@@ -15,10 +15,10 @@ from eraser.domain.job import JobState
 from eraser.engine.transfer import Order, Snapshot
 from eraser.engine.tuning import Tuning
 from eraser.errors import DriveError, Refused
-from eraser.ledger.journal import FileJournal
-from eraser.rack.bay import Intake
+from eraser.ledger.journal import FileJournal, Journal
 from eraser.rack.erasing import Request, Station
 from eraser.rack.filing import JournalOfFiles
+from eraser.rack.intake import Intake, Reception
 from eraser.rack.presence import Arrived, Event, Left, Sighting
 from eraser.rack.station import FileHistory, Rack
 from eraser.rack.view import BaySnapshot, BayState
@@ -196,14 +196,16 @@ async def a_station(
     by_itself: bool = True,
     memory: MemoryRack | None = None,
     seed: int = 0,
+    journal: Journal | None = None,
+    intake: Reception | None = None,
 ) -> AsyncIterator[At]:
-    """A station of three bays that runs until the block ends. The journal is in `folder`."""
+    """A station of three bays that runs until the block ends. The journal is in `folder` unless it is given."""
     memory = memory or MemoryRack()
     names = itertools.count(1)
     before = len(list(folder.rglob("*.journal")))  # noqa: ASYNC240
     files = FileJournal(folder / "journal", lambda: "2027-01-01T00:00:00.000Z")
     parts = Station(
-        journal=JournalOfFiles(files, at_once),
+        journal=journal or JournalOfFiles(files, at_once),
         issue=Papers(folder),
         now_utc=lambda: "2027-01-01T00:00:00.000Z",
         random_bytes=seeded_chance(seed),
@@ -213,7 +215,8 @@ async def a_station(
         call=at_once,
     )
     history = FileHistory(files, at_once)
-    rack = Rack(parts, memory, memory, bays or a_map(3), Intake(Request("random"), by_itself), history)
+    reception = intake or Intake(Request("random"), by_itself)
+    rack = Rack(parts, memory, memory, bays or a_map(3), reception, history)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(rack.run())
         yield At(rack, memory)

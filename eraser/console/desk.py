@@ -1,0 +1,311 @@
+"""The desk of the API: lots, asset tags and the chain of custody. It reads and writes the ledger, not the bays.
+
+Who is written down as the operator is who the kernel says opened the socket; only root may speak for somebody else.
+"""
+
+import pwd
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
+
+from eraser.console.forms import DriveForm, LotForm, desk_form
+from eraser.console.problems import Forbidden, NotFound
+from eraser.domain import custody
+from eraser.domain.catalogue import standard_named
+from eraser.domain.custody import CustodyRecord, DriveName
+from eraser.domain.intake import Opening
+from eraser.domain.lot import MAX_DRIVES, MAX_NAME_CHARACTERS, Lot, LotPolicy, TagBinding
+from eraser.domain.plan import Level
+from eraser.domain.program import Verification
+from eraser.errors import UsageError
+from eraser.ledger.custody import Custody, History
+from eraser.ledger.intake import Intake
+from eraser.ledger.lots import Lots
+from eraser.rack.view import StationPort
+
+ROOT_UID = 0
+
+Text = Annotated[str, Field(max_length=1000)]
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
+LotName = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS, pattern=r"^[^/]+$")]
+Operator = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the desk needs: the ledger's parts for it, and where and when things are written down."""
+
+    custody: Custody
+    lots: Lots
+    intake: Intake
+    station_id: str
+    now_utc: Callable[[], str]
+
+
+class _Order(BaseModel):
+    """`operator` is for root, who may act for somebody; everybody else is written down under their own name."""
+
+    model_config = ConfigDict(extra="forbid")
+    operator: Operator = ""
+
+
+class LotPolicyOrder(BaseModel):
+    """How a lot's drives are to be treated; `deadline` is RFC 3339 in UTC."""
+
+    model_config = ConfigDict(extra="forbid")
+    standard: Name
+    level: Level | None = None
+    verification: Verification = Verification.FULL
+    starts_by_itself: StrictBool = False
+    is_customer_waiting: StrictBool = False
+    deadline: Annotated[str, Field(max_length=40)] = ""
+
+
+class LotOrder(_Order):
+    """A whole lot: what is not said has its default, also where the lot is there already."""
+
+    policy: LotPolicyOrder
+    supplier: Text = ""
+    expected_serials: Annotated[tuple[Name, ...], Field(max_length=MAX_DRIVES)] = ()
+    expected_drives: int | None = None
+
+    def lot(self, lot_id: str) -> Lot:
+        """Raises UsageError where it contradicts itself or names a standard that nobody knows."""
+        standard_named(self.policy.standard)
+        policy = LotPolicy(**dict(self.policy))
+        return Lot(lot_id, policy, _printable(self.supplier), self.expected_serials, self.expected_drives)
+
+
+class NewLotOrder(LotOrder):
+    """A lot that is not there yet."""
+
+    lot_id: LotName
+
+
+class OpenOrder(_Order):
+    """The bays that take the lot in; all where none is named."""
+
+    bays: tuple[Name, ...] = ()
+
+
+class CloseOrder(_Order):
+    """Nothing more comes with the lot."""
+
+
+class TagOrder(_Order):
+    """A tag means the drive of this serial number, or whatever drive is put into this bay next."""
+
+    tag: Name
+    bay: Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)] = ""
+    serial: Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)] = ""
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ReceivedOrder(_Event):
+    """It has arrived, with this lot."""
+
+    kind: Literal["received"]
+    lot_id: LotName
+    received_from: Text = ""
+
+
+class QuarantinedOrder(_Event):
+    """It is put aside."""
+
+    kind: Literal["quarantined"]
+    reason: Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class ReleasedOrder(_Event):
+    """It may be sold."""
+
+    kind: Literal["released"]
+    to: Text = ""
+
+
+class DestroyedOrder(_Event):
+    """How, and who has seen it."""
+
+    kind: Literal["destroyed"]
+    how: Annotated[str, Field(min_length=1, max_length=1000)]
+    witness: Text = ""
+
+
+class HandedOverOrder(_Event):
+    """It left the plant."""
+
+    kind: Literal["handed-over"]
+    to: Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+ByHand = custody.Received | custody.Quarantined | custody.Released | custody.Destroyed | custody.HandedOver
+"""What people record; the rest is recorded where it happens."""
+
+_EVENTS: dict[str, type[ByHand]] = {event.kind: event for event in ByHand.__args__}
+
+
+class CustodyOrder(_Order):
+    """What happened to a drive, which is named by its serial number, its world-wide name or its asset tag."""
+
+    drive: Name
+    event: Annotated[
+        ReceivedOrder | QuarantinedOrder | ReleasedOrder | DestroyedOrder | HandedOverOrder,
+        Field(discriminator="kind"),
+    ]
+
+    def custody_event(self) -> ByHand:
+        """As the domain's value. Raises UsageError for what can't be printed."""
+        values = {name: _printable(value) for name, value in dict(self.event).items() if name != "kind"}
+        return _EVENTS[self.event.kind](**values)
+
+
+def desk_router(desk: Desk, station: StationPort) -> APIRouter:
+    """Everything below `/api/v1` that is the desk's."""
+    router = APIRouter(prefix="/api/v1")
+    _add_lots(router, desk)
+    _add_openings(router, desk, station)
+    _add_tags(router, desk, station)
+    _add_custody(router, desk)
+    return router
+
+
+def _add_lots(router: APIRouter, desk: Desk) -> None:
+    @router.get("/lots")
+    async def list_lots() -> Any:
+        openings = await desk.intake.openings()
+        return [desk_form(_lot_form(lot, openings)) for lot in await desk.lots.all()]
+
+    @router.get("/lots/{lot_id}")
+    async def show_lot(lot_id: str) -> Any:
+        lot = await _lot(desk, lot_id)
+        form = _lot_form(lot, await desk.intake.openings())
+        return desk_form(LotForm(form.lot, form.is_open, form.bays, await desk.lots.arrivals(lot_id)))
+
+    @router.post("/lots", status_code=HTTPStatus.CREATED)
+    async def add_lot(request: Request, order: NewLotOrder) -> Any:
+        revision = await desk.lots.put(order.lot(order.lot_id), _operator(request, order), is_new=True)
+        return {"lot_id": order.lot_id, "revision": revision}
+
+    @router.put("/lots/{lot_id}")
+    async def change_lot(request: Request, lot_id: str, order: LotOrder) -> Any:
+        await _lot(desk, lot_id)
+        revision = await desk.lots.put(order.lot(lot_id), _operator(request, order), is_new=False)
+        return {"lot_id": lot_id, "revision": revision}
+
+
+def _add_openings(router: APIRouter, desk: Desk, station: StationPort) -> None:
+    @router.post("/lots/{lot_id}/open")
+    async def open_lot(request: Request, lot_id: str, order: OpenOrder) -> Any:
+        await _lot(desk, lot_id)
+        for bay in order.bays:
+            _require_bay(station, bay)
+        opening = await desk.intake.open(lot_id, order.bays, _operator(request, order))
+        return {"lot_id": lot_id, "bays": list(opening.bays)}
+
+    @router.post("/lots/{lot_id}/close")
+    async def close_lot(request: Request, lot_id: str, order: CloseOrder) -> Any:
+        await _lot(desk, lot_id)
+        await desk.intake.close(lot_id, _operator(request, order))
+        return {"lot_id": lot_id}
+
+
+def _add_tags(router: APIRouter, desk: Desk, station: StationPort) -> None:
+    @router.post("/tags", status_code=HTTPStatus.CREATED)
+    async def bind_tag(request: Request, order: TagOrder) -> Any:
+        binding = TagBinding(order.tag, order.bay, order.serial)
+        if order.bay:
+            _require_bay(station, order.bay)
+        await desk.lots.bind(binding, _operator(request, order))
+        return {"tag": order.tag, "bay": order.bay, "serial": order.serial}
+
+
+def _add_custody(router: APIRouter, desk: Desk) -> None:
+    @router.get("/custody")
+    async def show_drive(drive: Annotated[str, Field(min_length=1)]) -> Any:
+        name = await _known(desk, drive)
+        return desk_form(_drive_form(await desk.custody.history(name)))
+
+    @router.post("/custody", status_code=HTTPStatus.CREATED)
+    async def record(request: Request, order: CustodyOrder) -> Any:
+        event = order.custody_event()
+        name = await desk.custody.named(order.drive)
+        if name is None:
+            if not isinstance(event, custody.Received):
+                raise _unknown(order.drive)
+            name = DriveName(serial=order.drive)  # the label's, until it is seen in a bay
+        entry = CustodyRecord(desk.now_utc(), desk.station_id, _operator(request, order), name, event)
+        await desk.custody.record(entry)
+        return desk_form(_drive_form(await desk.custody.history(name)))
+
+
+def _operator(request: Request, order: _Order) -> str:
+    """Who is written down. Raises Forbidden where another name is asked for by anybody but root."""
+    uid = request.scope["state"]["peer_uid"]
+    if order.operator and uid != ROOT_UID:
+        raise Forbidden(
+            "not-root", "only root may record for another operator", subject=order.operator, remedy="Leave it out."
+        )
+    if order.operator:
+        return _printable(order.operator)
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise UsageError("it holds characters that can't be printed", subject=ascii(text))
+    return text
+
+
+async def _lot(desk: Desk, lot_id: str) -> Lot:
+    try:
+        return await desk.lots.get(lot_id)
+    except UsageError as error:
+        raise NotFound(error.what, subject=error.subject, remedy=error.remedy) from error
+
+
+def _lot_form(lot: Lot, openings: list[Opening]) -> LotForm:
+    mine = next((opening for opening in openings if opening.lot_id == lot.lot_id), None)
+    return LotForm(lot, mine is not None, mine.bays if mine is not None else (), None)
+
+
+def _require_bay(station: StationPort, name: str) -> None:
+    if all(bay.name != name for bay in station.snapshot().bays):
+        raise NotFound("there is no such bay", subject=f"bay {name}", remedy="`eraser status` lists the bays.")
+
+
+async def _known(desk: Desk, text: str) -> DriveName:
+    name = await desk.custody.named(text)
+    if name is None:
+        raise _unknown(text)
+    return name
+
+
+def _unknown(text: str) -> NotFound:
+    return NotFound(
+        "no drive is on record by this serial number, world-wide name or asset tag",
+        subject=text,
+        remedy="Scan the label again: it has several codes, and 8 is easily taken for B.",
+    )
+
+
+def _drive_form(history: History) -> DriveForm:
+    no = history.may(custody.Released())
+    return DriveForm(
+        drive=history.gathered.name,
+        standing=history.standing,
+        open_jobs=history.open_jobs,
+        is_ambiguous=history.gathered.is_ambiguous,
+        not_for_sale=no.what if no is not None else "",
+        not_for_sale_code=no.code if no is not None else "",
+        records=history.gathered.records,
+    )

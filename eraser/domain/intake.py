@@ -1,0 +1,198 @@
+"""Where a drive that arrives belongs: which lot it came with, whether it came anew, and what a person is asked about it.
+
+A lot is *taken in* at bays of a station from when it is opened until it is closed. Where several things may be true nothing
+is guessed: the drive is asked about, and never erased by itself.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from eraser.domain.custody import (
+    Article,
+    CustodyRecord,
+    DriveName,
+    Gathered,
+    HandedOver,
+    Received,
+    Registered,
+    Standing,
+    may_be_same,
+    standing,
+)
+from eraser.domain.drive import Drive, Media, Transport
+from eraser.domain.lot import Lot
+from eraser.errors import UsageError
+
+MAX_BAYS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A lot is taken in at these bays of a station; without bays, at every one of them."""
+
+    lot_id: str
+    station_id: str
+    bays: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(set(self.bays)) != len(self.bays) or not all(self.bays) or len(self.bays) > MAX_BAYS:
+            raise UsageError("a bay is named twice, or not at all", subject=self.lot_id)
+
+    def is_at(self, bay: str) -> bool:
+        """Whether the bay takes the lot in."""
+        return not self.bays or bay in self.bays
+
+    def overlaps(self, other: "Opening") -> bool:
+        """Whether some bay would take in both lots: then nobody knows whose drive is in it."""
+        if self.station_id != other.station_id:
+            return False
+        return not self.bays or not other.bays or not set(self.bays).isdisjoint(other.bays)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLot:
+    """A lot that is being taken in, with the drives that came with it so far, each once, in the order of their arrival."""
+
+    lot: Lot
+    opening: Opening
+    arrived: tuple[DriveName, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """What is known of a drive in a bay. `question`: why a person has to start it, whatever its lot says; empty if nobody."""
+
+    lot_id: str
+    is_arrival: bool
+    question: str = ""
+
+
+def belonging(name: DriveName | None, bay: str, open_lots: Sequence[OpenLot], past: Gathered | None) -> Belonging:
+    """Of the drive of this name in this bay. `past` is what is on record of it, None for a drive without a name."""
+    now = standing(past.records) if past is not None else Standing()
+    serial = name.serial if name is not None else ""
+    expecting = [item for item in open_lots if serial and serial in item.lot.expected_serials]
+    taking = next((item for item in open_lots if item.opening.is_at(bay)), None)
+    if now.is_here and past is not None:
+        found = _of_one_that_is_here(past.records, now, expecting, taking)
+    else:
+        found = _of_a_newcomer(expecting, taking)
+    open_lot = next((item for item in open_lots if item.lot.lot_id == found.lot_id), None)
+    question = _on_record(now, past) or found.question or (_unexpected(open_lot, name) if open_lot is not None else "")
+    # Nothing is received that is on record as destroyed: somebody is wrong, and a person has to find out who.
+    return Belonging(found.lot_id, found.is_arrival and not now.is_destroyed, question)
+
+
+def _of_a_newcomer(expecting: Sequence[OpenLot], taking: OpenLot | None) -> Belonging:
+    if taking is not None and taking in expecting:
+        return Belonging(taking.lot.lot_id, True)
+    if len(expecting) > 1:
+        return Belonging("", True, _expected_twice(expecting))
+    if expecting:
+        return Belonging(expecting[0].lot.lot_id, True)
+    return Belonging(taking.lot.lot_id if taking is not None else "", True)
+
+
+def _of_one_that_is_here(
+    records: Iterable[CustodyRecord], now: Standing, expecting: Sequence[OpenLot], taking: OpenLot | None
+) -> Belonging:
+    """It keeps its lot, unless another one expects just this drive: then it left without a word and has come back."""
+    mine = arrived_with(records)
+    others = [item.lot.lot_id for item in expecting]
+    if mine not in others and others:
+        is_one = len(others) == 1
+        return Belonging(others[0], True) if is_one else Belonging(mine, False, _expected_twice(expecting))
+    if taking is None or taking.lot.lot_id == mine or mine in others:
+        return Belonging(mine, False)
+    theirs = taking.lot.lot_id
+    if not mine and now.outcome is None and not now.quarantine:
+        # Plugged in first, its lot opened afterwards; nothing has been done with it meanwhile.
+        return Belonging(theirs, True)
+    came = f"came with lot {mine}" if mine else "came without a lot"
+    return Belonging(mine, False, f"it {came}, and this bay takes in lot {theirs}: receive it by hand if it came anew")
+
+
+def _expected_twice(expecting: Sequence[OpenLot]) -> str:
+    names = " and ".join(item.lot.lot_id for item in expecting)
+    return f"lots {names} expect this serial number: receive it by hand with one of them"
+
+
+def arrived_with(records: Iterable[CustodyRecord]) -> str:
+    """The lot of the last arrival since the drive last left; empty where it came without one."""
+    lot_id = ""
+    for record in records:
+        match record.event:
+            case Received(found):
+                lot_id = found
+            case HandedOver():
+                lot_id = ""
+            case _:
+                pass
+    return lot_id
+
+
+def is_registered(records: Iterable[CustodyRecord]) -> bool:
+    """Whether it was registered since it last arrived: who receives by hand does not read labels."""
+    found = False
+    for record in records:
+        found = isinstance(record.event, Registered) or (found and not isinstance(record.event, Received))
+    return found
+
+
+def _on_record(now: Standing, past: Gathered | None) -> str:
+    if now.is_destroyed:
+        return "it is recorded as destroyed"
+    if now.quarantine:
+        return f"it is quarantined ({now.quarantine}): start it if it is to be erased again"
+    if now.is_released:
+        return "it is released to be sold: start it if it is to be erased again"
+    if past is not None and past.is_ambiguous:
+        return "several drives are known by its name"
+    return ""
+
+
+def _unexpected(open_lot: OpenLot, name: DriveName | None) -> str:
+    """Why the lot does not take the drive as its own without a person's word."""
+    lot = open_lot.lot
+    if name is None:
+        return f"it has no name of its own to be registered by in lot {lot.lot_id}: bind an asset tag to the bay"
+    if lot.expected_serials:
+        is_expected = name.serial in lot.expected_serials
+        return "" if is_expected else f"lot {lot.lot_id} does not expect this serial number"
+    arrived = open_lot.arrived
+    earlier = next((index for index, other in enumerate(arrived) if may_be_same(other, name)), len(arrived))
+    if lot.expected_drives is not None and earlier >= lot.expected_drives:
+        return f"lot {lot.lot_id} expects {lot.expected_drives} drives, and as many had come before this one"
+    return ""
+
+
+def place_of(station_id: str, bay: str) -> str:
+    """How custody records name a bay."""
+    return f"{station_id}/{bay}"
+
+
+def registration(drive: Drive) -> Registered:
+    """What 台账 asks to be written down, as far as the drive itself tells it."""
+    geometry = drive.geometry
+    sectors = f"{geometry.logical_sector_bytes}/{geometry.physical_sector_bytes}-byte sectors"
+    conditions = ", ".join(condition.value for condition in drive.conditions)
+    return Registered(
+        article=_article(drive),
+        brand=drive.identity.manufacturer,
+        model=drive.identity.model,
+        specification=f"{geometry.capacity_bytes} bytes, {drive.transport.value}, {sectors}",
+        quantity=1,
+        condition=conditions or "answers",
+    )
+
+
+def _article(drive: Drive) -> Article:
+    if drive.transport is Transport.MMC:
+        return Article.MEMORY_CARD
+    match drive.media:
+        case Media.MAGNETIC:
+            return Article.DISK
+        case Media.FLASH:
+            is_stick = drive.transport is Transport.USB and not drive.bridge
+            return Article.FLASH_STICK if is_stick else Article.SOLID_STATE
+    return Article.OTHER

@@ -1,0 +1,130 @@
+"""What is done to a drive that arrives, and in what order: by its lot where there is a ledger, else the same for all."""
+
+import asyncio
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from eraser.domain.bay import BayName
+from eraser.domain.drive import Condition, Drive
+from eraser.domain.intake import place_of
+from eraser.domain.lot import Lot, instant
+from eraser.rack.erasing import Request
+
+if TYPE_CHECKING:  # a station without a ledger loads no database
+    from eraser.ledger.intake import Intake as LedgerIntake
+    from eraser.ledger.intake import TakenIn
+
+_NO_THING = frozenset({Condition.NO_MEDIUM, Condition.BOOT_PARTITION, Condition.AMBIGUOUS_IDENTITY})
+"""What shows like this is an empty reader, a part of a drive, or one that can't be told from another: nothing has arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How one drive is to be treated. `deadline` is a time of the loop's clock."""
+
+    request: Request
+    starts_by_itself: bool
+    question: str = ""
+    """Why a person has to start it, whatever the lot says; empty if nothing speaks against it."""
+    customer_waits: bool = False
+    deadline: float = math.inf
+    lot_id: str = ""
+    asset_tag: str = ""
+
+
+class Reception(Protocol):
+    """Where a drive is received. Both calls are durable when they return and may be made again after any failure.
+
+    They raise LedgerFull when they can succeed later, and other JournalErrors. Nothing is written to a drive before
+    `take_in` has returned for it, so a drive whose arrival can't be recorded waits.
+    """
+
+    async def take_in(self, drive: Drive, bay: BayName, known_tag: str = "") -> Terms:
+        """The drive was identified in this bay. `known_tag`: the tag of an earlier answer, if it has not left since."""
+        ...
+
+    async def set_aside(self, drive: Drive, bay: BayName, reason: str, known_tag: str = "") -> None:
+        """It was refused for what it is: from now on it is quarantined."""
+        ...
+
+    def place_of(self, bay: BayName) -> str:
+        """What records call the bay."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """The same for every drive, without lots and records."""
+
+    request: Request
+    starts_by_itself: bool
+
+    async def take_in(self, drive: Drive, bay: BayName, known_tag: str = "") -> Terms:
+        """As for any other."""
+        return Terms(self.request, self.starts_by_itself)
+
+    async def set_aside(self, drive: Drive, bay: BayName, reason: str, known_tag: str = "") -> None:
+        """Nothing is recorded here."""
+
+    def place_of(self, bay: BayName) -> str:
+        """Its name."""
+        return bay
+
+
+class LotIntake:
+    """By the drive's lot. `usual` is for drives of no lot, and has the operator of all records and jobs."""
+
+    def __init__(self, ledger: "LedgerIntake", usual: Intake, station_id: str, now_utc: Callable[[], str]) -> None:
+        self._ledger = ledger
+        self._usual = usual
+        self._station_id = station_id
+        self._now_utc = now_utc
+
+    async def take_in(self, drive: Drive, bay: BayName, known_tag: str = "") -> Terms:
+        """Its arrival is on record; then as its lot says."""
+        if _NO_THING.intersection(drive.conditions):
+            return await self._usual.take_in(drive, bay)
+        found = await self._ledger.take_in(drive, bay, self._usual.request.operator, known_tag)
+        return self._terms(found)
+
+    async def set_aside(self, drive: Drive, bay: BayName, reason: str, known_tag: str = "") -> None:
+        """On record, unless it is already."""
+        if not _NO_THING.intersection(drive.conditions):
+            await self._ledger.set_aside(drive, bay, reason, self._usual.request.operator, known_tag)
+
+    def place_of(self, bay: BayName) -> str:
+        """Of all stations on the ledger."""
+        return place_of(self._station_id, bay)
+
+    def _terms(self, found: "TakenIn") -> Terms:
+        usual, lot_id = self._usual, found.belonging.lot_id
+        terms = Terms(
+            usual.request, usual.starts_by_itself, found.belonging.question, lot_id=lot_id, asset_tag=found.asset_tag
+        )
+        if found.lot is not None:
+            return self._by_lot(terms, found.lot)
+        if lot_id:  # received by hand, with a lot that nobody has described
+            return replace(terms, starts_by_itself=False)
+        return terms
+
+    def _by_lot(self, terms: Terms, lot: Lot) -> Terms:
+        policy = lot.policy
+        request = replace(
+            terms.request, standard=policy.standard, level=policy.level, verification=policy.verification, custom=None
+        )
+        return replace(
+            terms,
+            request=request,
+            starts_by_itself=policy.starts_by_itself,
+            customer_waits=policy.is_customer_waiting,
+            deadline=self._loop_time(policy.deadline),
+        )
+
+    def _loop_time(self, deadline: str) -> float:
+        """The moment by the loop's clock. Clocks jump: it is an order among drives, never a reason to do anything else."""
+        if not deadline:
+            return math.inf
+        left = instant(deadline) - instant(self._now_utc())
+        return asyncio.get_running_loop().time() + left.total_seconds()

@@ -1,0 +1,320 @@
+"""Lots and custody at the station: what starts by itself, who goes first, and what is on record. In simulated time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eraser.domain.bay import BandwidthDomain
+from eraser.domain.custody import CustodyRecord, Destroyed, DriveName, HandedOver, Quarantined, Received, Released
+from eraser.domain.drive import Condition, Drive
+from eraser.domain.lot import LotPolicy, TagBinding
+from eraser.domain.program import Verification
+from eraser.errors import JournalError, Refused
+from eraser.ledger.errors import LedgerFull
+from eraser.rack.view import BayState
+from tests.rack.ledger_desk import AT, OPERATOR, LedgerDesk, a_ledger_desk
+from tests.rack.memory_rack import At, MemoryDrive, MemoryRack, a_map, a_station
+from tests.rack.simulated_time import run
+
+Story = Callable[[At, LedgerDesk], Coroutine[Any, Any, None]]
+
+
+@asynccontextmanager
+async def a_lot_station(folder: Path, desk: LedgerDesk, **station: Any) -> AsyncIterator[At]:
+    async with a_station(folder, journal=desk.journal, intake=desk.intake, **station) as at:
+        yield at
+
+
+def played(folder: Path, story: Story, *, by_itself: bool = False, **station: Any) -> None:
+    """Plays a story at a station of its own, whose drives of no lot are asked about unless told otherwise."""
+
+    async def play() -> None:
+        with a_ledger_desk(folder, by_itself=by_itself) as desk:
+            async with a_lot_station(folder, desk, **station) as at:
+                await story(at, desk)
+
+    run(play())
+
+
+class ConditionedDrive(MemoryDrive):
+    """A drive that shows a condition."""
+
+    condition = Condition.SECURITY_LOCKED
+
+    @property
+    def drive(self) -> Drive:
+        return replace(super().drive, conditions=(self.condition,))
+
+
+def test_a_lots_policy_says_how_and_that_a_drive_is_erased(tmp_path: Path) -> None:
+    drive = MemoryDrive()
+
+    async def story(at: At, desk: LedgerDesk) -> None:
+        await desk.lots.bind(TagBinding("T-1", serial="S1"), OPERATOR)
+        await desk.open("L7", "A1", "A2")
+        at.memory.plug(drive, "A1")
+        seen = await at.until("A1", BayState.PASSED)
+        assert (seen.lot, seen.standard, seen.asset_tag) == ("L7", "zero", "T-1")
+        assert await desk.kinds("S1") == ["received", "registered", "erased", "verified"]
+        records = (await desk.custody.history(DriveName("S1"))).gathered.records
+        assert {(record.place, record.operator) for record in records} == {("station-1/A1", OPERATOR)}
+        assert {record.drive.asset_tag for record in records} == {"T-1"}
+
+    played(tmp_path, story)
+    assert not drive.has_customers_data
+
+
+def test_a_lots_verification_is_its_own(tmp_path: Path) -> None:
+    async def story(at: At, desk: LedgerDesk) -> None:
+        policy = LotPolicy("random", verification=Verification.NONE, starts_by_itself=True)
+        await desk.open("L7", policy=policy)
+        at.memory.plug(MemoryDrive(), "A1")
+        seen = await at.until("A1", BayState.FAILED, BayState.PASSED)
+        assert seen.verified_bytes == 0
+
+    played(tmp_path, story)
+
+
+@pytest.mark.parametrize(
+    "lot",
+    [
+        {"expected_serials": ("S2",)},
+        {"policy": LotPolicy("zero")},
+    ],
+)
+def test_a_drive_that_its_lot_does_not_expect_or_asks_about_is_left_alone_until_somebody_starts_it(
+    tmp_path: Path, lot: dict[str, Any]
+) -> None:
+    drive = MemoryDrive()
+
+    async def story(at: At, desk: LedgerDesk) -> None:
+        await desk.open("L7", **lot)
+        at.memory.plug(drive, "A1")
+        seen = await at.until("A1", BayState.ASKING)
+        assert "lot L7" in seen.waits_for and seen.lot == "L7"
+        await asyncio.sleep(1000)
+        assert drive.ios == 0 and drive.has_customers_data
+        assert await desk.kinds("S1") == ["received", "registered"]
+        await at.station.start("A1", "")
+        assert (await at.until("A1", BayState.PASSED)).standard == "zero"
+
+    played(tmp_path, story, by_itself=True)
+
+
+def test_a_drive_of_no_lot_is_treated_as_the_configuration_says(tmp_path: Path) -> None:
+    async def story(at: At, desk: LedgerDesk) -> None:
+        await desk.open("L7", "A2")
+        at.memory.plug(MemoryDrive(), "A1")
+        seen = await at.until("A1", BayState.PASSED)
+        assert (seen.lot, seen.standard) == ("", "random")
+
+    played(tmp_path, story, by_itself=True)
+
+
+def test_a_customer_who_waits_goes_before_a_deadline_and_that_before_the_rest(tmp_path: Path) -> None:
+    hub = BandwidthDomain("hub", max_active_drives=1)
+    order: list[str] = []
+
+    async def story(at: At, desk: LedgerDesk) -> None:
+        await desk.open("plain", "A1", "A2")
+        await desk.open("later", "A3", policy=LotPolicy("zero", starts_by_itself=True, deadline="2027-01-02T00:00:00Z"))
+        await desk.open(
+            "sooner", "A4", policy=LotPolicy("zero", starts_by_itself=True, deadline="2027-01-01T06:00:00Z")
+        )
+        await desk.open("counter", "A5", policy=LotPolicy("zero", starts_by_itself=True, is_customer_waiting=True))
+        at.memory.plug(MemoryDrive(serial="S1"), "A1")
+        await at.until("A1", BayState.WRITING)
+        for number in range(2, 6):
+            at.memory.plug(MemoryDrive(serial=f"S{number}"), f"A{number}")
+            await at.until(f"A{number}", BayState.WAITING)
+        while len(order) < 4:
+            await asyncio.sleep(0.25)
+            for bay in ("A2", "A3", "A4", "A5"):
+                if at.bay(bay).state is BayState.WRITING and bay not in order:
+                    order.append(bay)
+
+    played(tmp_path, story, bays=a_map(5, hub))
+    assert order == ["A5", "A4", "A3", "A2"]
+
+
+def test_a_drive_that_is_pulled_and_put_elsewhere_has_moved_and_its_job_goes_on(tmp_path: Path) -> None:
+    drive = MemoryDrive()
+
+    async def story(at: At, desk: LedgerDesk) -> None:
+        await desk.open("L7", "A1")
+        at.memory.plug(drive, "A1")
+        await at.until("A1", BayState.WRITING)
+        await asyncio.sleep(2)
+        at.memory.pull("A1")
+        await at.until("A1", BayState.EMPTY)
+        await desk.ledger.close("L7", OPERATOR)
+        at.memory.plug(drive, "A3")
+        seen = await at.until("A3", BayState.PASSED)
+        assert (seen.job_id, seen.lot) == ("job-1", "L7")
+        assert await desk.kinds("S1") == ["received", "registered", "moved", "erased", "verified"]
+
+    played(tmp_path, story)
+
+
+def test_a_full_ledger_keeps_a_drive_waiting_and_nothing_is_lost(tmp_path: Path) -> None:
+    drive = MemoryDrive()
+
+    async def story(at: At, desk: LedgerDesk) -> None:
+        await desk.open("L7")
+        desk.store.failure = LedgerFull("the ledger's disk is full")
+        at.memory.plug(drive, "A1")
+        seen = await at.until("A1", BayState.WAITING)
+        assert "the ledger's disk is full" in seen.waits_for
+        await asyncio.sleep(1000)
+        assert at.bay("A1").state is BayState.WAITING and drive.ios == 0
+        desk.store.failure = None
+        await at.until("A1", BayState.PASSED)
+        assert await desk.kinds("S1") == ["received", "registered", "erased", "verified"]
+
+    played(tmp_path, story)
+
+
+def test_a_drive_may_leave_a_station_whose_ledger_is_full(tmp_path: Path) -> None:
+    async def story(at: At, desk: LedgerDesk) -> None:
+        desk.store.failure = LedgerFull("the ledger's disk is full")
+        at.memory.plug(MemoryDrive(), "A1")
+        await at.until("A1", BayState.WAITING)
+        at.memory.pull("A1")
+        await at.until("A1", BayState.EMPTY)
+
+    played(tmp_path, story, by_itself=True)
+
+
+def test_a_ledger_that_fails_refuses_the_drive_until_somebody_retries(tmp_path: Path) -> None:
+    drive = MemoryDrive()
+
+    async def story(at: At, desk: LedgerDesk) -> None:
+        await desk.open("L7")
+        desk.store.failure = JournalError("the database server can't be reached")
+        at.memory.plug(drive, "A1")
+        seen = await at.until("A1", BayState.REFUSED)
+        assert "can't be reached" in seen.reason and drive.ios == 0
+        desk.store.failure = None
+        await at.station.retry("A1")
+        await at.until("A1", BayState.PASSED)
+
+    played(tmp_path, story)
+
+
+def test_a_disk_that_the_machine_uses_is_not_received(tmp_path: Path) -> None:
+    async def story(at: At, desk: LedgerDesk) -> None:
+        await desk.open("L7")
+        at.memory.plug(MemoryDrive(used_by="/"), "A1")
+        await at.until("A1", BayState.REFUSED)
+        assert await desk.kinds("S1") == []
+
+    played(tmp_path, story)
+
+
+def test_a_drive_that_is_refused_for_what_it_is_is_quarantined(tmp_path: Path) -> None:
+    async def story(at: At, desk: LedgerDesk) -> None:
+        await desk.open("L7")
+        at.memory.plug(ConditionedDrive(), "A1")
+        assert (await at.until("A1", BayState.REFUSED)).lot == "L7"
+        assert await desk.kinds("S1") == ["received", "registered", "quarantined"]
+        history = await desk.custody.history(DriveName("S1"))
+        assert "security-locked" in history.standing.quarantine
+        await at.station.retry("A1")
+        await asyncio.sleep(10)
+        assert await desk.kinds("S1") == ["received", "registered", "quarantined"]
+
+    played(tmp_path, story)
+
+
+def test_an_empty_reader_is_no_arrival(tmp_path: Path) -> None:
+    class Reader(ConditionedDrive):
+        condition = Condition.NO_MEDIUM
+
+    async def story(at: At, desk: LedgerDesk) -> None:
+        await desk.open("L7")
+        at.memory.plug(Reader(), "A1")
+        await at.until("A1", BayState.REFUSED)
+        assert await desk.kinds("S1") == []
+
+    played(tmp_path, story)
+
+
+@pytest.mark.parametrize(
+    ("event", "asked"), [(Quarantined("it clicks"), "quarantined (it clicks)"), (Destroyed("shredded"), "destroyed")]
+)
+def test_a_drive_with_something_on_record_against_it_is_not_erased_by_itself(
+    tmp_path: Path, event: Quarantined | Destroyed, asked: str
+) -> None:
+    drive = MemoryDrive()
+
+    async def story(at: At, desk: LedgerDesk) -> None:
+        await desk.open("L7", expected_serials=("S1",))
+        await desk.custody.record(CustodyRecord(AT, "station-1", OPERATOR, DriveName("S1"), event))
+        at.memory.plug(drive, "A1")
+        seen = await at.until("A1", BayState.ASKING)
+        assert asked in seen.waits_for and drive.ios == 0
+
+    played(tmp_path, story, by_itself=True)
+
+
+def test_a_quarantine_ends_when_a_later_job_passes(tmp_path: Path) -> None:
+    async def story(at: At, desk: LedgerDesk) -> None:
+        await desk.open("L7")
+        name = DriveName("S1")
+        await desk.custody.record(CustodyRecord(AT, "station-1", OPERATOR, name, Quarantined("it clicks")))
+        at.memory.plug(MemoryDrive(), "A1")
+        await at.until("A1", BayState.ASKING)
+        with pytest.raises(Refused, match="it clicks"):
+            await desk.custody.record(CustodyRecord(AT, "station-1", OPERATOR, name, Released()))
+        await at.station.start("A1", "")
+        await at.until("A1", BayState.PASSED)
+        await desk.custody.record(CustodyRecord(AT, "station-1", OPERATOR, name, Released()))
+
+    played(tmp_path, story)
+
+
+def test_a_failed_drive_is_quarantined_and_not_released(tmp_path: Path) -> None:
+    async def story(at: At, desk: LedgerDesk) -> None:
+        await desk.open("L7")
+        at.memory.plug(MemoryDrive(bad={5}), "A1")
+        await at.until("A1", BayState.FAILED)
+        assert (await desk.kinds("S1"))[-1] == "quarantined"
+        for event in (Released(), HandedOver("a buyer")):
+            with pytest.raises(Refused, match="quarantined"):
+                await desk.custody.record(CustodyRecord(AT, "station-1", OPERATOR, DriveName("S1"), event))
+
+    played(tmp_path, story)
+
+
+def test_a_station_that_begins_anew_receives_nothing_twice(tmp_path: Path) -> None:
+    drive = MemoryDrive()
+
+    async def story() -> None:
+        with a_ledger_desk(tmp_path) as desk:
+            await desk.open("L7", policy=LotPolicy("zero"))
+            for _ in range(3):
+                memory = MemoryRack()
+                async with a_lot_station(tmp_path, desk, memory=memory) as at:
+                    memory.plug(drive, "A1")
+                    await at.until("A1", BayState.ASKING)
+            assert await desk.kinds("S1") == ["received", "registered"]
+            assert (await desk.lots.arrivals("L7")).arrived == 1
+
+    run(story())
+
+
+def test_a_drive_received_by_hand_is_registered_at_its_bay_and_not_received_again(tmp_path: Path) -> None:
+    async def story(at: At, desk: LedgerDesk) -> None:
+        await desk.open("L7", "A1")
+        record = CustodyRecord(AT, "station-1", OPERATOR, DriveName("S1"), Received("L7", "a school"))
+        await desk.custody.record(record)
+        at.memory.plug(MemoryDrive(), "A1")
+        await at.until("A1", BayState.PASSED)
+        assert await desk.kinds("S1") == ["received", "moved", "registered", "erased", "verified"]
+
+    played(tmp_path, story)
