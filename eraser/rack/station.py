@@ -29,6 +29,7 @@ from eraser.rack.hotplug import DriveEvents
 from eraser.rack.ledger_health import LedgerHealth
 from eraser.rack.presence import Arrived, Changed, Event, Left, Sighting
 from eraser.rack.view import BaySnapshot, BayState, StationSnapshot
+from eraser.rack.watchdog import Watch, Watchdog
 
 TICK_SECONDS = 0.25
 """How often the picture is drawn."""
@@ -113,6 +114,7 @@ class Rack:
         intake: Intake,
         history: History,
         ledger: LedgerHealth | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.parts = parts
         self.access = access
@@ -129,6 +131,7 @@ class Rack:
         self._stopping = asyncio.Event()
         self._lags: list[float] = []
         self._ledger = ledger or LedgerHealth()
+        self._watchdog = Watchdog(self._bays.values(), watch or Watch(), parts.call, self.log)
         self._draw()
 
     # ---- life
@@ -139,6 +142,7 @@ class Rack:
         async with asyncio.TaskGroup() as tasks:
             bays = [tasks.create_task(self._attend(bay), name=f"bay {bay.name}") for bay in self._bays.values()]
             helpers = [tasks.create_task(self._listen()), tasks.create_task(self._tick())]
+            helpers.append(tasks.create_task(self._watchdog.run(), name="watchdog"))
             await self._stopping.wait()
             self.log.info("station stops")
             for bay in self._bays.values():
