@@ -19,6 +19,7 @@ from eraser.drives import guard
 from eraser.drives.discovery import identify
 from eraser.drives.place import bandwidth_domains_of
 from eraser.drives.sysfs import BlockDevice, Host
+from eraser.drives.temperature import celsius_of
 from eraser.errors import DriveError, UsageError
 from eraser.ledger.journal import FileJournal
 from eraser.rack.admitting import Admissions
@@ -56,6 +57,10 @@ class HostDrives:
     def refuse_if_used(self, drive: Drive) -> None:
         """As the guard says."""
         guard.refuse_if_used(drive, self._host)
+
+    def celsius(self, sighting: Sighting) -> float | None:
+        """How warm it is, where it says."""
+        return celsius_of(sighting.name, self._host)
 
     def domains(self, sighting: Sighting) -> tuple[BandwidthDomain, ...]:
         """As sysfs says."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from eraser.domain.bay import BayName
 from eraser.domain.drive import Drive, Media
 from eraser.domain.watchdog import Alarm, Heat, JobWatch, Limits, Sample
 from eraser.rack.bay import BayRun
@@ -88,7 +89,7 @@ class Watchdog:
         self._settings = watch
         self._call = call
         self._log = log
-        self._watched: dict[str, _Watched] = {}
+        self._watched: dict[BayName, _Watched] = {}
         self._readings = {bay.name: _Reading() for bay in self._bays}
 
     async def run(self) -> None:
