@@ -65,6 +65,7 @@ def note_words(bay: BaySnapshot) -> str:
     words = [bay.reason] if bay.reason else []
     if bay.waits_for and bay.state is BayState.WAITING:
         words.append(f"waits for {bay.waits_for}")
+    words += [f"{alarm}: {why}" for alarm, why in zip(bay.alarms, bay.alarm_reasons, strict=True) if alarm != "stuck"]
     if bay.oldest_io_seconds > STUCK_SECONDS:
         words.append(f"no answer for {bay.oldest_io_seconds:.0f} s")
     counts = ((bay.bad_bytes, "bytes bad"), (bay.mismatched_sectors, "sectors differ"), (bay.retries, "retries"))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # loaded by the command itself, not by its help
     from eraser.rack.simulated.shelf import SimulatedRack
     from eraser.rack.simulated.story import Story
     from eraser.rack.station import Rack
+    from eraser.rack.watchdog import Thermometer, Watch
 
 END_SECONDS = 9.7
 """After the signal: then the process ends whatever hangs. What is on record is believed, the kernel holds the drive."""
@@ -179,7 +180,20 @@ def _request(configuration: "Configuration") -> "Request":
     from eraser.rack.erasing import Request
 
     lots = configuration.lots
-    return Request(lots.standard, lots.level, lots.verification, operator=configuration.station.id)
+    return Request(
+        lots.standard,
+        lots.level,
+        lots.verification,
+        operator=configuration.station.id,
+        failure=lots.failure.criteria(),
+    )
+
+
+def _watch(configuration: "Configuration", thermometer: "Thermometer") -> "Watch":
+    from eraser.rack.watchdog import Watch
+
+    heat = configuration.temperature
+    return Watch(configuration.watchdog.limits(), heat.heat(), heat.heat_of_flash(), thermometer)
 
 
 def _intake(configuration: "Configuration", ledger: "StationLedger", *, starts_by_itself: bool) -> "LotIntake":
@@ -202,7 +216,9 @@ async def _real(
     intake = _intake(configuration, ledger, starts_by_itself=configuration.lots.start == "by-itself")
     parts = _parts(configuration, ledger)
     history = LedgerHistory(ledger.journal)
-    return Rack(parts, HostDrives(LIVE), events, configuration.bay_map(), intake, history, health)
+    drives = HostDrives(LIVE)
+    watch = _watch(configuration, drives.celsius)
+    return Rack(parts, drives, events, configuration.bay_map(), intake, history, health, watch)
 
 
 async def _simulated(
@@ -221,6 +237,7 @@ async def _simulated(
     from eraser.rack.simulated.images import Images
     from eraser.rack.simulated.shelf import SimulatedRack, rack_map
     from eraser.rack.station import Rack
+    from eraser.rack.watchdog import no_thermometer
 
     pace = story.FAST if simulation.is_fast else story.NORMAL
     shelf = SimulatedRack(Images(configuration.data / "drives"))
@@ -236,7 +253,8 @@ async def _simulated(
         ),
     )
     intake = _intake(configuration, ledger, starts_by_itself=True)
-    rack = Rack(parts, shelf, shelf, bay_map, intake, LedgerHistory(ledger.journal), health)
+    watch = _watch(configuration, no_thermometer)
+    rack = Rack(parts, shelf, shelf, bay_map, intake, LedgerHistory(ledger.journal), health, watch)
     chance = random.Random(simulation.seed)
     return rack, story.Story(shelf, bay_map, rack.snapshot, chance, pace, keeps_departed=not simulation.over_zram)
 

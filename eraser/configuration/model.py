@@ -14,8 +14,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from eraser.domain import bay as domain
 from eraser.domain.catalogue import standard_named
+from eraser.domain.failure import FailureCriteria
 from eraser.domain.plan import Level
 from eraser.domain.program import Verification
+from eraser.domain.watchdog import Heat, Limits
 from eraser.errors import UsageError
 
 LEDGER_SCHEMES = ("sqlite", "postgresql")
@@ -139,6 +141,10 @@ class FailureSettings(_Table):
     min_bytes_per_second: PositiveInt | None = None
     max_reallocated_sectors: Annotated[int, Field(ge=0)] | None = None
 
+    def criteria(self) -> FailureCriteria:
+        """As the domain's value."""
+        return FailureCriteria(**dict(self))
+
 
 class LotSettings(_Table):
     """What is done to a drive that belongs to no lot with a policy of its own."""
@@ -159,6 +165,10 @@ class WatchdogSettings(_Table):
     slow_against_twins: Fraction = 0.5
     errors_per_minute: PositiveInt = 10
 
+    def limits(self) -> Limits:
+        """As the domain's value."""
+        return Limits(**dict(self))
+
 
 class TemperatureSettings(_Table):
     """Above `pause` a drive rests until it is below `resume`."""
@@ -167,6 +177,14 @@ class TemperatureSettings(_Table):
     resume_celsius: Celsius = 50.0
     pause_flash_celsius: Celsius = 75.0
     resume_flash_celsius: Celsius = 65.0
+
+    def heat(self) -> Heat:
+        """Of drives with platters, and of those that do not say."""
+        return Heat(self.pause_celsius, self.resume_celsius)
+
+    def heat_of_flash(self) -> Heat:
+        """Of flash drives, which stand more."""
+        return Heat(self.pause_flash_celsius, self.resume_flash_celsius)
 
     @validates_the_whole(mode="after")
     def _leaves_room(self) -> Self:

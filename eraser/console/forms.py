@@ -112,8 +112,8 @@ def read_station(form: Mapping[str, Any]) -> StationSnapshot:
 
 def _read_bay(form: Mapping[str, Any]) -> BaySnapshot:
     values = {item.name: form[item.name] for item in fields(BaySnapshot)}
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     values["state"] = BayState(values["state"])
-    values["latency_us_buckets"] = tuple(values["latency_us_buckets"])
     if (drive := values["drive"]) is not None:
         values["drive"] = from_json(Drive, _without_momentary(drive))
     return BaySnapshot(**values)

@@ -24,6 +24,7 @@ from prometheus_client.core import (
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from eraser.domain.watchdog import Alarm
 from eraser.rack.blocking import BlockingCall, in_own_thread
 from eraser.rack.view import COMMIT_BOUNDS_SECONDS, BaySnapshot, BayState, CommitTimes, StationSnapshot
 
@@ -219,6 +220,11 @@ def _of_bays(bays: Iterable[BaySnapshot]) -> Iterator[Metric]:
         for state in BayState:
             states.add_metric((bay.name, state.value), bay.state is state)
     yield states
+    alarms = GaugeMetricFamily("eraser_bay_alarm", "1 for what is the matter with the drive.", labels=("bay", "alarm"))
+    for bay in bays:
+        for alarm in Alarm:
+            alarms.add_metric((bay.name, alarm.value), alarm.value in bay.alarms)
+    yield alarms
     yield _latency(bays)
 
 

@@ -513,7 +513,7 @@ def from_job(job: JobState, issuance: Issuance) -> Certificate:
             activity=job.activity,
             other_users=job.other_users,
             entries_omitted=_omitted(job),
-            abandoned=job.abandoned,
+            abandoned=job.abandoned or (job.given_up.what if job.given_up is not None else ""),
             outcome=outcome,
             reasons=job.reasons,
             exceptions=_exceptions(job, drive),
@@ -554,6 +554,7 @@ def facts_of(certificate: Certificate) -> Facts:
         had_outsiders=False,
         faulty_verifications=(),
         interrupted="",
+        given_up=None,  # stands in `abandoned`
         sight_checks=certificate.sight_checks,
         pass_verifications=tuple(_evidence(item) for item in certificate.pass_verifications),
         final_verification=_evidence(final) if final is not None else None,

@@ -185,6 +185,14 @@ class JobAbandoned:
 
 
 @dataclass(frozen=True, slots=True)
+class JobGivenUp:
+    """It meets a criterion by which it is not worth going on with (`domain/failure.py`): it ends as failed, for this reason."""
+
+    kind: ClassVar[str] = "given-up"
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
 class JobFinished:
     """The verdict, computed from the events before it."""
 
@@ -220,6 +228,7 @@ JobEvent = (
     | ActivitySeen
     | JobInterrupted
     | JobAbandoned
+    | JobGivenUp
     | JobFinished
     | CertificateIssued
 )

@@ -19,6 +19,7 @@ from eraser.domain.events import (
     JobAbandoned,
     JobEvent,
     JobFinished,
+    JobGivenUp,
     JobInterrupted,
     JobPlanned,
     JobQueued,
@@ -134,6 +135,8 @@ class JobState:
     why: str = ""
     """Of the last interruption, refusal or abandonment."""
     abandoned: str = ""
+    given_up: Reason | None = None
+    """The failure criterion that it met; then nothing more is done but to end it as failed."""
     outcome: Outcome | None = None
     reasons: tuple[Reason, ...] = ()
     certificate_id: str = ""
@@ -197,10 +200,11 @@ class JobState:
             other_users=self.other_users,
             interrupted=self.why if self.phase is Phase.INTERRUPTED else "",
             abandoned=self.abandoned,
+            given_up=self.given_up,
         )
 
 
-_KEEP_ACTIVITY = (ActivitySeen, JobInterrupted, JobAbandoned, JobFinished, CertificateIssued)
+_KEEP_ACTIVITY = (ActivitySeen, JobInterrupted, JobAbandoned, JobGivenUp, JobFinished, CertificateIssued)
 _UNNAMED = "no reason was given"
 
 
@@ -278,6 +282,9 @@ def apply(state: JobState | None, event: JobEvent) -> JobState:
                 Phase.INTERRUPTED,
             )
             return replace(state, why=why or _UNNAMED, abandoned=why or _UNNAMED)
+        case JobGivenUp(reason):
+            _expect(state, event, Phase.PLANNED, Phase.RUNNING, Phase.VERIFYING, Phase.INTERRUPTED)
+            return replace(state, given_up=state.given_up or reason)
         case JobFinished(outcome, reasons):
             return _finished(state, event, outcome, reasons)
         case CertificateIssued(certificate_id):

@@ -72,6 +72,8 @@ class Facts:
     """Why we do not hold the drive now; empty while we do."""
     abandoned: str
     """Why it was given up; empty if it was not."""
+    given_up: Reason | None
+    """The failure criterion that it met, whatever else holds."""
 
 
 def judge(facts: Facts) -> tuple[Outcome, tuple[Reason, ...]]:
@@ -83,6 +85,8 @@ def judge(facts: Facts) -> tuple[Outcome, tuple[Reason, ...]]:
 def _reasons(facts: Facts) -> Iterator[Reason]:
     if facts.abandoned:
         yield Reason("abandoned", f"given up: {facts.abandoned}")
+    if facts.given_up is not None:
+        yield facts.given_up
     if facts.interrupted:
         yield Reason("interrupted", f"the drive is out of sight: {facts.interrupted}")
     yield from _capacity(facts.drive)

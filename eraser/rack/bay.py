@@ -6,13 +6,14 @@ stop at a checkpoint, writes down how far it came, and gives the drive back.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 from eraser.domain.admission import Needs
 from eraser.domain.bay import BandwidthDomain, Bay, BayName, PowerDomain
 from eraser.domain.drive import Drive, is_recognisable, same_drive
+from eraser.domain.events import Reason
 from eraser.drives.guard import UseReason
 from eraser.errors import DriveError, EraserError, Refused
 from eraser.ledger.errors import LedgerFull
@@ -22,7 +23,7 @@ from eraser.rack.intake import Reception, Terms
 from eraser.rack.job_run import Progress, Stage
 from eraser.rack.meter import Meter
 from eraser.rack.presence import Sighting
-from eraser.rack.view import BaySnapshot, BayState
+from eraser.rack.view import BaySnapshot, BayState, PauseReason
 
 T = TypeVar("T")
 
@@ -125,6 +126,9 @@ class _Shown:
     written_bytes: int = 0
     verified_bytes: int = 0
     last: Progress | None = None
+    alarms: Mapping[str, str] = field(default_factory=dict)
+    stalls: int = 0
+    temperature_celsius: float | None = None
 
 
 class BayRun:
@@ -140,7 +144,7 @@ class BayRun:
         self._wishes: asyncio.Queue[_Wish] = asyncio.Queue()
         self._wake = asyncio.Event()
         self._is_stopping = False
-        self._is_paused = False
+        self._pauses: dict[PauseReason, str] = {}
         self._in_maintenance = False
         self._is_leaving = False
 
@@ -196,19 +200,24 @@ class BayRun:
 
     def pause(self) -> None:
         """Holds the job at a checkpoint. Raises Refused."""
-        self._expect("pause", BayState.WRITING, BayState.VERIFYING)
-        self._is_paused = True
-        if self._erasing is not None:
-            self._erasing.pause()
+        rests_anyway = self._pauses and PauseReason.PERSON not in self._pauses
+        self._expect("pause", BayState.WRITING, BayState.VERIFYING, *((BayState.PAUSED,) if rests_anyway else ()))
+        self.rest(PauseReason.PERSON, "paused: resume it")
 
     def resume(self) -> None:
-        """Goes on with what was paused or interrupted. Raises Refused."""
+        """Goes on with what a person paused, or with what was interrupted. Raises Refused."""
         self._expect("resume", BayState.PAUSED, BayState.INTERRUPTED)
-        self._is_paused = False
         if self._erasing is None:
             self._wish(_Wish(by_person=True))
-        else:
-            self._erasing.resume()
+            return
+        if self._pauses and PauseReason.PERSON not in self._pauses:
+            raise Refused(
+                "rests",
+                f"no person paused it: it {'; '.join(self._pauses.values())}",
+                subject=f"bay {self.name}",
+                remedy="It goes on by itself; cancel it if it is not to.",
+            )
+        self.go_on(PauseReason.PERSON)
 
     def cancel(self) -> None:
         """Stops the job at a checkpoint, or takes the bay out of the queue. Raises Refused."""
@@ -227,6 +236,51 @@ class BayRun:
         """Begins nothing here until it is taken back; what runs stops at a checkpoint."""
         self._in_maintenance = on
         self._wake.set()
+
+    # ---- what its watchdog sees and does
+
+    @property
+    def sighting(self) -> Sighting | None:
+        """What is in the slot now."""
+        return self._sighting
+
+    @property
+    def drive(self) -> Drive | None:
+        """Once it is identified."""
+        return self._shown.drive
+
+    @property
+    def erasing(self) -> Erasing | None:
+        """What is being done with it."""
+        return self._erasing
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether its job is to rest, for whatever reason."""
+        return bool(self._pauses)
+
+    def rest(self, reason: PauseReason, what: str) -> None:
+        """Holds its job at a checkpoint, also one that begins later, until nobody has a reason any more."""
+        self._pauses[reason] = what
+        if self._erasing is not None:
+            self._erasing.pause()
+
+    def go_on(self, reason: PauseReason) -> None:
+        """One reason to rest is no more."""
+        was_resting = self._pauses.pop(reason, None) is not None
+        if was_resting and not self._pauses and self._erasing is not None:
+            self._erasing.resume()
+
+    def give_up(self, criterion: Reason) -> None:
+        """Ends its job as failed: it is not worth going on with."""
+        if self._erasing is not None:
+            self._erasing.give_up(criterion)
+
+    def alarm(self, alarms: Mapping[str, str], *, stalls: int, temperature_celsius: float | None) -> None:
+        """What is the matter with the drive, by name and in words."""
+        self._shown.alarms = alarms
+        self._shown.stalls = stalls
+        self._shown.temperature_celsius = temperature_celsius
 
     def _expect(self, order: str, *states: BayState) -> None:
         state = self.snapshot().state
@@ -273,6 +327,10 @@ class BayRun:
             written_bytes=shown.written_bytes,
             verified_bytes=shown.verified_bytes,
             waits_for=waiting.sentence if waiting is not None else shown.waits_for,
+            alarms=tuple(shown.alarms),
+            alarm_reasons=tuple(shown.alarms.values()),
+            stalls=shown.stalls,
+            temperature_celsius=shown.temperature_celsius,
             reason=shown.reason,
             certificate=shown.certificate,
             lot=shown.lot,
@@ -289,6 +347,8 @@ class BayRun:
         verified = bare.verified_bytes + job.bytes_verified + (now.moved_bytes if is_verifying else 0)
         return replace(
             bare,
+            waits_for="; ".join(self._pauses.values()),
+            pauses=tuple(self._pauses),
             stage=now.stage.value,
             pass_number=now.pass_number,
             passes=now.passes,
@@ -312,7 +372,7 @@ class BayRun:
             if job is None:
                 return BayState.WRITING
             progress = job.progress()
-            if progress.is_paused or self._is_paused:
+            if progress.is_paused or self._pauses:
                 return BayState.PAUSED
             early = (Stage.STARTING, Stage.MARKERS, Stage.WRITING)
             return BayState.WRITING if progress.stage in early else BayState.VERIFYING
@@ -349,6 +409,7 @@ class BayRun:
             else:
                 life.cancel()
         self._shown = _Shown()
+        self._pauses.clear()
         self._wishes = asyncio.Queue()
         self._station.tell_change()
 
@@ -483,14 +544,17 @@ class BayRun:
         station = self._station
         found = await station.parts.call(station.access.domains, sighting)
         needs = Needs(self.name, station.domains_of(self.bay, found), station.power_of(self.bay))
-        erasing = Erasing(station.parts, path, place=station.intake.place_of(self.name))
+        place, failure = station.intake.place_of(self.name), terms.request.failure
+        erasing = Erasing(station.parts, path, place=place, failure=failure)
         self._show(BayState.WAITING)
         turn = station.admissions.turn(
             needs, erasing.set_rate_limit, deadline=terms.deadline, customer_waits=terms.customer_waits
         )
         async with turn:
             self._shown.waits_for = ""
-            self._is_paused = False
+            self._pauses.pop(PauseReason.PERSON, None)  # meant an earlier job
+            if self._pauses:
+                erasing.pause()
             self._meter = Meter()
             # From here on the job is asked to stop, never cancelled.
             self._erasing = erasing

@@ -21,7 +21,9 @@ from eraser.domain.events import (
     JobPlanned,
     JobQueued,
     JobRefused,
+    Reason,
 )
+from eraser.domain.failure import NO_CRITERIA, FailureCriteria
 from eraser.domain.job import JobState, Phase
 from eraser.domain.pattern import RandomBytes
 from eraser.domain.plan import Level, Plan
@@ -63,6 +65,7 @@ class Request:
     hashing: bool = True
     operator: str = ""
     custom: Program | None = None
+    failure: FailureCriteria = NO_CRITERIA
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,11 +228,12 @@ def _present(states: list[JobState]) -> list[Drive]:
 class Erasing:
     """One drive on its way. `run` once; `cancel`, `job` and the rest at any time meanwhile."""
 
-    def __init__(self, station: Station, path: str, place: str = "") -> None:
+    def __init__(self, station: Station, path: str, place: str = "", failure: FailureCriteria = NO_CRITERIA) -> None:
         """`place` is where custody records say that it happened: the bay."""
         self._station = station
         self.path = path
         self._place = place
+        self.failure = failure
         self.job: JobRun | None = None
         self.job_id = ""
         self._call = station.call
@@ -254,6 +258,11 @@ class Erasing:
         self._is_paused = False
         if self.job is not None:
             self.job.resume()
+
+    def give_up(self, criterion: Reason) -> None:
+        """Ends it as failed, since it meets a criterion by which it is not worth going on with."""
+        if self.job is not None:
+            self.job.give_up(criterion)
 
     def set_rate_limit(self, bytes_per_second: int) -> None:
         """At most so much from now on; 0 for no limit."""
@@ -319,6 +328,7 @@ class Erasing:
                     random_bytes=self._station.random_bytes,
                     keep_hashes=self._station.issue.keep_hashes,
                     call=self._call,
+                    failure=self.failure,
                 )
                 self.job.set_rate_limit(self._rate_limit)
                 if self._is_paused:

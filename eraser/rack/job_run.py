@@ -17,12 +17,14 @@ from eraser.domain.events import (
     Checkpoint,
     JobEvent,
     JobFinished,
+    JobGivenUp,
     JobInterrupted,
     MarkersChecked,
     MarkersStarted,
     PassEnded,
     PassStarted,
     ProgramRestarted,
+    Reason,
     SightBegan,
     SightChecked,
     VerificationEnded,
@@ -30,6 +32,7 @@ from eraser.domain.events import (
 )
 from eraser.domain.evidence import (
     Access,
+    BadExtent,
     DriveActivity,
     EndReason,
     Extent,
@@ -42,6 +45,7 @@ from eraser.domain.evidence import (
     TransferReport,
     VerificationEvidence,
 )
+from eraser.domain.failure import NO_CRITERIA, FailureCriteria, Faults, faults_of
 from eraser.domain.job import JobState
 from eraser.domain.markers import marker_places
 from eraser.domain.pattern import SEED_BYTES, AesCtrStream, Pattern, RandomBytes
@@ -99,6 +103,10 @@ class Progress:
     oldest_io_seconds: float
     moved_bytes: int = 0
     """Read or written in this stage by this run."""
+    errors: int = 0
+    """I/Os tried again and extents given up, in the whole job."""
+    is_reverse: bool = False
+    """Whether it goes from the drive's last byte to its first."""
     latency_us_buckets: tuple[int, ...] = ()
 
 
@@ -126,6 +134,7 @@ class JobRun:
         random_bytes: RandomBytes,
         keep_hashes: KeepHashes,
         call: BlockingCall = in_own_thread,
+        failure: FailureCriteria = NO_CRITERIA,
     ) -> None:
         state = log.state
         if state.plan is None or state.drive is None:
@@ -140,6 +149,9 @@ class JobRun:
         self._random_bytes = random_bytes
         self._keep_hashes = keep_hashes
         self._call = call
+        self._failure = failure
+        self._faults = faults_of(state)
+        self._criterion: Reason | None = None
         self._transfer: RunningTransfer | None = None
         self._stage = (Stage.STARTING, 0, 0)
         self._cancelled = asyncio.Event()
@@ -166,14 +178,27 @@ class JobRun:
     def pause(self) -> None:
         """Holds the run at a checkpoint until `resume`; a run that was cancelled ends all the same."""
         self._is_paused = True
-        if self._transfer is not None and not self._cancelled.is_set():
+        if self._transfer is not None and not self._is_ending:
             self._transfer.pause()
 
     def resume(self) -> None:
         """Goes on after `pause`; a run that was cancelled does not."""
         self._is_paused = False
-        if self._transfer is not None and not self._cancelled.is_set():
+        if self._transfer is not None and not self._is_ending:
             self._transfer.resume()
+
+    def give_up(self, criterion: Reason) -> None:
+        """Ends the run for good, and the job as failed, whatever it finds until then."""
+        self._criterion = self._criterion or criterion
+
+    @property
+    def _is_ending(self) -> bool:
+        return self._cancelled.is_set() or self._state.given_up is not None
+
+    @property
+    def rate_limit(self) -> int:
+        """Bytes per second, 0 for no limit."""
+        return self._rate_limit
 
     def set_rate_limit(self, bytes_per_second: int) -> None:
         """At most so much from now on; 0 for no limit."""
@@ -198,6 +223,8 @@ class JobRun:
             is_stopping=self._cancelled.is_set(),
             oldest_io_seconds=snapshot.oldest_io_seconds if snapshot else 0.0,
             moved_bytes=snapshot.bytes_done if snapshot else 0,
+            errors=self._faults.retries + len(self._faults.bad_extents),
+            is_reverse=stage is Stage.WRITING and self._plan.passes[number - 1].reverse,
             latency_us_buckets=self._transfer.latency_us_buckets() if self._transfer is not None else (),
         )
 
@@ -205,6 +232,10 @@ class JobRun:
 
     async def run(self) -> JobState:
         """The state at the end: passed, failed, or interrupted."""
+        if self._state.given_up is not None:
+            # It was on record, and a crash came before its end: nothing more is done to the drive.
+            await self._judge()
+            return self._state
         try:
             await self._begin_sight()
             await self._write()
@@ -225,6 +256,10 @@ class JobRun:
     async def _append(self, event: JobEvent) -> None:
         """On disk when it returns; the loop goes on meanwhile."""
         await self._log.append(event)
+
+    async def _record_if_given_up(self) -> None:
+        if self._criterion is not None and self._state.given_up is None:
+            await self._append(JobGivenUp(self._criterion))
 
     async def _begin_sight(self) -> None:
         returning = self._state.sights > 0
@@ -370,6 +405,10 @@ class JobRun:
 
     async def _finish(self) -> None:
         await self._record_activity()
+        await self._record_if_given_up()
+        await self._judge()
+
+    async def _judge(self) -> None:
         outcome, reasons = judge(self._state.facts())
         self._stage = (Stage.DONE, len(self._plan.passes), 0)
         await self._append(JobFinished(outcome, reasons))
@@ -429,7 +468,11 @@ class JobRun:
         self, order: Order, stage: tuple[Stage, int, int], record: "Recorder | None" = None
     ) -> TransferReport:
         """One transfer from its start to its report, in which every checkpoint was recorded in time."""
+        await self._record_if_given_up()
+        if self._state.given_up is not None:
+            raise _Stopped
         self._stage = stage
+        counted = _FaultCount(self._faults)
         transfer = self._drive.transfer(order, self._tuning, self._rate_limit)
         self._transfer = transfer
         try:
@@ -437,8 +480,10 @@ class JobRun:
                 transfer.cancel()
             elif self._is_paused:
                 transfer.pause()
-            await self._watch(transfer, record)
+            await self._watch(transfer, record, counted)
             report, is_gone = await transfer.finish()
+            self._faults = counted.before.with_more(report.retries, report.bad_extents)
+            await self._give_up_if_faulty()
             self.is_held = self.is_held or not is_gone
             self.leaves = transfer.leaves()
         finally:
@@ -450,7 +495,7 @@ class JobRun:
         self.last_byte_ns = max(self.last_byte_ns, report.last_byte)
         return report
 
-    async def _watch(self, transfer: RunningTransfer, record: "Recorder | None") -> None:
+    async def _watch(self, transfer: RunningTransfer, record: "Recorder | None", counted: "_FaultCount") -> None:
         loop = asyncio.get_running_loop()
         kill_at: float | None = None
         checkpoints = known_bad = 0
@@ -464,18 +509,27 @@ class JobRun:
                 known_bad = await record(snapshot, transfer, known_bad)
             checkpoints = snapshot.checkpoints
             transfer.acknowledge(checkpoints)
-            if self._cancelled.is_set() and kill_at is None:
+            self._faults = counted.look(snapshot, transfer)
+            await self._give_up_if_faulty()
+            if self._is_ending and kill_at is None:
+                transfer.cancel()
                 kill_at = loop.time() + CANCEL_SECONDS
             if kill_at is not None and loop.time() > kill_at:
                 transfer.kill(EndReason.CANCELLED)
 
+    async def _give_up_if_faulty(self) -> None:
+        if (criterion := self._failure.of_faults(self._faults)) is not None:
+            self.give_up(criterion)
+        await self._record_if_given_up()
+
     def _raise_unless_complete(self, report: TransferReport) -> None:
         self._raise_if_interrupted(report)
-        if not _is_complete(report):
+        if not _is_complete(report) or self._state.given_up is not None:
             raise _Stopped
 
     def _raise_if_interrupted(self, report: TransferReport) -> None:
-        if report.end in _INTERRUPTING:
+        # What was given up is judged by what it has, whoever else asked it to end.
+        if report.end in _INTERRUPTING and self._state.given_up is None:
             raise _Interrupted(_interruption(report.end))
 
 
@@ -486,6 +540,24 @@ def _is_complete(report: TransferReport) -> bool:
 def _is_faulty(report: TransferReport) -> bool:
     """Whether a reading found what no later one makes good."""
     return bool(report.mismatched_sectors or report.bad_bytes)
+
+
+class _FaultCount:
+    """The job's faults while a transfer runs: those before it, and its own so far."""
+
+    def __init__(self, before: Faults) -> None:
+        self.before = before
+        self._now = before
+        self._retries = 0
+        self._bad: tuple[BadExtent, ...] = ()
+
+    def look(self, snapshot: Snapshot, transfer: RunningTransfer) -> Faults:
+        """As the counters say now."""
+        found = transfer.bad_extents(len(self._bad)) if snapshot.bad_bytes else ()
+        if found or snapshot.retries != self._retries:
+            self._bad, self._retries = (*self._bad, *found), snapshot.retries
+            self._now = self.before.with_more(self._retries, self._bad)
+        return self._now
 
 
 class Recorder(Protocol):

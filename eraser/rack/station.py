@@ -19,6 +19,7 @@ from eraser.drives import guard
 from eraser.drives.discovery import identify
 from eraser.drives.place import bandwidth_domains_of
 from eraser.drives.sysfs import BlockDevice, Host
+from eraser.drives.temperature import celsius_of
 from eraser.errors import DriveError, UsageError
 from eraser.ledger.journal import FileJournal
 from eraser.rack.admitting import Admissions
@@ -30,6 +31,7 @@ from eraser.rack.intake import Reception
 from eraser.rack.ledger_health import LedgerHealth
 from eraser.rack.presence import Arrived, Changed, Event, Left, Sighting
 from eraser.rack.view import BaySnapshot, BayState, StationSnapshot
+from eraser.rack.watchdog import Watch, Watchdog
 
 TICK_SECONDS = 0.25
 """How often the picture is drawn."""
@@ -56,6 +58,10 @@ class HostDrives:
     def refuse_if_used(self, drive: Drive) -> None:
         """As the guard says."""
         guard.refuse_if_used(drive, self._host)
+
+    def celsius(self, sighting: Sighting) -> float | None:
+        """How warm it is, where it says."""
+        return celsius_of(sighting.name, self._host)
 
     def domains(self, sighting: Sighting) -> tuple[BandwidthDomain, ...]:
         """As sysfs says."""
@@ -114,6 +120,7 @@ class Rack:
         intake: Reception,
         history: History,
         ledger: LedgerHealth | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.parts = parts
         self.access = access
@@ -130,6 +137,7 @@ class Rack:
         self._stopping = asyncio.Event()
         self._lags: list[float] = []
         self._ledger = ledger or LedgerHealth()
+        self._watchdog = Watchdog(self._bays.values(), watch or Watch(), parts.call, self.log)
         self._draw()
 
     # ---- life
@@ -140,6 +148,7 @@ class Rack:
         async with asyncio.TaskGroup() as tasks:
             bays = [tasks.create_task(self._attend(bay), name=f"bay {bay.name}") for bay in self._bays.values()]
             helpers = [tasks.create_task(self._listen()), tasks.create_task(self._tick())]
+            helpers.append(tasks.create_task(self._watchdog.run(), name="watchdog"))
             await self._stopping.wait()
             self.log.info("station stops")
             for bay in self._bays.values():

@@ -31,6 +31,13 @@ class BayState(StrEnum):
     MAINTENANCE = "maintenance"
 
 
+class PauseReason(StrEnum):
+    """Why a job rests. It goes on when none is left."""
+
+    PERSON = "person"
+    HEAT = "heat"
+
+
 @dataclass(frozen=True, slots=True)
 class BaySnapshot:
     """One bay at one moment. Sizes in bytes, rates in bytes per second, times in seconds; totals since plugging in."""
@@ -59,6 +66,12 @@ class BaySnapshot:
     stalls: int = 0
     temperature_celsius: float | None = None
     oldest_io_seconds: float = 0.0
+    alarms: tuple[str, ...] = ()
+    """What is the matter with the drive: values of `domain.watchdog.Alarm`."""
+    alarm_reasons: tuple[str, ...] = ()
+    """In words, one for each alarm."""
+    pauses: tuple[str, ...] = ()
+    """Why its job rests: values of `PauseReason`."""
     latency_us_buckets: tuple[int, ...] = ()
     waits_for: str = ""
     reason: str = ""

@@ -39,6 +39,8 @@ def a_busy_bay(name: str = "A1", **changes: Any) -> BaySnapshot:
         mismatched_sectors=2,
         stalls=1,
         temperature_celsius=41.5,
+        alarms=("slow",),
+        alarm_reasons=("60 MB/s",),
         oldest_io_seconds=0.25,
         latency_us_buckets=LATENCIES,
     )

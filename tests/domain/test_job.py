@@ -16,6 +16,7 @@ from eraser.domain.events import (
     JobAbandoned,
     JobEvent,
     JobFinished,
+    JobGivenUp,
     JobInterrupted,
     JobPlanned,
     JobRefused,
@@ -149,12 +150,13 @@ EVENTS: dict[str, JobEvent] = {
     "activity": seen(),
     "interrupted": JobInterrupted("asked to"),
     "abandoned": JobAbandoned("asked to"),
+    "given-up": JobGivenUp(Reason("too-slow", "too slow")),
     "passed": PASSED,
     "failed": FAILED,
     "certificate": CertificateIssued("c", bytes(32)),
 }
 
-_ANY_TIME_HELD = {"sight", "interrupted", "abandoned", "failed"}
+_ANY_TIME_HELD = {"sight", "interrupted", "abandoned", "given-up", "failed"}
 _IDLE = {*_ANY_TIME_HELD, "activity", "markers-started", "sight-checked", "restarted", "pass-started"}
 _WRITTEN = {*_ANY_TIME_HELD, "activity", "sight-checked", "restarted", "verification-started"}
 LEGAL: dict[str, set[str]] = {

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from eraser.domain.drive import Geometry, Transport
-from eraser.domain.events import Outcome
+from eraser.domain.events import Outcome, Reason
 from eraser.domain.evidence import BadExtent, EndReason, Extent, FlushProof, Operation, SightCheck
 from eraser.domain.program import Verification
 from eraser.domain.verdict import Facts, judge, required_verification
@@ -84,6 +84,7 @@ def on_geometry(geometry: Geometry) -> Facts:
 
 ONLY: list[tuple[str, Facts]] = [
     ("abandoned", replace(HONEST, abandoned="asked to")),
+    ("too-slow", replace(HONEST, given_up=Reason("too-slow", "too slow"))),
     ("interrupted", replace(HONEST, interrupted="asked to")),
     ("hidden-area", on_geometry(Geometry(CAPACITY, SECTOR, SECTOR, CAPACITY + 1))),
     ("hidden-area", on_geometry(Geometry(CAPACITY, SECTOR, SECTOR, None, ("hpa",)))),
