@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from eraser.log.checkpoint import Checkpoint, Withdrawals, expect_growth, parse_checkpoint
 from eraser.log.errors import NoteError, RewrittenLogError
-from tests.log.kept import KeptHashes
+from tests.domain.kept_hashes import KeptHashes
 
 ORIGIN = "plant.example/eraser/hall-2"
 HASHES = KeptHashes()

@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
+from eraser.domain.log_tree import Tree, grown
 from eraser.domain.merkle import leaf_hash
-from eraser.log.tree import Tree, grown
 
 
 class KeptHashes:

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eraser.domain.log_tree import TILE, Tree
 from eraser.domain.merkle import is_consistent, is_included
 from eraser.errors import JournalError, UsageError
-from eraser.log.tree import TILE, Tree
-from tests.log import rfc9162
-from tests.log.kept import KeptHashes
+from tests.domain import rfc9162
+from tests.domain.kept_hashes import KeptHashes
 
 ENTRIES = [number.to_bytes(4, "big") for number in range(3 * TILE + 7)]
 SIZES = st.integers(1, len(ENTRIES))
