@@ -5,13 +5,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
 from eraser.log.errors import ForgedNoteError, NoteError, UnknownLogError
-from eraser.log.note import Note, NoteKey, SignatureType, confirm, cosign, key_of, parse, sign
+from eraser.log.note import Note, SignatureType, confirm, cosign, key_of, parse, sign
+from tests.log.keys import KeyInMemory
 
 # The example of Go's golang.org/x/mod/sumdb/note: its key, text and signature.
 GO_KEY = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
@@ -21,24 +20,6 @@ GO_NOTE = (
     "\n"
     "\u2014 PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
 )
-
-
-class KeyInMemory:
-    def __init__(self, seed: int = 1) -> None:
-        self._key = Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32)
-
-    @property
-    def raw_public_key(self) -> bytes:
-        return self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-
-    def sign(self, message: bytes) -> bytes:
-        return self._key.sign(message)
-
-    def pem(self) -> bytes:
-        return self._key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-
-    def key(self, name: str, kind: SignatureType = SignatureType.ED25519) -> NoteKey:
-        return NoteKey(name, kind, self.raw_public_key)
 
 
 LOG, WITNESS = KeyInMemory(1), KeyInMemory(2)
