@@ -42,6 +42,12 @@ class DuplicateError(CertificateError):
     code = "duplicate"
 
 
+class WithdrawnError(CertificateError):
+    """The plant took it back; the log says so."""
+
+    code = "withdrawn"
+
+
 class KeyFileError(CertificateError):
     """A key file that cannot be used: its mode, its place or its content is wrong."""
 

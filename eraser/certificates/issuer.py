@@ -27,7 +27,7 @@ class Issued:
     certificate_id: str
     path: Path
     digest: bytes
-    """SHA-256 of the file."""
+    """SHA-256 of the bytes under its signature: the same however the file is laid out."""
 
 
 class StationIssuer:
@@ -74,8 +74,8 @@ class StationIssuer:
             ),
         )
         path = issue(certificate, open_signer(self._keys), self._certificates)
-        document = path.read_bytes()
-        return Issued(content(unseal(document)).certificate_id, path, hashlib.sha256(document).digest())
+        envelope = unseal(path.read_bytes())
+        return Issued(content(envelope).certificate_id, path, hashlib.sha256(envelope.signed_bytes).digest())
 
 
 def _duration_ns(report: TransferReport) -> int:

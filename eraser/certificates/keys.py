@@ -36,7 +36,8 @@ class PublicKey:
 
     def __init__(self, key: Ed25519PublicKey) -> None:
         self._key = key
-        self.key_id = hashlib.sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:16]
+        self.raw = key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+        self.key_id = hashlib.sha256(self.raw).hexdigest()[:16]
 
     def is_signature(self, signature: bytes, message: bytes) -> bool:
         """Whether this key made the signature (RFC 8032) of exactly this message."""
@@ -63,6 +64,11 @@ class FileSigner:
         """Of the public half."""
         return self.public.key_id
 
+    @property
+    def raw_public_key(self) -> bytes:
+        """The public half's 32 bytes (RFC 8032)."""
+        return self.public.raw
+
     def sign(self, message: bytes) -> bytes:
         """Ed25519 of the message."""
         return self._key.sign(message)
@@ -72,14 +78,14 @@ TrustedKeys = Mapping[str, PublicKey]
 """Trusted public keys by their id."""
 
 
-def open_signer(directory: Path) -> FileSigner:
-    """The station's signer, its key made on first use; its public half is in the folder when this returns.
+def open_signer(directory: Path, name: str = PRIVATE_NAME) -> FileSigner:
+    """The station's signer, its key (the file `name`) made on first use; its public half is in the folder when this returns.
 
     Several processes may do this at once: all get the same key. Raises KeyFileError for a folder or a file that others
     could read or change, for symbolic links, and for what is no Ed25519 key.
     """
     _make_directory(directory)
-    private = directory / PRIVATE_NAME
+    private = directory / name
     try:
         if not private.is_symlink() and not private.exists():
             # Whoever comes second keeps the first one's key: write_new never replaces.

@@ -13,6 +13,7 @@ from eraser.cli.trust import keys_option, read_document, trusted_keys
 from eraser.errors import CertificateError, EraserError, ExitStatus, UsageError
 
 if TYPE_CHECKING:  # cryptography is loaded by the commands that need it
+    from eraser.certificates.bundle import Bundle, Standing
     from eraser.certificates.keys import TrustedKeys
     from eraser.domain.certificate import Certificate, CertifiedPass, Reading
 
@@ -34,14 +35,24 @@ def certificate_group() -> None:
 @certificate_group.command("verify")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 @keys_option
+@click.option("--log-key", multiple=True, metavar="KEY", help="The log's public key, or a file with it: for bundles.")
+@click.option("--witness-key", multiple=True, metavar="KEY", help="A witness's public key, or a file with it.")
 @_json_option
-def verify_command(files: tuple[Path, ...], key_paths: tuple[Path, ...], as_json: bool) -> None:
-    """Check that certificates are genuine, unaltered and free of contradiction.
+def verify_command(
+    files: tuple[Path, ...],
+    key_paths: tuple[Path, ...],
+    log_key: tuple[str, ...],
+    witness_key: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Check that certificates are genuine, unaltered and free of contradiction; of bundles also that the log has them.
 
-    Genuine does not mean passed: a certificate that says "failed" is just as genuine. Both are printed.
+    Genuine does not mean passed: a certificate that says "failed" is just as genuine. Both are printed. What no witness
+    signed, the plant alone says: a log that shows each of us another history looks the same.
     """
     trusted = trusted_keys(key_paths)
-    checks = [_check(path, trusted) for path in files]
+    keys = _LogKeys(log_key, witness_key)
+    checks = [_check(path, trusted, keys) for path in files]
     for check in checks:
         click.echo(json.dumps(check.summary()) if as_json else check.sentence())
     sys.exit(max(check.exit_status for check in checks))
@@ -53,7 +64,7 @@ def verify_command(files: tuple[Path, ...], key_paths: tuple[Path, ...], as_json
 @_json_option
 def show_command(file: Path, key_paths: tuple[Path, ...], as_json: bool) -> None:
     """Show what a certificate says, and whether it may be believed (exit status as for verify)."""
-    check = _check(file, trusted_keys(key_paths))
+    check = _check(file, trusted_keys(key_paths), _LogKeys((), ()))
     if as_json:
         click.echo(json.dumps({**check.summary(), "certificate": check.form}))
     else:
@@ -83,6 +94,7 @@ class _Check:
     key_ids: tuple[str, ...] = ()
     certificate: "Certificate | None" = None
     form: Any = None
+    log: "Standing | None" = None
 
     @property
     def result(self) -> str:
@@ -104,7 +116,22 @@ class _Check:
             "certificate_id": genuine.certificate_id if genuine else None,
             "job_id": genuine.job_id if genuine else None,
             "serial": genuine.drive.identity.serial if genuine else None,
+            "log": self._log_form(),
         }
+
+    def _log_form(self) -> dict[str, Any] | None:
+        if self.log is None:
+            return None
+        checkpoint = self.log.checkpoint
+        witnesses = [{"name": item.key.name, "at": item.at} for item in self.log.witnesses]
+        return {"origin": checkpoint.origin, "size": checkpoint.size, "witnesses": witnesses}
+
+    def _log_sentence(self) -> str:
+        if self.log is None:
+            return ""
+        names = ", ".join(item.key.name for item in self.log.witnesses)
+        seen = f"witnessed by {names}" if names else "log not witnessed: the plant alone says so"
+        return f"; in the log {self.log.checkpoint.origin} as of entry {self.log.checkpoint.size} ({seen})"
 
     def sentence(self) -> str:
         """For people."""
@@ -112,25 +139,45 @@ class _Check:
             return f"{self.path}: NOT VERIFIED ({self.result}): {_short(self.error)}"
         assert self.certificate is not None
         outcome = self.certificate.outcome.value.upper()
-        return (
-            f"{self.path}: genuine, signed by key {', '.join(self.key_ids)}: {self.certificate.drive.label}: {outcome}"
-        )
+        keys = ", ".join(self.key_ids)
+        return f"{self.path}: genuine, signed by key {keys}: {self.certificate.drive.label}: {outcome}{self._log_sentence()}"
 
 
-def _check(path: Path, trusted: "TrustedKeys") -> _Check:
+@dataclass(frozen=True, slots=True)
+class _LogKeys:
+    """As given: keys themselves, or files that hold them."""
+
+    logs: tuple[str, ...]
+    witnesses: tuple[str, ...]
+
+
+def _check(path: Path, trusted: "TrustedKeys", keys: _LogKeys) -> _Check:
+    from eraser.certificates.bundle import is_bundle, load
     from eraser.certificates.verifying import verify
     from eraser.domain.json_form import to_json
 
+    document = b""
+    standing: Standing | None = None
     try:
         document = read_document(path)
+        if is_bundle(document):
+            bundle = load(document)
+            document = bundle.document
+            standing = _in_log(bundle, keys)
+        verified = verify(document, trusted)
     except UsageError as error:
         return _Check(path, error)
-    try:
-        verified = verify(document, trusted)
     except CertificateError as error:
         certificate = _unproved(document)
         return _Check(path, error, (), certificate, certificate and to_json(certificate))
-    return _Check(path, None, verified.key_ids, verified.certificate, to_json(verified.certificate))
+    return _Check(path, None, verified.key_ids, verified.certificate, to_json(verified.certificate), standing)
+
+
+def _in_log(bundle: "Bundle", keys: _LogKeys) -> "Standing":
+    from eraser.certificates.bundle import standing
+    from eraser.cli.log import one_key
+
+    return standing(bundle, [one_key(text) for text in keys.logs], [one_key(text) for text in keys.witnesses])
 
 
 def _unproved(document: bytes) -> "Certificate | None":

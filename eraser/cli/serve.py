@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # loaded by the command itself, not by its help
     from eraser.rack.erasing import Request, Station
     from eraser.rack.intake import LotIntake
     from eraser.rack.ledger_health import LedgerHealth
+    from eraser.rack.log_keeping import LogKeeper
     from eraser.rack.simulated.shelf import SimulatedRack
     from eraser.rack.simulated.story import Story
     from eraser.rack.station import Rack
@@ -119,17 +120,19 @@ async def _serve(configuration: "Configuration", simulation: _Simulation | None)
             rack, story = await _simulated(configuration, simulation, ledger, health, stack)
         else:
             rack = await _real(configuration, ledger, health, stack)
+        keeper = await _log(configuration, ledger, health)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, _stop, rack)
         await _answer(rack, configuration, ledger, stack)
         async with asyncio.TaskGroup() as tasks:
-            beside = [tasks.create_task(health.keep_lease(ledger.journal))]
+            beside = [tasks.create_task(health.keep_lease(ledger.journal)), tasks.create_task(keeper.run())]
             if story is not None:
                 beside.append(tasks.create_task(story.play()))
             await rack.run()
             for task in beside:
                 task.cancel()
+        await keeper.look()
 
 
 def _stop(rack: "Rack") -> None:
@@ -157,6 +160,17 @@ async def _ledger(configuration: "Configuration", health: "LedgerHealth", stack:
 
     opened = open_ledger(configuration.ledger_url, configuration.station.id, now_utc, on_commit=health.committed)
     return await stack.enter_async_context(opened)
+
+
+async def _log(configuration: "Configuration", ledger: "StationLedger", health: "LedgerHealth") -> "LogKeeper":
+    """Its key is not the certificates': what one signs must not pass for what the other does."""
+    from eraser.certificates.keys import open_signer
+    from eraser.cli.station import now_utc
+    from eraser.rack.log_keeping import LogFolder, LogKeeper
+
+    signer = await asyncio.to_thread(open_signer, configuration.data / "keys" / "log", "log.key")
+    folder = LogFolder(configuration.data / "log")
+    return LogKeeper(ledger.store, configuration.log_origin, signer, folder, now_utc, health)
 
 
 def _parts(configuration: "Configuration", ledger: "StationLedger") -> "Station":

@@ -319,6 +319,11 @@ class Configuration(BaseSettings):
         """The ledger's URL, also where it is the default's."""
         return self.ledger.url or f"sqlite:///{self.data / 'ledger.db'}"
 
+    @property
+    def log_origin(self) -> str:
+        """The name of the transparency log, which its key bears as well: without spaces and '+', which notes use."""
+        return f"eraser/{re.sub(r'[^A-Za-z0-9._-]', '_', self.station.id)}"
+
     def bay_map(self) -> domain.BayMap:
         """The bays with what they share. `reading.py` has asked it for its problems."""
         return bay_map_of(self.bays, self.bandwidth_domains, self.power_domains)

@@ -1,4 +1,4 @@
-"""The Merkle tree of RFC 9162 §2.1 over SHA-256: root, inclusion proof and its check.
+"""The Merkle tree of RFC 9162 §2.1 over SHA-256: root, inclusion proof and its check, check of a consistency proof.
 
 Used over the BLAKE3 hashes of a drive's extents, and by the transparency log. The leaves are hashed with a prefix of
 their own, so that no inner node can pass for a leaf.
@@ -69,6 +69,41 @@ def is_included(leaf: bytes, index: int, size: int, proof: Sequence[bytes], expe
             result = node_hash(result, sibling)
         node, last = node // 2, last // 2
     return last == 0 and result == expected_root
+
+
+def is_consistent(
+    earlier_size: int, earlier_root: bytes, size: int, expected_root: bytes, proof: Sequence[bytes]
+) -> bool:
+    """RFC 9162 §2.1.4.2: whether the proof shows that the larger tree begins with all entries of the earlier one.
+
+    Every tree begins with the empty one, of which an empty proof is the only one.
+    """
+    if any(len(item) != HASH_BYTES for item in proof) or not 0 <= earlier_size <= size:
+        return False
+    if earlier_size == size:
+        return not proof and earlier_root == expected_root
+    if earlier_size == 0:
+        return not proof and earlier_root == root(())
+    # The earlier root is itself the first node where the earlier tree is a whole subtree of the larger one.
+    is_whole = earlier_size & (earlier_size - 1) == 0
+    nodes = [earlier_root, *proof] if is_whole else list(proof)
+    if not nodes:
+        return False
+    node, last = earlier_size - 1, size - 1
+    while node % 2 == 1:
+        node, last = node // 2, last // 2
+    earlier = later = nodes[0]
+    for sibling in nodes[1:]:
+        if last == 0:
+            return False
+        if node % 2 == 1 or node == last:
+            earlier, later = node_hash(sibling, earlier), node_hash(sibling, later)
+            while node % 2 == 0 and node != 0:
+                node, last = node // 2, last // 2
+        else:
+            later = node_hash(later, sibling)
+        node, last = node // 2, last // 2
+    return last == 0 and earlier == earlier_root and later == expected_root
 
 
 def _parents(level: list[bytes]) -> list[bytes]:

@@ -6,6 +6,7 @@ Jobs are replayed by several processes, each range of jobs in one snapshot, so t
 import multiprocessing
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -32,13 +33,15 @@ from eraser.domain.custody import (
 from eraser.domain.events import CertificateIssued
 from eraser.domain.intake import Opening
 from eraser.domain.job import JobState, apply
+from eraser.domain.log_entry import EntryKind
 from eraser.domain.lot import Lot
 from eraser.errors import EraserError, JournalError
+from eraser.ledger import log
 from eraser.ledger.custody import custody_row, record_of
 from eraser.ledger.engine import explained, open_engine, place
 from eraser.ledger.migrating import require_current
 from eraser.ledger.records import corrupt, event_of, value_of
-from eraser.ledger.schema import certificates, custody, job_events, jobs, lot_openings, lots
+from eraser.ledger.schema import certificates, custody, job_events, jobs, log_entries, lot_openings, lots
 from eraser.ledger.sql_journal import custody_events, derived_columns
 
 MAX_FINDINGS = 1000
@@ -69,6 +72,7 @@ class Report:
     certificates: int = 0
     custody_records: int = 0
     lots: int = 0
+    log_entries: int = 0
     findings_total: int = 0
     findings: list[Finding] = field(default_factory=list)
     seconds: float = 0.0
@@ -108,6 +112,7 @@ def check(url: str, *, processes: int | None = None) -> Report:
         _check_jobs(engine, url, processes or os.cpu_count() or 1, report)
         _check_custody(engine, report)
         _check_lots(engine, report)
+        _check_log(engine, report)
     except SQLAlchemyError as error:
         raise explained(error, engine) from error
     finally:
@@ -151,6 +156,21 @@ def _add(report: Report, results: Iterable[_Range]) -> None:
         report.events += result.events
         report.certificates += result.certificates
         report.add(result.findings)
+
+
+def _check_log(engine: Engine, report: Report) -> None:
+    with engine.connect() as connection, connection.begin():
+        report.log_entries = log.size(connection)
+        report.add(Finding("the log", what) for what in log.disagreements(connection))
+        issued = select(certificates.c.certificate_id, certificates.c.digest)
+        logged = select(log_entries.c.subject, log_entries.c.digest).where(
+            log_entries.c.kind == EntryKind.CERTIFICATE.value
+        )
+        counts = Counter((row[0], bytes(row[1])) for row in connection.execute(logged))
+        for certificate_id, digest in connection.execute(issued):
+            if counts.pop((certificate_id, bytes(digest)), 0) != 1:
+                report.add([Finding(f"certificate {certificate_id}", "the log does not have it exactly once")])
+        report.add(Finding("the log", f"it has certificate {subject}, the ledger has not") for subject, _ in counts)
 
 
 # ---- one range of jobs, perhaps in a process of its own

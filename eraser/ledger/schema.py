@@ -19,10 +19,20 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0002"
+HEAD = "0003"
 """The revision that this program reads and writes: the newest one under `migrations/versions/`."""
 
-APPEND_ONLY = ("job_events", "custody", "certificates", "lots", "lot_openings", "asset_tags")
+APPEND_ONLY = (
+    "job_events",
+    "custody",
+    "certificates",
+    "lots",
+    "lot_openings",
+    "asset_tags",
+    "log_entries",
+    "log_hashes",
+    "log_checkpoints",
+)
 """Tables of which both databases refuse UPDATE and DELETE."""
 
 metadata = MetaData()
@@ -137,3 +147,33 @@ Index("custody_job_id", custody.c.job_id)
 Index("custody_serial", custody.c.serial)
 Index("custody_world_wide_name", custody.c.world_wide_name)
 Index("custody_asset_tag", custody.c.asset_tag)
+
+log_entries = Table(
+    "log_entries",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),  # from 0, without a gap
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+)
+Index("log_entries_subject", log_entries.c.subject)
+Index("log_entries_kind", log_entries.c.kind, sqlite_where=text("kind <> 'certificate'"))
+
+log_hashes = Table(
+    "log_hashes",
+    metadata,
+    Column("row", Integer, primary_key=True, autoincrement=False),  # domain/log_tree.py
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+log_checkpoints = Table(
+    "log_checkpoints",
+    metadata,
+    Column("number", _RowNumber, primary_key=True, autoincrement=True),
+    Column("size", BigInteger, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("note", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)

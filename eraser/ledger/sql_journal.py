@@ -35,7 +35,9 @@ from eraser.domain.events import (
     Outcome,
 )
 from eraser.domain.job import JobState, apply, fold
+from eraser.domain.log_entry import EntryKind, LogEntry
 from eraser.errors import JournalError
+from eraser.ledger import log
 from eraser.ledger.custody import custody_row
 from eraser.ledger.errors import JobHeld, LedgerError, LedgerFull
 from eraser.ledger.lots import tag_of
@@ -215,6 +217,8 @@ class SqlJournal:
             if isinstance(entry.event, CertificateIssued):
                 values = {"certificate_id": entry.event.certificate_id, "digest": entry.event.digest}
                 connection.execute(insert(certificates).values(job_id=after.job_id, **values))
+                issued = LogEntry(EntryKind.CERTIFICATE, entry.event.certificate_id, entry.event.digest)
+                log.append(connection, [issued])
             for record in records:
                 connection.execute(insert(custody).values(custody_row(_tagged(record, after, connection))))
 

@@ -16,6 +16,8 @@ class LedgerHealth:
     def __init__(self) -> None:
         self.problem = ""
         """Why it can't be written, in words; empty when it can."""
+        self.log_problem = ""
+        """Why its transparency log is not signed; empty when it is."""
         self.last_commit_seconds = 0.0
         self._all_seconds = 0.0
         self._counts = [0] * (len(COMMIT_BOUNDS_SECONDS) + 1)

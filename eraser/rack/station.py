@@ -238,7 +238,7 @@ class Rack:
             journal_seconds=self._ledger.last_commit_seconds,
             commits=self._ledger.commits(),
             is_draining=self.admissions.is_draining,
-            problems=tuple(filter(None, (*self._problems.values(), self._ledger.problem))),
+            problems=tuple(filter(None, (*self._problems.values(), self._ledger.problem, self._ledger.log_problem))),
         )
 
     def _queue(self, bays: Iterable[BaySnapshot]) -> dict[str, int]:

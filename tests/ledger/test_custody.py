@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 from sqlalchemy import text
@@ -24,6 +25,7 @@ from eraser.errors import EraserError, Refused, UsageError
 from eraser.ledger.custody import Custody
 from eraser.ledger.engine import open_engine, writing
 from eraser.ledger.intake import Intake
+from eraser.ledger.log import put_checkpoint
 from eraser.ledger.lots import Lots
 from eraser.ledger.schema import APPEND_ONLY
 from eraser.ledger.sql_journal import SqlJournal
@@ -163,6 +165,7 @@ async def full(url: str) -> None:
         await plant.lots.put(LOT, "operator-7")
         await plant.lots.bind(TagBinding("T-1", serial="S1"), "operator-7")
         await Intake(plant.store, "station", now_utc).open("lot-1", (), "operator-7")
+        await plant.store.write(partial(put_checkpoint, entries=1, at="2027-01-01T00:00:00.000Z", note="note"))
 
 
 def dump(url: str) -> list[list[tuple[object, ...]]]:
@@ -176,12 +179,22 @@ def dump(url: str) -> list[list[tuple[object, ...]]]:
     return found
 
 
+COLUMNS = {
+    "job_events": "kind",
+    "custody": "kind",
+    "certificates": "job_id",
+    "log_entries": "kind",
+    "log_hashes": "hash",
+    "log_checkpoints": "at",
+}
+
+
 @pytest.mark.parametrize("table", APPEND_ONLY)
 async def test_the_database_itself_refuses_to_change_what_happened(url: str, table: str) -> None:
     await full(url)
     before = dump(url)
     assert all(before)
-    column = {"job_events": "kind", "custody": "kind", "certificates": "job_id"}.get(table, "operator")
+    column = COLUMNS.get(table, "operator")
     statements = [
         f"UPDATE {table} SET {column} = 'x'",
         f"UPDATE {table} SET {column} = {column}",

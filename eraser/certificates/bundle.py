@@ -1,0 +1,126 @@
+"""A certificate together with the proof that it is in the plant's log: one file that an auditor checks without network.
+
+`{"bundle": "eraser certificate bundle v1", "document": {the certificate's file}, "log": {"checkpoint", "index", "inclusion",
+"withdrawn"}}`: the checkpoint's note, the entry's number from 0, the proof's hashes (Base64, RFC 9162 §2.1.3), and the ids of
+all certificates that were withdrawn by then, to which the checkpoint commits.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from eraser.certificates.canonical import parse
+from eraser.certificates.envelope import unseal
+from eraser.certificates.errors import MalformedError, WithdrawnError
+from eraser.certificates.verifying import content
+from eraser.domain.log_entry import EntryKind, LogEntry
+from eraser.domain.merkle import HASH_BYTES, is_included
+from eraser.log import note
+from eraser.log.checkpoint import Checkpoint, Withdrawals, parse_checkpoint
+from eraser.log.errors import NotLoggedError
+from eraser.log.note import Confirmed, Note, NoteKey
+
+FORMAT = "eraser certificate bundle v1"
+MAX_PROOF_HASHES = 63
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Nothing of it is believed yet. `document` is the certificate's file."""
+
+    document: bytes
+    index: int
+    inclusion: tuple[bytes, ...]
+    checkpoint: Note
+    withdrawn: tuple[str, ...]
+
+    def dump(self) -> bytes:
+        """The file, indented for people."""
+        form = {
+            "bundle": FORMAT,
+            "document": json.loads(self.document),
+            "log": {
+                "checkpoint": str(self.checkpoint),
+                "index": self.index,
+                "inclusion": [base64.b64encode(item).decode() for item in self.inclusion],
+                "withdrawn": list(self.withdrawn),
+            },
+        }
+        return json.dumps(form, ensure_ascii=False, indent=1).encode() + b"\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A certificate that is in the log and not withdrawn as of `checkpoint`; which witnesses saw that checkpoint."""
+
+    checkpoint: Checkpoint
+    witnesses: tuple[Confirmed, ...]
+
+
+def is_bundle(file: bytes) -> bool:
+    """Whether a file is to be read as a bundle; it may be a broken one."""
+    return file.lstrip()[:200].replace(b" ", b"").replace(b"\n", b"").startswith(b'{"bundle":')
+
+
+def load(file: bytes) -> Bundle:
+    """Raises MalformedError, or NoteError for its checkpoint."""
+    value = _members(parse(file), {"bundle", "document", "log"})
+    if value["bundle"] != FORMAT:
+        raise MalformedError(f"it is no {FORMAT!r}")
+    log = _members(value["log"], {"checkpoint", "index", "inclusion", "withdrawn"})
+    index, inclusion, withdrawn = log["index"], log["inclusion"], log["withdrawn"]
+    if not isinstance(index, int) or isinstance(index, bool) or not isinstance(log["checkpoint"], str):
+        raise MalformedError("its log says no number or no checkpoint")
+    if not isinstance(inclusion, list) or len(inclusion) > MAX_PROOF_HASHES:
+        raise MalformedError("its proof is no array of hashes")
+    if not isinstance(withdrawn, list) or not all(isinstance(item, str) for item in withdrawn):
+        raise MalformedError("what is withdrawn is no array of ids")
+    document = json.dumps(value["document"]).encode()
+    proof = tuple(_hash(item) for item in inclusion)
+    return Bundle(document, index, proof, note.parse(log["checkpoint"].encode()), tuple(withdrawn))
+
+
+def standing(bundle: Bundle, log_keys: Iterable[NoteKey], witness_keys: Iterable[NoteKey] = ()) -> Standing:
+    """What the log says of the bundle's certificate, whose own signature is verified elsewhere.
+
+    Raises UnknownLogError or ForgedNoteError for a checkpoint that none of these logs signed, NotLoggedError when the proof
+    does not lead to it, MalformedError when the list of withdrawals is another one, WithdrawnError when it is on it.
+    """
+    logs, witnesses = list(log_keys), list(witness_keys)
+    signed_by = note.confirm(bundle.checkpoint, logs)
+    checkpoint = parse_checkpoint(bundle.checkpoint.text)
+    if all(item.key.name != checkpoint.origin for item in signed_by):
+        raise NotLoggedError(f"its checkpoint is of the log {checkpoint.origin}, which did not sign it")
+    envelope = unseal(bundle.document)
+    certificate = content(envelope)
+    digest = hashlib.sha256(envelope.signed_bytes).digest()
+    leaf = LogEntry(EntryKind.CERTIFICATE, certificate.certificate_id, digest).leaf()
+    if not is_included(leaf, bundle.index, checkpoint.size, bundle.inclusion, checkpoint.root):
+        raise NotLoggedError(f"the log of {checkpoint.size} entries does not have it as entry {bundle.index}")
+    if Withdrawals.of(bundle.withdrawn) != checkpoint.withdrawn:
+        raise MalformedError("its list of withdrawals is not the one that the checkpoint commits to")
+    if certificate.certificate_id in bundle.withdrawn:
+        raise WithdrawnError("it was withdrawn", subject=certificate.certificate_id)
+    seen = note.confirm(bundle.checkpoint, [*logs, *witnesses])
+    # The log's own key is no witness, whoever gives it as one.
+    return Standing(checkpoint, tuple(item for item in seen if item.key in witnesses and item.at is not None))
+
+
+def _members(value: Any, names: set[str]) -> dict[str, Any]:
+    if not isinstance(value, dict) or set(value) != names:
+        raise MalformedError(f"it does not have exactly the members {', '.join(sorted(names))}")
+    return value
+
+
+def _hash(text: Any) -> bytes:
+    try:
+        found = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
+    except (binascii.Error, ValueError):
+        found = b""
+    if len(found) != HASH_BYTES:
+        raise MalformedError("a hash of its proof is not the Base64 of 32 bytes")
+    return found

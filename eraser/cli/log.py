@@ -1,0 +1,203 @@
+"""`eraser log`: the transparency log for those who check it, and for witnesses, who need no station."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from eraser.errors import UsageError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from eraser.log.checkpoint import Checkpoint
+    from eraser.log.note import Note, NoteKey
+
+T = TypeVar("T")
+
+CHECKPOINT_NAME = "checkpoint"
+KEY_NAME = "key"
+
+_data = click.option(
+    "--data", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="The station's data folder."
+)
+_database = click.option("--database", metavar="URL", help="Its ledger, where that is not in the data folder.")
+
+
+@click.group("log", short_help="Bundles, checkpoints and witnesses of the transparency log.")
+def log_group() -> None:
+    """Show the station's transparency log to others, and witness a log as one of them.
+
+    Exit status: 0 done; 4 a log was rewritten, or a checkpoint is not its own; 5 signed by a key that is not given; 2 usage.
+    """
+
+
+@log_group.command("key")
+@_data
+def key_command(data: Path | None) -> None:
+    """Print the log's public key for those who verify: name, id and key in one line (C2SP signed-note)."""
+    click.echo(_kept(data, KEY_NAME), nl=False)
+
+
+@log_group.command("checkpoint")
+@_data
+def checkpoint_command(data: Path | None) -> None:
+    """Print the newest signed checkpoint."""
+    click.echo(_kept(data, CHECKPOINT_NAME), nl=False)
+
+
+@log_group.command("bundle")
+@click.argument("certificates", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="CERTIFICATE...")
+@click.option("--to", type=click.Path(path_type=Path, file_okay=False), default=".", help="Folder for the bundles.")
+@click.option("--as-of", type=click.Path(path_type=Path), metavar="FILE", help="Checkpoint to prove it against.")
+@_data
+@_database
+def bundle_command(
+    certificates: tuple[Path, ...], to: Path, as_of: Path | None, data: Path | None, database: str | None
+) -> None:
+    """Put certificates together with the proof that the log has them: `<name>.bundle`, for a verifier without network."""
+    from eraser.certificates.files import write_over
+
+    note = _note(as_of.read_bytes() if as_of is not None else _kept(data, CHECKPOINT_NAME).encode())
+    to.mkdir(parents=True, exist_ok=True)
+    for path in certificates:
+        bundle = _read(data, database, _bundling(path, note))
+        target = to / f"{path.stem}.bundle"
+        write_over(target, bundle, 0o644)
+        click.echo(str(target))
+
+
+@log_group.command("update")
+@click.option("--from", "earlier", type=click.IntRange(min=0), required=True, help="Entries that the witness knows.")
+@_data
+@_database
+def update_command(earlier: int, data: Path | None, database: str | None) -> None:
+    """Print what a witness needs to see that the log has only grown since it had so many entries."""
+    from eraser.ledger import log
+    from eraser.log.witnessing import shown
+
+    text = _kept(data, CHECKPOINT_NAME)
+    size = _checkpoint(_note(text.encode())).size
+
+    def work(connection: "Connection") -> tuple[bytes, ...]:
+        return log.tree(connection, size).consistency_proof(earlier) if 0 < earlier < size else ()
+
+    if earlier > size:
+        raise UsageError(f"the log has {size} entries, {earlier} were never there", remedy="Is it this log's witness?")
+    click.echo(str(shown(earlier, _read(data, database, work), text)), nl=False)
+
+
+@log_group.command("witness")
+@click.argument("update", type=click.Path(path_type=Path))
+@click.option("--log-key", required=True, metavar="KEY", help="The log's public key, or a file with it.")
+@click.option("--name", required=True, metavar="NAME", help="Who witnesses: a name without spaces.")
+@click.option("--state", required=True, type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Kept.")
+def witness_command(update: Path, log_key: str, name: str, state: Path) -> None:
+    """Sign a log's checkpoint, if it continues everything that was signed here before.
+
+    The folder holds the witness's own key, made on first use, and what it knows of each log. The signed checkpoint is printed.
+    """
+    from eraser.certificates.files import write_over
+    from eraser.certificates.keys import open_signer
+    from eraser.log.note import NoteKey, SignatureType
+    from eraser.log.witnessing import parse_update, witness
+
+    signer = open_signer(state)
+    key = one_key(log_key)
+    memory = state / f"{key.key_id.hex()}.checkpoint"
+    known = _checkpoint(_note(memory.read_bytes())) if memory.exists() else None
+    signed, _ = witness(parse_update(_content(update)), known, key, name, signer, int(time.time()))
+    write_over(memory, str(signed).encode(), 0o644)
+    own = NoteKey(name, SignatureType.COSIGNATURE_V1, signer.raw_public_key)
+    click.echo(f"witness key {own}", err=True)
+    click.echo(str(signed), nl=False)
+
+
+def one_key(text: str) -> "NoteKey":
+    """A log's or a witness's public key: itself, or a file that holds it. Raises UsageError or NoteError."""
+    from eraser.log.note import key_of
+
+    path = Path(text)
+    return key_of(_content(path).decode("utf-8", "replace") if "+" not in text or path.exists() else text)
+
+
+def _bundling(path: Path, note: "Note") -> "Callable[[Connection], bytes]":
+    from eraser.certificates.bundle import Bundle
+    from eraser.certificates.envelope import unseal
+    from eraser.certificates.verifying import content
+    from eraser.domain.log_entry import EntryKind
+    from eraser.ledger import log
+    from eraser.log.errors import NotLoggedError
+
+    document = _content(path)
+    certificate_id = content(unseal(document)).certificate_id
+    size = _checkpoint(note).size
+
+    def work(connection: "Connection") -> bytes:
+        for item in log.entries_about(connection, certificate_id):
+            if item.entry.kind is EntryKind.CERTIFICATE and item.index < size:
+                proof = log.tree(connection, size).inclusion_proof(item.index)
+                withdrawn = tuple(sorted(log.withdrawn(connection, size)))
+                return Bundle(document, item.index, proof, note, withdrawn).dump()
+        raise NotLoggedError(
+            f"the log of {size} entries does not have it", subject=str(path), remedy="The next checkpoint may."
+        )
+
+    return work
+
+
+def _read(data: Path | None, database: str | None, work: "Callable[[Connection], T]") -> T:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from eraser.ledger.engine import explained, open_engine, sqlite_url
+    from eraser.ledger.migrating import require_current
+
+    engine = open_engine(database or sqlite_url(_folder(data) / "ledger.db"))
+    try:
+        require_current(engine)
+        with engine.connect() as connection, connection.begin():
+            return work(connection)
+    except SQLAlchemyError as error:
+        raise explained(error, engine) from error
+    finally:
+        engine.dispose()
+
+
+def _folder(data: Path | None) -> Path:
+    from eraser.settings import data_dir
+
+    return data if data is not None else data_dir(os.environ)
+
+
+def _kept(data: Path | None, name: str) -> str:
+    path = _folder(data) / "log" / name
+    try:
+        return path.read_text()
+    except OSError as error:
+        raise UsageError(
+            f"this station has no log yet ({error.strerror})",
+            subject=str(path),
+            remedy="`eraser serve` begins it; give its folder with --data.",
+        ) from error
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"the file cannot be read: {error.strerror}", subject=str(path)) from error
+
+
+def _note(content: bytes) -> "Note":
+    from eraser.log.note import parse
+
+    return parse(content)
+
+
+def _checkpoint(note: "Note") -> "Checkpoint":
+    from eraser.log.checkpoint import parse_checkpoint
+
+    return parse_checkpoint(note.text)

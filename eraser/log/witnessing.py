@@ -1,0 +1,85 @@
+"""A witness: whoever has seen one history of a log and signs nothing but what continues it.
+
+Source: C2SP, tlog-witness: what is handed over is `old <size>`, the consistency proof in Base64 a line each, a blank line, and
+the checkpoint.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from eraser.domain.merkle import HASH_BYTES
+from eraser.log import note
+from eraser.log.checkpoint import Checkpoint, expect_growth, parse_checkpoint
+from eraser.log.errors import NoteError, RewrittenLogError
+from eraser.log.note import Note, NoteKey, NoteSigner
+
+MAX_PROOF_HASHES = 63
+_OLD = re.compile(r"old (0|[1-9][0-9]{0,17})")
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """How a log grew since it had `earlier` entries."""
+
+    earlier: int
+    proof: tuple[bytes, ...]
+    note: Note
+
+    def __str__(self) -> str:
+        lines = [f"old {self.earlier}", *(base64.b64encode(item).decode() for item in self.proof)]
+        return "\n".join(lines) + f"\n\n{self.note}"
+
+
+def parse_update(content: bytes) -> Update:
+    """Raises NoteError."""
+    head, separator, rest = content.partition(b"\n\n")
+    try:
+        first, *proof = head.decode("ascii").split("\n")
+    except UnicodeDecodeError as error:
+        raise NoteError("it is no update of a log") from error
+    found = _OLD.fullmatch(first)
+    if found is None or not separator or len(proof) > MAX_PROOF_HASHES:
+        raise NoteError("it is no update of a log", remedy="`eraser log update` writes one.")
+    return Update(int(found[1]), tuple(_hash(line) for line in proof), note.parse(rest))
+
+
+def witness(
+    update: Update, known: Checkpoint | None, log_key: NoteKey, name: str, signer: NoteSigner, at: int
+) -> tuple[Note, Checkpoint]:
+    """The checkpoint with the witness's signature, and what the witness knows from now on; keep that durably before the
+    signature is given away. `known` is the newest checkpoint of this log that the witness has signed.
+
+    Raises UnknownLogError or ForgedNoteError for a note that is not the log's, RewrittenLogError for what does not continue
+    what is known, or begins elsewhere.
+    """
+    note.confirm(update.note, [log_key])
+    new = parse_checkpoint(update.note.text)
+    if new.origin != log_key.name:
+        raise RewrittenLogError(f"the checkpoint is of {new.origin}, the key is that of {log_key.name}")
+    if known is not None:
+        if update.earlier != known.size:
+            raise RewrittenLogError(
+                f"the proof begins at {update.earlier} entries, known are {known.size}",
+                remedy=f"Ask for one from there: eraser log update --from {known.size}",
+            )
+        expect_growth(known, new, update.proof)
+    own = Note(update.note.text, tuple(item for item in update.note.signatures if item.key_id == log_key.key_id))
+    return note.cosign(own, name, signer, at), new
+
+
+def shown(earlier: int, proof: Sequence[bytes], signed: str) -> Update:
+    """An update from its parts; `signed` is the checkpoint's note."""
+    return Update(earlier, tuple(proof), note.parse(signed.encode()))
+
+
+def _hash(line: str) -> bytes:
+    try:
+        content = base64.b64decode(line, validate=True)
+    except (binascii.Error, ValueError):
+        content = b""
+    if len(content) != HASH_BYTES:
+        raise NoteError("a line of its proof is no hash")
+    return content

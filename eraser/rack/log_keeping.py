@@ -1,0 +1,77 @@
+"""The station's log: a checkpoint after each batch of certificates, and at least once an hour."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from eraser.certificates.files import write_over
+from eraser.errors import EraserError
+from eraser.ledger import log
+from eraser.ledger.store import Store
+from eraser.log.note import NoteSigner
+from eraser.log.publishing import Publisher
+from eraser.rack.ledger_health import LedgerHealth
+
+BATCH_SECONDS = 10.0
+"""Certificates that are issued within so long share a checkpoint."""
+LONGEST_SECONDS = 3600.0
+
+
+class LogFolder:
+    """`eraser.log.publishing.Outside` in a folder beside the ledger: the newest checkpoint, and the log's public key."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def newest(self) -> bytes | None:
+        """The note that was kept last."""
+        path = self._folder / "checkpoint"
+        return path.read_bytes() if path.exists() else None
+
+    def keep(self, content: bytes) -> None:
+        """Durable when it returns. Raises OSError."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        write_over(self._folder / "checkpoint", content, 0o644)
+
+    def show_key(self, text: str) -> None:
+        """For those who verify."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        write_over(self._folder / "key", f"{text}\n".encode(), 0o644)
+
+
+class LogKeeper:
+    """Publishes for as long as the station runs; what goes wrong stands in the ledger's health."""
+
+    def __init__(
+        self,
+        store: Store,
+        origin: str,
+        signer: NoteSigner,
+        folder: LogFolder,
+        now_utc: Callable[[], str],
+        health: LedgerHealth,
+    ) -> None:
+        self._store = store
+        self._folder = folder
+        self._publisher = Publisher(store, origin, signer, folder, now_utc)
+        self._health = health
+        self._size = -1
+        self._due = 0.0
+
+    async def run(self) -> None:
+        """Until it is cancelled. What fails is tried again with the next batch."""
+        while True:
+            await self.look()
+            await asyncio.sleep(BATCH_SECONDS)
+
+    async def look(self) -> None:
+        """Publishes if there is something new, or it is time to say that there is nothing."""
+        now = asyncio.get_running_loop().time()
+        try:
+            if await self._store.read(log.size) != self._size or now >= self._due:
+                await asyncio.to_thread(self._folder.show_key, str(self._publisher.key))
+                self._size = (await self._publisher.publish()).size
+                self._due = now + LONGEST_SECONDS
+            self._health.log_problem = ""
+        except (EraserError, OSError) as error:
+            self._health.log_problem = f"the transparency log is not signed: {error}"
