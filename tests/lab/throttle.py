@@ -13,22 +13,27 @@ from tests.lab.requirements import BLKIO_V1, CGROUP_V2, Need, require
 
 
 class Throttle:
-    """A cgroup that limits one device. Reads and writes have the limit each; a request that the block layer splits
+    """A cgroup that limits one device, or more. Reads and writes have the limit each; a request that the block layer splits
     may be charged twice, so compare with another program at the same block size."""
 
     def __init__(self, group: Path, device: Path) -> None:
         self.group = group
-        number = device.stat().st_rdev
-        self.device_number = f"{os.major(number)}:{os.minor(number)}"
+        self.device = device
 
     def limit(self, bytes_per_s: int) -> None:
         """Set or change the limit, at once."""
+        self.also(self.device, bytes_per_s)
+
+    def also(self, device: Path, bytes_per_s: int) -> None:
+        """Limit another device for the same processes."""
+        number = device.stat().st_rdev
+        device_number = f"{os.major(number)}:{os.minor(number)}"
         if (self.group / "io.max").exists():
-            (self.group / "io.max").write_text(f"{self.device_number} rbps={bytes_per_s} wbps={bytes_per_s}")
+            (self.group / "io.max").write_text(f"{device_number} rbps={bytes_per_s} wbps={bytes_per_s}")
             return
         for direction in ("read", "write"):
             limit = self.group / f"blkio.throttle.{direction}_bps_device"
-            limit.write_text(f"{self.device_number} {bytes_per_s}")
+            limit.write_text(f"{device_number} {bytes_per_s}")
 
     def place(self, pid: int) -> None:
         """Put a process, with the children it will have, under the limit."""
