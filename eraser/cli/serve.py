@@ -110,7 +110,7 @@ def _begin_log(configuration: "Configuration") -> None:
 
 
 async def _serve(configuration: "Configuration", simulation: _Simulation | None) -> None:
-    from eraser.rack.ledger_health import LedgerHealth
+    from eraser.rack.ledger_health import LedgerHealth, keep_lease
 
     health = LedgerHealth()
     async with AsyncExitStack() as stack:
@@ -126,7 +126,7 @@ async def _serve(configuration: "Configuration", simulation: _Simulation | None)
             loop.add_signal_handler(number, _stop, rack)
         await _answer(rack, configuration, ledger, stack)
         async with asyncio.TaskGroup() as tasks:
-            beside = [tasks.create_task(health.keep_lease(ledger.journal)), tasks.create_task(keeper.run())]
+            beside = [tasks.create_task(keep_lease(ledger.journal, rack.trouble)), tasks.create_task(keeper.run())]
             if story is not None:
                 beside.append(tasks.create_task(story.play()))
             await rack.run()
@@ -187,7 +187,7 @@ def _parts(configuration: "Configuration", ledger: "StationLedger") -> "Station"
         new_id=new_id,
         station=CertifiedStation(configuration.station.id, configuration.station.location),
     )
-    return Station(ledger.journal, issuer, now_utc, os.urandom, new_id)
+    return Station(ledger.journal, issuer, now_utc, os.urandom, new_id, waits_for_room=True)
 
 
 def _request(configuration: "Configuration") -> "Request":

@@ -151,6 +151,7 @@ def _of_station(snapshot: StationSnapshot) -> Iterator[Metric]:
     yield queue
     for name, text, value in (
         ("eraser_ready", "1 while the station is ready, 0 while it says why it is not.", not snapshot.problems),
+        ("eraser_ledger_full", "1 while jobs wait for room on the ledger's disk.", snapshot.is_ledger_full),
         ("eraser_draining", "1 while no new job begins.", snapshot.is_draining),
         ("eraser_loop_lag_seconds", "How late the event loop is.", snapshot.loop_lag_seconds),
         (

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
+from eraser.domain.drive import Drive
 from eraser.domain.events import Entry, JobEvent, JobQueued
 from eraser.domain.job import JobState, apply, fold
 from eraser.domain.json_form import from_json, to_json
@@ -57,8 +58,10 @@ class Journal(Protocol):
         """An earlier job, to go on with. Raises JournalError when somebody else has it, or it can't be believed."""
         ...
 
-    async def open_states(self) -> list[JobState]:
-        """The jobs with something left to do. Raises JournalError naming one that can't be believed."""
+    async def open_states(self, drive: Drive | None = None) -> list[JobState]:
+        """The jobs with something left to do; where a drive is given, at least those on it. Raises JournalError naming one that
+        can't be believed.
+        """
         ...
 
 

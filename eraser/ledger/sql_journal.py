@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, and_, false, func, insert, literal_column, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, and_, false, func, insert, literal_column, or_, select, true, update
 
 from eraser.domain.custody import (
     CustodyEvent,
@@ -23,7 +23,7 @@ from eraser.domain.custody import (
     own_serial,
     world_wide_name,
 )
-from eraser.domain.drive import Drive, Identity, same_drive
+from eraser.domain.drive import Drive, Identity, is_recognisable, same_drive
 from eraser.domain.events import (
     CertificateIssued,
     DriveIdentified,
@@ -60,6 +60,15 @@ _EVENT = (
     job_events.c.body,
     job_events.c.digest,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class OpenJob:
+    """A job with something left to do, as the index over the events says."""
+
+    job_id: str
+    is_certificate_due: bool
+    """Whether it has ended, and this station is to issue its certificate: nobody else's file can be there then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +117,11 @@ class SqlJobLog:
         await asyncio.shield(self._pending)
 
     async def close(self) -> None:
-        """Gives the job up to whoever takes it next."""
+        """Gives the job up to whoever takes it next. One whose certificate is missing stays this station's: its file may be
+        there already, and another station would issue a second one.
+        """
         await self._settle()
-        await self._journal.give_up(self._state.job_id)
+        await self._journal.give_up(self._state.job_id, keeps=self._state.is_open and self._state.outcome is not None)
 
     async def _settle(self) -> None:
         while self._pending is not None:
@@ -173,17 +184,27 @@ class SqlJournal:
             raise
         return SqlJobLog(self, state, len(entries), self._where(place, state.request))
 
-    async def open_states(self) -> list[JobState]:
-        """The jobs of all stations with something left to do, however many are finished. Raises JournalError naming a job
-        that can't be believed.
+    async def open_states(self, drive: Drive | None = None) -> list[JobState]:
+        """The jobs of all stations with something left to do, however many are finished. With a drive, those of its names, or
+        where it has none those of drives without a name: no other is looked at. Raises JournalError naming a job that can't
+        be believed.
         """
-        found = await self.store.read(_open_entries)
-        return [fold(entries) for entries in found]
+        return await self.store.read(partial(_open_states, drive))
+
+    async def open_jobs(self) -> list[OpenJob]:
+        """The same without looking at their events."""
+        return await self.store.read(partial(_open_jobs, self._station_id))
+
+    async def contradiction(self, job_id: str) -> str:
+        """Why an open job can't be believed; empty when it can."""
+        return await self.store.read(partial(_contradiction, job_id))
 
     async def last_finished(self, drive: Drive) -> "Finished | None":
         """The last finished job of all stations on this very drive; None if there is none, or nothing tells it from others.
         Raises JournalError for one that can't be believed.
         """
+        if not is_recognisable(drive):
+            return None
         found = await self.store.read(partial(_finished_on, drive.identity))
         return next((item for item in found if not same_drive(item.drive, drive)), None)
 
@@ -224,9 +245,13 @@ class SqlJournal:
 
         await self.store.write(work)
 
-    async def give_up(self, job_id: str) -> None:
-        """The job is free. If the ledger does not take it, the epoch's end frees it."""
+    async def give_up(self, job_id: str, *, keeps: bool = False) -> None:
+        """The job is free, or where the station `keeps` it, free for this station. If the ledger does not take it, the epoch's
+        end frees it.
+        """
         self._held.discard(job_id)
+        if keeps:
+            return
         free = update(jobs).where(jobs.c.job_id == job_id, jobs.c.holder == self._station_id)
         try:
             await self.store.write(lambda connection: _execute(connection, free.values(holder=None, holder_epoch=None)))
@@ -377,16 +402,12 @@ def _entries(job_id: str, connection: Connection) -> tuple[Entry, ...]:
 
 def _finished_on(identity: Identity, connection: Connection) -> list[Finished]:
     """Finished jobs on drives of either name, the last one first. Clones are among them."""
-    names = ((jobs.c.serial, own_serial(identity)), (jobs.c.world_wide_name, world_wide_name(identity)))
-    named = [column == value for column, value in names if value]
-    if not named:
-        return []
     # Clocks jump, and stations have their own: in what order jobs ended, the numbers of their custody records tell.
     ended = select(func.max(custody.c.number)).where(custody.c.job_id == jobs.c.job_id).scalar_subquery()
     query = (
         select(jobs.c.outcome, *_EVENT)
         .join(job_events, and_(job_events.c.job_id == jobs.c.job_id, job_events.c.sequence == _IDENTIFIED))
-        .where(or_(*named), jobs.c.is_open == false(), jobs.c.outcome.is_not(None))
+        .where(_is_named_as(identity), jobs.c.is_open == false(), jobs.c.outcome.is_not(None))
         .order_by(ended.desc())
     )
     return [_finished(outcome, *row) for outcome, *row in connection.execute(query)]
@@ -399,6 +420,35 @@ def _finished(outcome: str, job_id: str, *row: Any) -> Finished:
     return Finished(job_id, Outcome(outcome), event.drive)
 
 
-def _open_entries(connection: Connection) -> list[tuple[Entry, ...]]:
-    open_jobs = connection.execute(select(jobs.c.job_id).where(jobs.c.is_open == true()).order_by(jobs.c.job_id))
-    return [_entries(job_id, connection) for job_id in open_jobs.scalars().all()]
+def _open_states(drive: Drive | None, connection: Connection) -> list[JobState]:
+    query = select(jobs.c.job_id).where(jobs.c.is_open == true()).order_by(jobs.c.job_id)
+    if drive is not None:
+        query = query.where(_is_named_as(drive.identity))
+    return [fold(_entries(job_id, connection)) for job_id in connection.execute(query).scalars().all()]
+
+
+def _is_named_as(identity: Identity) -> ColumnElement[bool]:
+    """Whether a job is on a drive that bears one of these names; without any, on one that has none either."""
+    serial, wide = own_serial(identity), world_wide_name(identity)
+    if not serial and not wide:
+        return and_(jobs.c.serial == "", jobs.c.world_wide_name == "")
+    return or_(*(column == name for column, name in ((jobs.c.serial, serial), (jobs.c.world_wide_name, wide)) if name))
+
+
+def _open_jobs(station_id: str, connection: Connection) -> list[OpenJob]:
+    # SQLite is one station's alone, whatever it was called when it worked on the job.
+    is_ours = true() if connection.dialect.name == "sqlite" else jobs.c.holder == station_id
+    query = select(jobs.c.job_id, and_(jobs.c.outcome.is_not(None), is_ours)).where(jobs.c.is_open == true())
+    return [OpenJob(job_id, bool(is_due)) for job_id, is_due in connection.execute(query.order_by(jobs.c.job_id))]
+
+
+def _contradiction(job_id: str, connection: Connection) -> str:
+    try:
+        state = fold(_entries(job_id, connection))
+    except JournalError as error:
+        return str(error)
+    columns = derived_columns(state)
+    row = connection.execute(select(*(jobs.c[name] for name in columns)).where(jobs.c.job_id == job_id)).one()
+    if row._asdict() != columns:
+        return str(corrupt(f"job {job_id}", "its row in `jobs` does not follow from its events"))
+    return ""

@@ -191,6 +191,11 @@ class BayRun:
         """Whether a drive is in the slot now."""
         return self._sighting is not None
 
+    @property
+    def waits_for_room(self) -> bool:
+        """Whether its job stands still because a disk is full: the ledger's, or that of the certificates."""
+        return self._erasing is not None and self._erasing.waits_for_room
+
     # ---- what people order
 
     def start(self, standard: str) -> None:
@@ -313,7 +318,6 @@ class BayRun:
         """What the picture shows."""
         shown = self._shown
         position = self.bay.position
-        waiting = self._station.admissions.reason(self.name)
         result = BaySnapshot(
             name=self.name,
             state=self._state(),
@@ -326,7 +330,7 @@ class BayRun:
             passes=shown.passes,
             written_bytes=shown.written_bytes,
             verified_bytes=shown.verified_bytes,
-            waits_for=waiting.sentence if waiting is not None else shown.waits_for,
+            waits_for=self._waits_for(),
             alarms=tuple(shown.alarms),
             alarm_reasons=tuple(shown.alarms.values()),
             stalls=shown.stalls,
@@ -338,6 +342,12 @@ class BayRun:
         )
         job = self._erasing.job if self._erasing is not None else None
         return self._with_job(result, job.progress()) if job is not None else result
+
+    def _waits_for(self) -> str:
+        if self.waits_for_room:
+            return "waits for room in the ledger"
+        waiting = self._station.admissions.reason(self.name)
+        return waiting.sentence if waiting is not None else self._shown.waits_for
 
     def _with_job(self, bare: BaySnapshot, now: Progress) -> BaySnapshot:
         job = self._erasing.job if self._erasing is not None else None
@@ -370,7 +380,7 @@ class BayRun:
         if self._erasing is not None:
             job = self._erasing.job
             if job is None:
-                return BayState.WRITING
+                return BayState.PAUSED if self.waits_for_room else BayState.WRITING
             progress = job.progress()
             if progress.is_paused or self._pauses:
                 return BayState.PAUSED
@@ -449,7 +459,7 @@ class BayRun:
         drive = await self._identify(sighting)
         self._shown.drive = drive
         await self._be_alone(drive)
-        state = open_job(drive, await station.parts.journal.open_states())
+        state = open_job(drive, await station.parts.journal.open_states(drive))
         if state is not None and state.outcome is None and not is_recognisable(drive):
             raise Refused(
                 "unrecognisable",

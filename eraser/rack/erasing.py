@@ -17,6 +17,7 @@ from eraser.domain.events import (
     CertificateIssued,
     DriveIdentified,
     JobAbandoned,
+    JobEvent,
     JobFinished,
     JobPlanned,
     JobQueued,
@@ -39,6 +40,7 @@ from eraser.errors import DriveError, EraserError, Refused
 from eraser.ledger.journal import JobLog, Journal
 from eraser.rack.blocking import BlockingCall, in_own_thread
 from eraser.rack.job_run import JobRun
+from eraser.rack.room import Room
 
 if TYPE_CHECKING:  # certificates are made when the drive is done: their libraries need not delay its first byte
     from eraser.certificates.issuer import Issued
@@ -121,6 +123,8 @@ class Station:
     tune: Callable[[Drive], Tuning] = tuning_for
     hold: Hold = hold_claimed
     call: BlockingCall = in_own_thread
+    waits_for_room: bool = False
+    """Whether jobs wait while a disk is full, instead of ending there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,13 +241,14 @@ class Erasing:
         self.job: JobRun | None = None
         self.job_id = ""
         self._call = station.call
-        self._is_cancelled = False
+        self._cancelled = asyncio.Event()
+        self._room = Room(self._cancelled, is_patient=station.waits_for_room)
         self._is_paused = False
         self._rate_limit = 0
 
     def cancel(self) -> None:
         """Stops at a checkpoint; the job can be resumed."""
-        self._is_cancelled = True
+        self._cancelled.set()
         if self.job is not None:
             self.job.cancel()
 
@@ -270,6 +275,11 @@ class Erasing:
         if self.job is not None:
             self.job.set_rate_limit(bytes_per_second)
 
+    @property
+    def waits_for_room(self) -> bool:
+        """Whether it stands still because a disk is full: the ledger's, or that of the certificates."""
+        return self._room.is_awaited or (self.job is not None and self.job.waits_for_room)
+
     async def begin(self, prepared: Prepared, abandon: JobState | None = None) -> Result:
         """A new job on a prepared drive, after giving up an earlier one. Raises nothing for what the drive does."""
         if abandon is not None:
@@ -279,7 +289,8 @@ class Erasing:
 
     async def take_up(self, state: JobState, drive: Drive) -> Result:
         """Goes on with an interrupted job on the drive as it was found now. Raises JournalError."""
-        log = await self._station.journal.take_up(state.job_id, place=self._place)
+        journal = self._station.journal
+        log = await self._room.until_there_is(lambda: journal.take_up(state.job_id, place=self._place))
         if log.state.outcome is not None:
             try:
                 return await self._issue(log, None)
@@ -294,21 +305,30 @@ class Erasing:
             standard=prepared.plan.standard,
             operator=prepared.request.operator,
         )
-        log = await self._station.journal.begin(request, place=self._place)
-        await log.append(DriveIdentified(prepared.drive))
-        await log.append(JobPlanned(prepared.plan))
+        journal = self._station.journal
+        log = await self._room.until_there_is(lambda: journal.begin(request, place=self._place))
+        try:
+            await self._append(log, DriveIdentified(prepared.drive))
+            await self._append(log, JobPlanned(prepared.plan))
+        except BaseException:
+            await log.close()
+            raise
         return log
+
+    async def _append(self, log: JobLog, event: JobEvent) -> None:
+        await self._room.until_there_is(lambda: log.append(event))
 
     async def _give_up(self, state: JobState) -> None:
         """An earlier job ends as failed, with its certificate where it wrote: no drive leaves silently after that."""
-        log = await self._station.journal.take_up(state.job_id, place=self._place)
+        journal = self._station.journal
+        log = await self._room.until_there_is(lambda: journal.take_up(state.job_id, place=self._place))
         try:
             if not log.state.has_written:
-                await log.append(JobRefused("abandoned", "given up before anything was written"))
+                await self._append(log, JobRefused("abandoned", "given up before anything was written"))
                 return
             if log.state.outcome is None:
-                await log.append(JobAbandoned("given up for a new job"))
-                await log.append(JobFinished(*judge(log.state.facts())))
+                await self._append(log, JobAbandoned("given up for a new job"))
+                await self._append(log, JobFinished(*judge(log.state.facts())))
             await self._issue(log, None)
         finally:
             await log.close()
@@ -329,11 +349,12 @@ class Erasing:
                     keep_hashes=self._station.issue.keep_hashes,
                     call=self._call,
                     failure=self.failure,
+                    waits_for_room=self._station.waits_for_room,
                 )
                 self.job.set_rate_limit(self._rate_limit)
                 if self._is_paused:
                     self.job.pause()
-                if self._is_cancelled:
+                if self._cancelled.is_set():
                     self.job.cancel()
                 await self.job.run()
             finally:
@@ -346,7 +367,7 @@ class Erasing:
         """A drive that was free a moment ago and is not now. A job that has written stays open."""
         reason = error.reason if isinstance(error, Refused) else error.code
         if log.state.phase is Phase.PLANNED:
-            await log.append(JobRefused(reason, error.what))
+            await self._append(log, JobRefused(reason, error.what))
         is_held = reason == guard.UseReason.HELD_BY_UNFINISHED_IO.value
         return Result(self.path, Ended.REFUSED, str(error), is_held=is_held, job_id=self.job_id)
 
@@ -356,8 +377,8 @@ class Erasing:
         duration_ns = max(0, job.last_byte_ns - job.first_byte_ns) if job is not None else 0
         issued: Issued | None = None
         if state.outcome is not None:
-            issued = await self._call(self._station.issue, state)
-            await log.append(CertificateIssued(issued.certificate_id, issued.digest))
+            issued = await self._room.until_there_is(lambda: self._call(self._station.issue, state))
+            await self._append(log, CertificateIssued(issued.certificate_id, issued.digest))
         return Result(
             device=self.path,
             outcome=Ended(state.outcome.value) if state.outcome is not None else Ended.INTERRUPTED,

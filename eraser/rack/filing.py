@@ -1,5 +1,6 @@
 """The journal of files, for the event loop: each call on it in a thread, since a disk may take its time."""
 
+from eraser.domain.drive import Drive
 from eraser.domain.events import JobEvent, JobQueued
 from eraser.domain.job import JobState
 from eraser.ledger.journal import FileJobLog, FileJournal
@@ -42,6 +43,6 @@ class JournalOfFiles:
         """An earlier job, to go on with."""
         return FiledJobLog(await self._call(self.files.take_up, job_id), self._call)
 
-    async def open_states(self) -> list[JobState]:
-        """The jobs with something left to do."""
+    async def open_states(self, drive: Drive | None = None) -> list[JobState]:
+        """The jobs with something left to do, on whatever drive: they are few."""
         return await self._call(lambda: list(self.files.open_states()))

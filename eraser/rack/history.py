@@ -1,6 +1,6 @@
 """What the station's ledger knows of drives that were here before."""
 
-from eraser.domain.drive import Drive, is_recognisable
+from eraser.domain.drive import Drive
 from eraser.ledger.sql_journal import SqlJournal
 from eraser.rack.bay import Past
 
@@ -13,8 +13,6 @@ class LedgerHistory:
 
     async def of(self, drive: Drive) -> Past | None:
         """The last finished job on this very drive, whichever station did it. Raises JournalError."""
-        if not is_recognisable(drive):
-            return None
         found = await self._journal.last_finished(drive)
         return None if found is None else Past(found.job_id, found.outcome.value)
 

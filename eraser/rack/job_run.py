@@ -5,10 +5,10 @@ What is believed after a crash is the journal's (`domain/job.py`), what happens 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from eraser.domain import merkle
 from eraser.domain.drive import same_drive
@@ -61,6 +61,7 @@ from eraser.engine.tuning import Tuning
 from eraser.errors import DriveError, JournalError
 from eraser.ledger.journal import JobLog
 from eraser.rack.blocking import BlockingCall, in_own_thread
+from eraser.rack.room import Room
 
 TICK_SECONDS = 0.2
 """How often a running transfer is looked at when it has nothing to tell."""
@@ -135,6 +136,7 @@ class JobRun:
         keep_hashes: KeepHashes,
         call: BlockingCall = in_own_thread,
         failure: FailureCriteria = NO_CRITERIA,
+        waits_for_room: bool = False,
     ) -> None:
         state = log.state
         if state.plan is None or state.drive is None:
@@ -155,8 +157,11 @@ class JobRun:
         self._transfer: RunningTransfer | None = None
         self._stage = (Stage.STARTING, 0, 0)
         self._cancelled = asyncio.Event()
+        self._room = Room(self._cancelled, is_patient=waits_for_room)
         self._is_paused = False
         self._rate_limit = 0
+        self._kill_at: float | None = None
+        """By the loop's clock: when a transfer that was told to end has had its time."""
         self._sent: list[TransferReport] = []
         self._baseline: Activity | None = None
         self.first_byte_ns = 0
@@ -206,6 +211,11 @@ class JobRun:
         if self._transfer is not None:
             self._transfer.set_rate_limit(bytes_per_second)
 
+    @property
+    def waits_for_room(self) -> bool:
+        """Whether it stands still because what it did is not on record, for want of room on a disk."""
+        return self._room.is_awaited
+
     def progress(self) -> Progress:
         """Where it is now."""
         stage, number, total = self._stage
@@ -219,7 +229,7 @@ class JobRun:
             retries=snapshot.retries if snapshot else 0,
             bad_bytes=snapshot.bad_bytes if snapshot else 0,
             mismatched_sectors=snapshot.mismatched_sectors if snapshot else 0,
-            is_paused=bool(snapshot and snapshot.is_paused),
+            is_paused=self._room.is_awaited or bool(snapshot and snapshot.is_paused),
             is_stopping=self._cancelled.is_set(),
             oldest_io_seconds=snapshot.oldest_io_seconds if snapshot else 0.0,
             moved_bytes=snapshot.bytes_done if snapshot else 0,
@@ -254,8 +264,24 @@ class JobRun:
         return self._log.state
 
     async def _append(self, event: JobEvent) -> None:
-        """On disk when it returns; the loop goes on meanwhile."""
-        await self._log.append(event)
+        """On disk when it returns; the loop goes on meanwhile. Where the disk is full and the run `waits_for_room`, it does so
+        until it is cancelled, and then raises LedgerFull: the job goes on later from what is on record.
+        """
+        await self._meanwhile_watching(self._room.until_there_is(lambda: self._log.append(event)))
+
+    async def _meanwhile_watching(self, recording: Coroutine[Any, Any, None]) -> None:
+        """A disk may take its time, or hang. A drive that hangs meanwhile, or does not end when it is told to, is noticed."""
+        if self._transfer is None:
+            await recording
+            return
+        task = asyncio.ensure_future(recording)
+        try:
+            while not (await asyncio.wait({task}, timeout=TICK_SECONDS))[0]:
+                await self._transfer.changed(0)
+                self._end_in_time(self._transfer)
+            await task
+        finally:
+            task.cancel()
 
     async def _record_if_given_up(self) -> None:
         if self._criterion is not None and self._state.given_up is None:
@@ -369,7 +395,7 @@ class JobRun:
             self._raise_if_interrupted(report)
         tree = self._hash_tree(extent_bytes) if _is_complete(report) else None
         if tree is not None:
-            await self._call(self._keep_hashes, self._state, self.leaves)
+            await self._room.until_there_is(lambda: self._call(self._keep_hashes, self._state, self.leaves))
         await self._append(VerificationEnded(VerificationEvidence(number, kind, sampling, report, tree)))
         self._raise_unless_complete(report)
         if report.mismatched_sectors:
@@ -475,6 +501,7 @@ class JobRun:
         counted = _FaultCount(self._faults)
         transfer = self._drive.transfer(order, self._tuning, self._rate_limit)
         self._transfer = transfer
+        self._kill_at = None
         try:
             if self._cancelled.is_set():
                 transfer.cancel()
@@ -496,8 +523,6 @@ class JobRun:
         return report
 
     async def _watch(self, transfer: RunningTransfer, record: "Recorder | None", counted: "_FaultCount") -> None:
-        loop = asyncio.get_running_loop()
-        kill_at: float | None = None
         checkpoints = known_bad = 0
         has_ended = False
         while not has_ended:
@@ -511,11 +536,16 @@ class JobRun:
             transfer.acknowledge(checkpoints)
             self._faults = counted.look(snapshot, transfer)
             await self._give_up_if_faulty()
-            if self._is_ending and kill_at is None:
-                transfer.cancel()
-                kill_at = loop.time() + CANCEL_SECONDS
-            if kill_at is not None and loop.time() > kill_at:
-                transfer.kill(EndReason.CANCELLED)
+            self._end_in_time(transfer)
+
+    def _end_in_time(self, transfer: RunningTransfer) -> None:
+        """Kills a transfer that was told to end and does not."""
+        now = asyncio.get_running_loop().time()
+        if self._is_ending and self._kill_at is None:
+            transfer.cancel()
+            self._kill_at = now + CANCEL_SECONDS
+        if self._kill_at is not None and now > self._kill_at:
+            transfer.kill(EndReason.CANCELLED)
 
     async def _give_up_if_faulty(self) -> None:
         if (criterion := self._failure.of_faults(self._faults)) is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from bisect import bisect_left
+from collections.abc import Callable
 
 from eraser.errors import JournalError
 from eraser.ledger.sql_journal import LEASE_SECONDS, SqlJournal
@@ -9,13 +10,14 @@ from eraser.rack.view import COMMIT_BOUNDS_SECONDS, CommitTimes
 
 RENEW_SECONDS = LEASE_SECONDS / 3
 
+Trouble = Callable[[str, str], None]
+"""Says in the second place what is wrong with the first; an empty string: nothing any more."""
+
 
 class LedgerHealth:
     """What the picture shows of the ledger. `committed` is called by the ledger's writer, all else on the loop's thread."""
 
     def __init__(self) -> None:
-        self.problem = ""
-        """Why it can't be written, in words; empty when it can."""
         self.log_problem = ""
         """Why its transparency log is not signed; empty when it is."""
         self.last_commit_seconds = 0.0
@@ -32,12 +34,16 @@ class LedgerHealth:
         """All of them."""
         return CommitTimes(self._all_seconds, tuple(self._counts))
 
-    async def keep_lease(self, journal: SqlJournal) -> None:
-        """Tells other hosts that this one lives, and finds out whether it may still write. Until it is cancelled."""
-        while True:
-            try:
+
+async def keep_lease(journal: SqlJournal, trouble: Trouble, interval_seconds: float = RENEW_SECONDS) -> None:
+    """Tells other hosts that this one lives, and people whether the ledger can be written. Until it is cancelled."""
+    while True:
+        try:
+            async with asyncio.timeout(interval_seconds):
                 await journal.renew()
-                self.problem = ""
-            except JournalError as error:
-                self.problem = str(error)
-            await asyncio.sleep(RENEW_SECONDS)
+            trouble("ledger", "")
+        except TimeoutError:
+            trouble("ledger", f"the ledger has not answered for {interval_seconds:.0f} s")
+        except JournalError as error:
+            trouble("ledger", str(error))
+        await asyncio.sleep(interval_seconds)

@@ -179,6 +179,13 @@ class Rack:
             self.log.exception("fault of this program", bay=bay.name)
             self._problems[f"bay {bay.name}"] = f"bay {bay.name} is out of service: {error!r}"
 
+    def trouble(self, what: str, problem: str = "") -> None:
+        """Says why the station is not ready as far as `what` is concerned; an empty problem is none any more."""
+        if problem:
+            self._problems[what] = problem
+        else:
+            self._problems.pop(what, None)
+
     async def _listen(self) -> None:
         while True:
             try:
@@ -229,6 +236,8 @@ class Rack:
 
     def _draw(self) -> None:
         bays = tuple(bay.snapshot() for bay in self._bays.values())
+        is_full = any(bay.waits_for_room for bay in self._bays.values())
+        self.trouble("ledger-full", "jobs wait for room in the ledger: its disk is full" if is_full else "")
         self._snapshot = StationSnapshot(
             at=self.parts.now_utc(),
             bays=bays,
@@ -237,8 +246,9 @@ class Rack:
             loop_lag_seconds=max(self._lags, default=0.0),
             journal_seconds=self._ledger.last_commit_seconds,
             commits=self._ledger.commits(),
+            is_ledger_full=is_full,
             is_draining=self.admissions.is_draining,
-            problems=tuple(filter(None, (*self._problems.values(), self._ledger.problem, self._ledger.log_problem))),
+            problems=tuple(filter(None, (*self._problems.values(), self._ledger.log_problem))),
         )
 
     def _queue(self, bays: Iterable[BaySnapshot]) -> dict[str, int]:

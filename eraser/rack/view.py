@@ -109,6 +109,8 @@ class StationSnapshot:
     journal_seconds: float = 0.0
     """How long the last event took to become durable."""
     commits: CommitTimes = CommitTimes()
+    is_ledger_full: bool = False
+    """Whether jobs stand still until there is room on a disk: the ledger's, or that of the certificates."""
     is_draining: bool = False
     problems: tuple[str, ...] = ()
     """Why it is not ready, in words; empty when it is."""
