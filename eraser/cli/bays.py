@@ -39,7 +39,7 @@ def bays_group() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, one line a bay.")
 def list_command(config_path: Path | None, as_json: bool) -> None:
     """List the bays, and the drive that is in each. No drive is asked anything."""
-    bay_map = _configuration(config_path).bay_map()
+    bay_map = read_configuration(config_path).bay_map()
     inside, elsewhere = _drives_by_bay(bay_map)
     forms = [_bay_form(bay_map, index, inside) for index in range(len(bay_map.bays))]
     if as_json:
@@ -63,7 +63,7 @@ def rules_command(config_path: Path | None) -> None:
     from eraser.drives.place import pci_slots
     from eraser.drives.udev_rules import rules
 
-    click.echo(rules(_configuration(config_path).bay_map(), pci_slots(LIVE)), nl=False)
+    click.echo(rules(read_configuration(config_path).bay_map(), pci_slots(LIVE)), nl=False)
 
 
 @bays_group.command("locate")
@@ -78,7 +78,7 @@ def locate_command(bay: str, config_path: Path | None, seconds: float) -> None:
     from eraser.drives.discovery import LIVE
     from eraser.drives.leds import light_of
 
-    bay_map = _configuration(config_path).bay_map()
+    bay_map = read_configuration(config_path).bay_map()
     device = _device_in(bay_map, bay)
     light = light_of(device, LIVE)
     if light is not None:
@@ -143,7 +143,7 @@ async def _learn(path: Path, wanted: "dict[BayName, Position | None]") -> None:
             click.echo(f"  {found.name} is at {found.place} ({found.drive.node}); written to {path}")
 
 
-def _configuration(path: Path | None) -> "Configuration":
+def read_configuration(path: Path | None) -> "Configuration":
     from eraser.configuration.reading import load
 
     return load(path or settings.config_file(os.environ), os.environ)

@@ -88,7 +88,7 @@ def destroyed_command(how: str, witness: str, **given: Any) -> None:
     _record(Destroyed(how, witness), "on record as destroyed", **given)
 
 
-@custody_group.command("release")
+@custody_group.command("release-to-sale")
 @_drives_argument
 @click.option("--to", default="", help="Who gets it, if that is known.")
 @json_option
@@ -122,9 +122,10 @@ def _record(
     from eraser.domain.json_form import to_json
 
     client, who = client_at(socket_path), operator_or_caller(operator)
+    told = {name: value for name, value in to_json(event).items() if name != "job_id"}  # no person speaks for a job
 
     def record(name: str) -> None:
-        form = client.record(name, to_json(event), who)
+        form = client.record(name, told, who)
         show(form, [f"{name}: {said}."], as_json=as_json)
 
     status: ExitStatus = for_each(drives, record)

@@ -25,6 +25,10 @@ _COMMANDS = {
     "maintenance": ("eraser.cli.orders:maintenance_command", "Take a bay of the running station out of use."),
     "pause": ("eraser.cli.orders:pause_command", "Let jobs of the running station rest at a checkpoint."),
     "programs": ("eraser.cli.programs:programs_command", "List the overwrite programs and standards."),
+    "release": (
+        "eraser.cli.release:release_command",
+        "Take apart what lies on the drives in bays: RAID, LVM and the like.",
+    ),
     "resume": ("eraser.cli.resume:resume_command", "Go on with interrupted jobs."),
     "retry": ("eraser.cli.orders:retry_command", "Begin jobs of the running station anew."),
     "serve": ("eraser.cli.serve:serve_command", "Run the station: erase what is plugged into its bays."),

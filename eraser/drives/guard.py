@@ -274,10 +274,11 @@ def _stacked(scope: _Scope, stack: Stack, host: Host) -> Iterator[Use]:
         if loops.is_bound(device):
             yield Use(UseReason.LOOP, f"the loop device {path} lies on it", f"Detach that: losetup --detach {path}")
         else:
-            yield Use(UseReason.HOLDER, f"{_kind_of(device)} {path} is made of it", f"Take {path} apart first.")
+            yield Use(UseReason.HOLDER, f"{kind_of(device)} {path} is made of it", f"Take {path} apart first.")
 
 
-def _kind_of(device: BlockDevice) -> str:
+def kind_of(device: BlockDevice) -> str:
+    """How people call a device that is made of others."""
     name, uuid = device.text("dm/name"), device.text("dm/uuid")
     kinds = {"LVM-": "the LVM volume", "CRYPT-": "the opened encrypted volume", "mpath-": "the multipath device"}
     for prefix, kind in kinds.items():

@@ -6,7 +6,7 @@ file system to all the disks under it.
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from eraser.drives import loops
@@ -43,6 +43,14 @@ class Stack:
     def device(self, number: BlockNumber) -> BlockDevice | None:
         """The device of that number, where this picture has it."""
         return self._devices.get(number)
+
+    def devices(self) -> Iterator[BlockDevice]:
+        """All devices of the picture."""
+        yield from self._devices.values()
+
+    def directly_beneath(self, node: Node) -> frozenset[Node]:
+        """What it lies on, and not what that lies on."""
+        return frozenset(self._below.get(node, ()))
 
     def above(self, nodes: Iterable[Node]) -> set[Node]:
         """The nodes, and everything that lies on them."""

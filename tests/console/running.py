@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 from eraser.console.server import serve_http
+from tests.console.desks import a_desk
 from tests.console.stations import FakeStation
 
 
 @contextmanager
-def answering(station: FakeStation, socket: Path) -> Iterator[None]:
-    """Serves the station there while it is entered."""
+def answering(station: FakeStation, socket: Path, ledger: str = "") -> Iterator[None]:
+    """Serves the station there while it is entered, with a desk over the ledger at this URL if there is one."""
     ready, loop, leave = threading.Event(), asyncio.new_event_loop(), asyncio.Event()
 
     async def serve() -> None:
-        async with serve_http(station, listen=None, socket=socket):
+        async with AsyncExitStack() as stack:
+            desk = await stack.enter_async_context(a_desk(ledger)) if ledger else None
+            await stack.enter_async_context(serve_http(station, listen=None, socket=socket, desk=desk))
             ready.set()
             await leave.wait()
 
