@@ -46,12 +46,25 @@ _PROBLEM = {
 }
 
 
+Sighting = Annotated[
+    str, Field(max_length=64, description="The bay's `sighting`: where another drive is in it now, the answer is 409")
+]
+
+
 class StartOrder(BaseModel):
-    """By which standard the drive in the bay is erased."""
+    """By which standard the drive in the bay is erased, and which drive that is."""
 
     model_config = ConfigDict(extra="forbid")
     standard: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     """None: as its lot, or the station, says."""
+    sighting: Sighting
+
+
+class Seen(BaseModel):
+    """What whoever gives the order saw in the bay."""
+
+    model_config = ConfigDict(extra="forbid")
+    sighting: Sighting
 
 
 class Switch(BaseModel):
@@ -123,8 +136,14 @@ def _add_orders(app: FastAPI, station: StationPort) -> None:
     @app.post("/api/v1/bays/{bay}/start", status_code=HTTPStatus.ACCEPTED)
     async def start(bay: str, order: StartOrder) -> Accepted:
         _bay(station, bay)
-        await station.start(bay, order.standard or "")
+        await station.start(bay, order.standard or "", order.sighting)
         return Accepted(order="start", bay=bay)
+
+    @app.post("/api/v1/bays/{bay}/retry", status_code=HTTPStatus.ACCEPTED)
+    async def retry(bay: str, order: Seen) -> Accepted:
+        _bay(station, bay)
+        await station.retry(bay, order.sighting)
+        return Accepted(order="retry", bay=bay)
 
     @app.post("/api/v1/bays/{bay}/maintenance", status_code=HTTPStatus.ACCEPTED)
     async def maintain(bay: str, switch: Switch) -> Accepted:
@@ -141,16 +160,19 @@ def _add_orders(app: FastAPI, station: StationPort) -> None:
         ("pause", station.pause),
         ("resume", station.resume),
         ("cancel", station.cancel),
-        ("retry", station.retry),
     ):
         _add_plain_order(app, station, name, give)
 
 
-def _add_plain_order(app: FastAPI, station: StationPort, name: str, give: Callable[[str], Awaitable[None]]) -> None:
+def _add_plain_order(
+    app: FastAPI, station: StationPort, name: str, give: Callable[[str, str | None], Awaitable[None]]
+) -> None:
+    """One that begins nothing new, so that it may go without what was seen."""
+
     @app.post(f"/api/v1/bays/{{bay}}/{name}", name=name, status_code=HTTPStatus.ACCEPTED)
-    async def order(bay: str) -> Accepted:
+    async def order(bay: str, seen: Seen | None = None) -> Accepted:
         _bay(station, bay)
-        await give(bay)
+        await give(bay, seen.sighting if seen is not None else None)
         return Accepted(order=name, bay=bay)
 
 

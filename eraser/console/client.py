@@ -42,25 +42,27 @@ class StationClient:
         assert isinstance(answer, dict)
         return answer
 
-    def start(self, bay: str, standard: str = "") -> None:
-        """Begins to erase the drive in the bay; without a standard as its lot says."""
-        self._order(bay, "start", {"standard": standard} if standard else {})
+    def start(self, bay: str, standard: str, seen: str) -> None:
+        """Begins to erase the drive that was seen in the bay: `seen` is the snapshot's `sighting`. Without a standard as its
+        lot says.
+        """
+        self._order(bay, "start", ({"standard": standard} if standard else {}) | {"sighting": seen})
 
-    def pause(self, bay: str) -> None:
+    def pause(self, bay: str, seen: str | None = None) -> None:
         """Lets the drive rest at a checkpoint."""
-        self._order(bay, "pause")
+        self._order(bay, "pause", _seen(seen))
 
-    def resume(self, bay: str) -> None:
-        """Goes on after a pause or an interruption."""
-        self._order(bay, "resume")
+    def resume(self, bay: str, seen: str | None = None) -> None:
+        """Goes on after a pause, an interruption or a cancel."""
+        self._order(bay, "resume", _seen(seen))
 
-    def cancel(self, bay: str) -> None:
-        """Ends the job: it has not passed."""
-        self._order(bay, "cancel")
+    def cancel(self, bay: str, seen: str | None = None) -> None:
+        """Stops the job: it goes on only when somebody says so."""
+        self._order(bay, "cancel", _seen(seen))
 
-    def retry(self, bay: str) -> None:
-        """Begins a job anew that was refused or has failed."""
-        self._order(bay, "retry")
+    def retry(self, bay: str, seen: str) -> None:
+        """Begins anew with a drive that was refused or has failed; an interrupted job goes on."""
+        self._order(bay, "retry", _seen(seen))
 
     def maintain(self, bay: str, *, on: bool) -> None:
         """Takes the bay out of use, or back into it."""
@@ -167,6 +169,10 @@ class StationClient:
 
 def _quoted(name: str) -> str:
     return quote(name, safe="")
+
+
+def _seen(sighting: str | None) -> dict[str, Any] | None:
+    return {"sighting": sighting} if sighting is not None else None
 
 
 class _UnixConnection(http.client.HTTPConnection):

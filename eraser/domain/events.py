@@ -177,6 +177,13 @@ class JobInterrupted:
 
 
 @dataclass(frozen=True, slots=True)
+class JobCancelled:
+    """A person cancelled it: it does not go on, not even by itself, until a person says so."""
+
+    kind: ClassVar[str] = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
 class JobAbandoned:
     """A person gave it up (restart, cancel) or it can't go on; it ends as failed."""
 
@@ -227,6 +234,7 @@ JobEvent = (
     | VerificationEnded
     | ActivitySeen
     | JobInterrupted
+    | JobCancelled
     | JobAbandoned
     | JobGivenUp
     | JobFinished

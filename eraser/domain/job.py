@@ -17,6 +17,7 @@ from eraser.domain.events import (
     DriveIdentified,
     Entry,
     JobAbandoned,
+    JobCancelled,
     JobEvent,
     JobFinished,
     JobGivenUp,
@@ -137,6 +138,8 @@ class JobState:
     abandoned: str = ""
     given_up: Reason | None = None
     """The failure criterion that it met; then nothing more is done but to end it as failed."""
+    is_cancelled: bool = False
+    """Whether a person cancelled it and nobody has gone on with it since."""
     outcome: Outcome | None = None
     reasons: tuple[Reason, ...] = ()
     certificate_id: str = ""
@@ -204,7 +207,15 @@ class JobState:
         )
 
 
-_KEEP_ACTIVITY = (ActivitySeen, JobInterrupted, JobAbandoned, JobGivenUp, JobFinished, CertificateIssued)
+_KEEP_ACTIVITY = (
+    ActivitySeen,
+    JobInterrupted,
+    JobCancelled,
+    JobAbandoned,
+    JobGivenUp,
+    JobFinished,
+    CertificateIssued,
+)
 _UNNAMED = "no reason was given"
 
 
@@ -270,6 +281,9 @@ def apply(state: JobState | None, event: JobEvent) -> JobState:
         case JobInterrupted(why):
             _expect(state, event, Phase.PLANNED, Phase.RUNNING, Phase.VERIFYING, Phase.INTERRUPTED)
             return _interrupted(state, why or _UNNAMED)
+        case JobCancelled():
+            _expect(state, event, Phase.PLANNED, Phase.RUNNING, Phase.VERIFYING, Phase.INTERRUPTED)
+            return replace(state, is_cancelled=True)
         case JobAbandoned(why):
             _expect(
                 state,
@@ -331,6 +345,7 @@ def _sight_began(state: JobState, event: SightBegan) -> JobState:
     return replace(
         state,
         phase=Phase.RUNNING,
+        is_cancelled=False,
         sights=state.sights + 1,
         passes=tuple(item.without_running() for item in state.passes),
         markers_seed=b"",

@@ -4,15 +4,17 @@ Who may begin is `domain/admission.py`'s; here is only the waiting, in the event
 """
 
 import asyncio
+import logging
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from eraser.domain.admission import Applicant, Needs, Waiting, Want, admit, shares
 from eraser.domain.bay import BayName
 
+_LOG = logging.getLogger(__name__)
 _SPIN_UPS_REMEMBERED = 256
 
 SetRate = Callable[[int], None]
@@ -49,6 +51,13 @@ class Admissions:
     def drain(self, on: bool) -> None:
         """Lets nobody begin from now on, or everybody again."""
         self._is_draining = on
+        self._decide()
+
+    def revise(self, needs: Mapping[BayName, Needs]) -> None:
+        """What bays share has changed: from now on this counts, also for those that run; none of these stops for it."""
+        for seats in (self._waiting, self._running):
+            for bay, seat in seats.items():
+                seat.applicant = replace(seat.applicant, needs=needs.get(bay, seat.applicant.needs))
         self._decide()
 
     def reason(self, bay: BayName) -> Waiting | None:
@@ -115,4 +124,7 @@ class Admissions:
     def _share(self) -> None:
         rates = shares([seat.applicant.needs for seat in self._running.values()])
         for bay, seat in self._running.items():
-            seat.set_rate(rates[bay])
+            try:
+                seat.set_rate(rates[bay])
+            except Exception:  # of that bay's job, whoever's change it was that brought us here
+                _LOG.exception("the rate of bay %s cannot be set", bay)

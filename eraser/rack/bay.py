@@ -8,12 +8,14 @@ stop at a checkpoint, writes down how far it came, and gives the drive back.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 from typing import Any, Protocol, TypeVar
 
 from eraser.domain.admission import Needs
 from eraser.domain.bay import BandwidthDomain, Bay, BayName, PowerDomain
 from eraser.domain.drive import Drive, is_recognisable, same_drive
 from eraser.domain.events import Reason
+from eraser.domain.job import JobState
 from eraser.drives.guard import UseReason
 from eraser.errors import DriveError, EraserError, Refused
 from eraser.ledger.errors import LedgerFull
@@ -34,7 +36,7 @@ FULL_LEDGER_SECONDS = 5.0
 """How long until a full ledger is tried again."""
 
 _RUNNING = (BayState.WRITING, BayState.VERIFYING, BayState.PAUSED)
-_STARTABLE = (BayState.ASKING, BayState.PASSED)
+_STARTABLE = (BayState.ASKING, BayState.PASSED, BayState.INTERRUPTED)
 _REPEATABLE = (BayState.FAILED, BayState.INTERRUPTED, BayState.REFUSED)
 
 
@@ -100,13 +102,31 @@ class Surroundings(Protocol):
 
     def count(self, outcome: str, standard: str) -> None: ...
 
+    def new_sighting(self) -> str:
+        """A name for what is in a bay from now on; no other station and no other run of this one gives it."""
+        ...
+
+
+class _Order(Enum):
+    """Why the steps begin."""
+
+    NONE = auto()
+    """By themselves."""
+    START = auto()
+    """A person wants it erased from the start."""
+    RESUME = auto()
+    """A person wants its job to go on, and no other to begin."""
+    RETRY = auto()
+    """A person wants its job to go on, or where there is none a new one."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Wish:
-    """Why the steps begin: by themselves, or because a person said so."""
+    """Why the steps begin, and which drive whoever wished it saw."""
 
-    by_person: bool = False
+    order: _Order = _Order.NONE
     standard: str = ""
+    seen: Drive | None = None
 
 
 @dataclass(slots=True)
@@ -116,7 +136,10 @@ class _Shown:
     state: BayState = BayState.EMPTY
     reason: str = ""
     waits_for: str = ""
+    sighting: str = ""
     drive: Drive | None = None
+    is_cancelled: bool = False
+    """Whether it has a job that a person cancelled, and is asked about for that."""
     job_id: str = ""
     standard: str = ""
     passes: int = 0
@@ -138,11 +161,19 @@ class BayRun:
         self.bay = bay
         self._station = station
         self._sighting: Sighting | None = None
+        self._next: list[Sighting] = []
+        """Other drives in the slot, in the order in which they came: the first of them is next."""
+        self._attended: Sighting | None = None
+        self._found_domains: tuple[BandwidthDomain, ...] = ()
         self._erasing: Erasing | None = None
         self._shown = _Shown()
         self._meter = Meter()
-        self._wishes: asyncio.Queue[_Wish] = asyncio.Queue()
+        self._wish: _Wish | None = None
+        self._wished = asyncio.Event()
         self._wake = asyncio.Event()
+        self._is_cancelled = False
+        """Whether a person cancelled what has not begun yet."""
+        self._is_recording = False
         self._is_stopping = False
         self._pauses: dict[PauseReason, str] = {}
         self._in_maintenance = False
@@ -156,8 +187,11 @@ class BayRun:
     # ---- what happens to it
 
     def arrive(self, sighting: Sighting) -> bool:
-        """A drive is in the slot. False when there is one already: the slot then shows two, and the first counts."""
+        """A drive is in the slot. False when there is one already: the slot then shows two, and the other waits until the first
+        has left.
+        """
         if self._sighting is not None:
+            self._next = [*(item for item in self._next if item.name != sighting.name), sighting]
             return False
         self._sighting = sighting
         self._wake.set()
@@ -165,13 +199,15 @@ class BayRun:
 
     def leave(self, sighting: Sighting) -> None:
         """The drive is no longer in the slot."""
+        self._next = [item for item in self._next if item.name != sighting.name]
         if self._sighting is not None and self._sighting.name == sighting.name:
-            self._sighting = None
+            self._sighting = self._next.pop(0) if self._next else None
             self._wake.set()
             self._station.tell_change()
 
     def change(self, sighting: Sighting) -> None:
         """Another medium is in the same device: all begins anew."""
+        self._next = [sighting if item.name == sighting.name else item for item in self._next]
         if self._sighting is not None and self._sighting.name == sighting.name:
             self._sighting = sighting
             self._wake.set()
@@ -186,6 +222,15 @@ class BayRun:
         mine = self._shown.drive
         return mine is not None and is_recognisable(drive) and not same_drive(mine, drive)
 
+    def has(self, name: str) -> bool:
+        """Whether the drive that the kernel calls so is in the slot."""
+        return any(item is not None and item.name == name for item in (self._sighting, *self._next))
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a job runs, or is being put away."""
+        return self._erasing is not None or self._is_recording
+
     @property
     def is_occupied(self) -> bool:
         """Whether a drive is in the slot now."""
@@ -198,22 +243,26 @@ class BayRun:
 
     # ---- what people order
 
-    def start(self, standard: str) -> None:
-        """Erases the drive that waits for somebody to say so. Raises Refused."""
+    def start(self, standard: str, seen: str) -> None:
+        """Erases the drive from the start; a job that somebody cancelled is given up for it. Raises Refused."""
+        self._expect_seen(seen)
         self._expect("start", *_STARTABLE)
-        self._wish(_Wish(by_person=True, standard=standard))
+        self._take_wish(_Wish(_Order.START, standard, self._shown.drive))
 
-    def pause(self) -> None:
+    def pause(self, seen: str | None = None) -> None:
         """Holds the job at a checkpoint. Raises Refused."""
+        self._expect_seen(seen)
         rests_anyway = self._pauses and PauseReason.PERSON not in self._pauses
         self._expect("pause", BayState.WRITING, BayState.VERIFYING, *((BayState.PAUSED,) if rests_anyway else ()))
         self.rest(PauseReason.PERSON, "paused: resume it")
 
-    def resume(self) -> None:
-        """Goes on with what a person paused, or with what was interrupted. Raises Refused."""
-        self._expect("resume", BayState.PAUSED, BayState.INTERRUPTED)
+    def resume(self, seen: str | None = None) -> None:
+        """Goes on with what a person paused or cancelled, or with what was interrupted; begins nothing new. Raises Refused."""
+        self._expect_seen(seen)
+        cancelled = (BayState.ASKING,) if self._shown.is_cancelled else ()
+        self._expect("resume", BayState.PAUSED, BayState.INTERRUPTED, *cancelled)
         if self._erasing is None:
-            self._wish(_Wish(by_person=True))
+            self._take_wish(_Wish(_Order.RESUME, seen=self._shown.drive))
             return
         if self._pauses and PauseReason.PERSON not in self._pauses:
             raise Refused(
@@ -224,18 +273,29 @@ class BayRun:
             )
         self.go_on(PauseReason.PERSON)
 
-    def cancel(self) -> None:
-        """Stops the job at a checkpoint, or takes the bay out of the queue. Raises Refused."""
-        self._expect("cancel", BayState.WAITING, *_RUNNING)
+    def cancel(self, seen: str | None = None) -> None:
+        """Stops the job at a checkpoint, or keeps it from beginning; it goes on when a person says so. Raises Refused."""
+        self._expect_seen(seen)
+        if self._wish is not None:  # not begun with: as if it had not been said
+            self._wish = None
+            self._wished.clear()
+            return
+        self._expect("cancel", BayState.IDENTIFYING, BayState.WAITING, *_RUNNING)
         if self._erasing is not None:
-            self._erasing.cancel()
+            self._erasing.cancel(by_person=True)
         else:
+            self._is_cancelled = True
             self._station.admissions.withdraw(self.name)
+            self._station.tell_change()  # it may wait for another bay, and then says so
 
-    def retry(self) -> None:
-        """Looks at the drive anew and erases it; an interrupted job goes on. Raises Refused."""
+    def retry(self, seen: str) -> None:
+        """Looks at the drive anew and erases it; an interrupted job goes on. One that could not be identified before is treated
+        as if it were new, since nobody knew what it was. Raises Refused.
+        """
+        self._expect_seen(seen)
         self._expect("retry", *_REPEATABLE)
-        self._wish(_Wish(by_person=True))
+        drive = self._shown.drive
+        self._take_wish(_Wish(_Order.RETRY, seen=drive) if drive is not None else _Wish())
 
     def maintain(self, on: bool) -> None:
         """Begins nothing here until it is taken back; what runs stops at a checkpoint."""
@@ -297,11 +357,33 @@ class BayRun:
                 remedy=f"{order} is for a bay that is {', '.join(item.value for item in states)}.",
             )
 
-    def _wish(self, wish: _Wish) -> None:
-        if self._wishes.empty():  # ordered twice is wished once
-            self._wishes.put_nowait(wish)
+    def _expect_seen(self, seen: str | None) -> None:
+        is_changing = self._attended is not None and self._must_end(self._attended)
+        if seen is not None and (seen != self._shown.sighting or is_changing):
+            raise Refused(
+                "another-drive",
+                "what is in it is not what the order was given for",
+                subject=f"bay {self.name}",
+                remedy="Look at the bay again (`eraser status`), then repeat the order.",
+            )
+
+    def _take_wish(self, wish: _Wish) -> None:
+        if self._wish is not None and self._wish != wish:
+            raise Refused(
+                "already-ordered",
+                "another order is about to be carried out",
+                subject=f"bay {self.name}",
+                remedy="Look at the bay again, then repeat the order if it is still wanted.",
+            )
+        self._wish = wish
+        self._wished.set()
 
     # ---- what is seen
+
+    def needs(self) -> Needs:
+        """What its drive shares with others, by the map as it is now."""
+        station = self._station
+        return Needs(self.name, station.domains_of(self.bay, self._found_domains), station.power_of(self.bay))
 
     def look(self, now: float) -> None:
         """Takes in where the job is; once a tick."""
@@ -324,6 +406,7 @@ class BayRun:
             shelf=position.shelf if position else "",
             row=position.row if position else 0,
             column=position.column if position else 0,
+            sighting=shown.sighting,
             drive=shown.drive,
             job_id=self._erasing.job_id if self._erasing is not None else shown.job_id,
             standard=shown.standard,
@@ -406,6 +489,8 @@ class BayRun:
     async def _attend(self, sighting: Sighting) -> None:
         """All that is done with one drive, until it leaves, the bay is maintained, or the station stops."""
         self._is_leaving = False
+        self._attended = sighting
+        self._shown.sighting = self._station.new_sighting()
         async with asyncio.TaskGroup() as tree:
             life = tree.create_task(self._live(sighting))
             while not self._must_end(sighting):
@@ -416,11 +501,13 @@ class BayRun:
             # A job is never torn off: it writes down how far it came, and the loop of `_live` then ends.
             if self._erasing is not None:
                 self._erasing.cancel()
-            else:
+            elif not self._is_recording:
                 life.cancel()
+        self._attended = None
         self._shown = _Shown()
         self._pauses.clear()
-        self._wishes = asyncio.Queue()
+        self._wish = None
+        self._wished.clear()
         self._station.tell_change()
 
     def _must_end(self, sighting: Sighting) -> bool:
@@ -432,14 +519,20 @@ class BayRun:
             await self._try(sighting, wish)
             if self._is_leaving or self._must_end(sighting):
                 return
-            wish = await self._wishes.get()
+            wish = await self._next_wish()
+
+    async def _next_wish(self) -> _Wish:
+        await self._wished.wait()
+        self._wished.clear()
+        wish, self._wish = self._wish, None
+        assert wish is not None
+        return wish
 
     async def _try(self, sighting: Sighting, wish: _Wish) -> None:
         """The steps once, whatever they end in. The edge of the bay: nothing that goes wrong here leaves it."""
+        self._is_cancelled = False
         try:
             await self._steps(sighting, wish)
-        except Withdrawn:
-            self._show(BayState.ASKING, waits_for="taken out of the queue: start it when it is to be erased")
         except (EraserError, OSError) as error:
             held = isinstance(error, Refused) and error.reason == UseReason.HELD_BY_UNFINISHED_IO.value
             self._show(BayState.HELD if held else self._turned_down(), reason=str(error))
@@ -454,34 +547,66 @@ class BayRun:
         return BayState.INTERRUPTED if self._erasing is not None and self._erasing.job_id else BayState.REFUSED
 
     async def _steps(self, sighting: Sighting, wish: _Wish) -> None:
-        station = self._station
         self._show(BayState.IDENTIFYING)
         drive = await self._identify(sighting)
-        self._shown.drive = drive
+        self._recognise(drive, wish)
         await self._be_alone(drive)
-        state = open_job(drive, await station.parts.journal.open_states(drive))
-        if state is not None and state.outcome is None and not is_recognisable(drive):
+        interrupted = open_job(drive, await self._station.parts.journal.open_states(drive))
+        if interrupted is not None and interrupted.outcome is None and not is_recognisable(drive):
             raise Refused(
                 "unrecognisable",
                 "a job was interrupted on a drive like it in this place, and it has no name of its own to tell it by",
                 subject=drive.path,
                 remedy=f"Erase it by hand: eraser erase {drive.path} --restart",
             )
-        if state is not None:
-            interrupted = state
-            terms = await self._take_in(drive)
-            self._shown.standard = state.plan.standard if state.plan is not None else ""
-            await self._erase(sighting, drive.path, terms, lambda erasing: erasing.take_up(interrupted, drive))
+        if interrupted is not None and (interrupted.outcome is not None or wish.order is not _Order.START):
+            await self._go_on(sighting, drive, interrupted, wish)
+        elif wish.order is _Order.RESUME:
+            raise Refused(
+                "nothing-to-resume",
+                "it has no job that could go on",
+                subject=f"bay {self.name}",
+                remedy=f"Begin one: eraser start {self.name}",
+            )
+        else:
+            await self._begin(sighting, drive, interrupted, wish)
+
+    def _recognise(self, drive: Drive, wish: _Wish) -> None:
+        """Shows the drive. Raises Refused when it is not the one that was seen by whoever gave the order."""
+        before, self._shown.drive = self._shown.drive, drive
+        if before is None or same_drive(before, drive):
+            self._shown.sighting = self._station.new_sighting()
+        if wish.seen is not None and (difference := same_drive(wish.seen, drive)):
+            raise Refused(
+                "another-drive",
+                f"it is not the drive that the order was given for: {difference}",
+                subject=f"bay {self.name}",
+                remedy="Look at the bay again, then repeat the order.",
+            )
+
+    async def _go_on(self, sighting: Sighting, drive: Drive, interrupted: JobState, wish: _Wish) -> None:
+        """With the job that the drive has: by itself, unless a person cancelled it."""
+        terms = await self._take_in(drive)
+        self._shown.job_id = interrupted.job_id
+        self._shown.standard = interrupted.plan.standard if interrupted.plan is not None else ""
+        if interrupted.is_cancelled and interrupted.outcome is None and wish.order is _Order.NONE:
+            self._show_cancelled(interrupted.job_id)
             return
+        await self._erase(sighting, drive, terms, interrupted, lambda erasing: erasing.take_up(interrupted, drive))
+
+    async def _begin(self, sighting: Sighting, drive: Drive, given_up: JobState | None, wish: _Wish) -> None:
+        """A new job: where a person said so, or where the lot starts by itself and the drive has no past here."""
         # A disk that the machine itself uses has not arrived: nothing of it goes on record.
-        await station.parts.call(station.access.refuse_if_used, drive)
+        await self._station.parts.call(self._station.access.refuse_if_used, drive)
         terms = await self._take_in(drive)
         prepared = await self._prepare(drive, terms, wish)
         self._shown.standard, self._shown.passes = prepared.plan.standard, len(prepared.plan.passes)
-        if not wish.by_person and (question := await self._question(drive, terms)):
+        if wish.order is _Order.NONE and (question := await self._question(drive, terms)):
             self._show(BayState.ASKING, waits_for=question)
             return
-        await self._erase(sighting, drive.path, terms, lambda erasing: erasing.begin(prepared))
+        await self._erase(
+            sighting, drive, terms, given_up or prepared, lambda erasing: erasing.begin(prepared, given_up)
+        )
 
     async def _take_in(self, drive: Drive) -> Terms:
         shown = self._shown
@@ -508,6 +633,8 @@ class BayRun:
             try:
                 return await write()
             except LedgerFull as error:
+                if self._is_leaving:  # in the middle of what is never torn off
+                    raise
                 self._show(BayState.WAITING, waits_for=f"waits for the ledger: {error.what}")
                 await asyncio.sleep(FULL_LEDGER_SECONDS)
 
@@ -534,7 +661,8 @@ class BayRun:
                     subject=f"bay {self.name}",
                     remedy="Take one of the two out, then retry.",
                 )
-            self._show(BayState.WAITING, waits_for=f"waits for bay {other.name} to be done with it")
+            cancelled = "was cancelled, and " if self._is_cancelled else ""
+            self._show(BayState.WAITING, waits_for=f"{cancelled}waits for bay {other.name} to be done with it")
             await self._station.changed()
 
     async def _question(self, drive: Drive, terms: Terms) -> str:
@@ -550,27 +678,65 @@ class BayRun:
             return terms.question
         return f"start it: drives of {f'lot {terms.lot_id}' if terms.lot_id else 'no lot'} are not erased by themselves here"
 
-    async def _erase(self, sighting: Sighting, path: str, terms: Terms, work: Callable[[Erasing], Any]) -> None:
+    async def _erase(
+        self,
+        sighting: Sighting,
+        drive: Drive,
+        terms: Terms,
+        what: Prepared | JobState,
+        work: Callable[[Erasing], Awaitable[Result]],
+    ) -> None:
+        """Waits for its turn, then works. Where a person cancels `what` before that, it does not begin."""
         station = self._station
-        found = await station.parts.call(station.access.domains, sighting)
-        needs = Needs(self.name, station.domains_of(self.bay, found), station.power_of(self.bay))
+        self._found_domains = await station.parts.call(station.access.domains, sighting)
         place, failure = station.intake.place_of(self.name), terms.request.failure
-        erasing = Erasing(station.parts, path, place=place, failure=failure)
-        self._show(BayState.WAITING)
-        turn = station.admissions.turn(
-            needs, erasing.set_rate_limit, deadline=terms.deadline, customer_waits=terms.customer_waits
-        )
-        async with turn:
-            self._shown.waits_for = ""
-            self._pauses.pop(PauseReason.PERSON, None)  # meant an earlier job
-            if self._pauses:
-                erasing.pause()
-            self._meter = Meter()
-            # From here on the job is asked to stop, never cancelled.
-            self._erasing = erasing
-            self._log("job begins")
-            result = await work(erasing)
-        self._take(result)
+        erasing = Erasing(station.parts, drive.path, place=place, failure=failure)
+        try:
+            self._raise_if_cancelled()
+            self._show(BayState.WAITING)
+            turn = station.admissions.turn(
+                self.needs(), erasing.set_rate_limit, deadline=terms.deadline, customer_waits=terms.customer_waits
+            )
+            async with turn:
+                self._raise_if_cancelled()  # in the very step in which its turn came
+                self._shown.waits_for = ""
+                self._pauses.pop(PauseReason.PERSON, None)  # meant an earlier job
+                if self._pauses:
+                    erasing.pause()
+                self._meter = Meter()
+                # From here on the job is asked to stop, never cancelled.
+                self._erasing = erasing
+                self._log("job begins")
+                result = await work(erasing)
+        except Withdrawn:
+            await self._record_cancel(erasing, what)
+        else:
+            self._take(result)
+
+    def _raise_if_cancelled(self) -> None:
+        if self._is_cancelled:
+            raise Withdrawn
+
+    async def _record_cancel(self, erasing: Erasing, what: Prepared | JobState) -> None:
+        """So that it begins by itself neither when it is plugged in again nor when the station begins anew."""
+        if isinstance(what, JobState) and what.outcome is not None:
+            self._show(BayState.ASKING, waits_for="its certificate is still to be written: resume it")
+            self._shown.is_cancelled = True
+            return
+
+        async def write() -> str:
+            self._is_recording = True  # not to be torn off
+            try:
+                return await erasing.record_cancel(what)
+            finally:
+                self._is_recording = False
+
+        self._shown.job_id = await self._on_record(write)
+        self._show_cancelled(self._shown.job_id)
+
+    def _show_cancelled(self, job_id: str) -> None:
+        self._show(BayState.ASKING, waits_for=f"it was cancelled (job {job_id}): resume it, or start it to begin anew")
+        self._shown.is_cancelled = True
 
     def _take(self, result: Result) -> None:
         job = self._erasing.job if self._erasing is not None else None
@@ -600,6 +766,7 @@ class BayRun:
         self._shown.state = state
         self._shown.reason = reason
         self._shown.waits_for = waits_for
+        self._shown.is_cancelled = False
         self._log(state.value)
 
     def _log(self, what: str) -> None:

@@ -17,6 +17,7 @@ from eraser.domain.events import (
     CertificateIssued,
     DriveIdentified,
     JobAbandoned,
+    JobCancelled,
     JobEvent,
     JobFinished,
     JobPlanned,
@@ -243,14 +244,16 @@ class Erasing:
         self._call = station.call
         self._cancelled = asyncio.Event()
         self._room = Room(self._cancelled, is_patient=station.waits_for_room)
+        self._by_person = False
         self._is_paused = False
         self._rate_limit = 0
 
-    def cancel(self) -> None:
-        """Stops at a checkpoint; the job can be resumed."""
+    def cancel(self, *, by_person: bool = False) -> None:
+        """Stops at a checkpoint; the job can be resumed. By a person: it never goes on before a person says so."""
         self._cancelled.set()
+        self._by_person = self._by_person or by_person
         if self.job is not None:
-            self.job.cancel()
+            self.job.cancel(by_person=by_person)
 
     def pause(self) -> None:
         """Holds it at a checkpoint until `resume`."""
@@ -297,6 +300,20 @@ class Erasing:
             finally:
                 await log.close()
         return await self._run(log, drive)
+
+    async def record_cancel(self, what: Prepared | JobState) -> str:
+        """Puts on record that a person cancelled this before it began, or before it went on; gives the job's id. Raises
+        JournalError.
+        """
+        if isinstance(what, Prepared):
+            log = await self._open_log(what)
+        else:
+            log = await self._station.journal.take_up(what.job_id, place=self._place)
+        try:
+            await log.append(JobCancelled())
+            return log.state.job_id
+        finally:
+            await log.close()
 
     async def _open_log(self, prepared: Prepared) -> JobLog:
         request = JobQueued(
@@ -355,7 +372,7 @@ class Erasing:
                 if self._is_paused:
                     self.job.pause()
                 if self._cancelled.is_set():
-                    self.job.cancel()
+                    self.job.cancel(by_person=self._by_person)
                 await self.job.run()
             finally:
                 await self._close(erasable)
@@ -366,7 +383,9 @@ class Erasing:
     async def _not_claimed(self, log: JobLog, error: Refused | DriveError) -> Result:
         """A drive that was free a moment ago and is not now. A job that has written stays open."""
         reason = error.reason if isinstance(error, Refused) else error.code
-        if log.state.phase is Phase.PLANNED:
+        if self._by_person and not log.state.is_cancelled:
+            await self._append(log, JobCancelled())
+        if log.state.phase is Phase.PLANNED and not log.state.is_cancelled:
             await self._append(log, JobRefused(reason, error.what))
         is_held = reason == guard.UseReason.HELD_BY_UNFINISHED_IO.value
         return Result(self.path, Ended.REFUSED, str(error), is_held=is_held, job_id=self.job_id)

@@ -15,6 +15,7 @@ from eraser.domain.drive import same_drive
 from eraser.domain.events import (
     ActivitySeen,
     Checkpoint,
+    JobCancelled,
     JobEvent,
     JobFinished,
     JobGivenUp,
@@ -158,6 +159,7 @@ class JobRun:
         self._stage = (Stage.STARTING, 0, 0)
         self._cancelled = asyncio.Event()
         self._room = Room(self._cancelled, is_patient=waits_for_room)
+        self._by_person = False
         self._is_paused = False
         self._rate_limit = 0
         self._kill_at: float | None = None
@@ -174,8 +176,9 @@ class JobRun:
 
     # ---- control
 
-    def cancel(self) -> None:
-        """Ends the run at a checkpoint; it can be resumed."""
+    def cancel(self, *, by_person: bool = False) -> None:
+        """Ends the run at a checkpoint; it can be resumed. By a person: only when a person says so, which is on record."""
+        self._by_person = self._by_person or by_person
         self._cancelled.set()
         if self._transfer is not None:
             self._transfer.cancel()
@@ -252,6 +255,7 @@ class JobRun:
             await self._verify_last()
         except _Interrupted as interruption:
             await self._record_activity()
+            await self._record_if_cancelled()
             await self._append(JobInterrupted(str(interruption)))
             return self._state
         except _Stopped:
@@ -286,6 +290,10 @@ class JobRun:
     async def _record_if_given_up(self) -> None:
         if self._criterion is not None and self._state.given_up is None:
             await self._append(JobGivenUp(self._criterion))
+
+    async def _record_if_cancelled(self) -> None:
+        if self._by_person and not self._state.is_cancelled:
+            await self._append(JobCancelled())
 
     async def _begin_sight(self) -> None:
         returning = self._state.sights > 0
@@ -534,6 +542,8 @@ class JobRun:
                 known_bad = await record(snapshot, transfer, known_bad)
             checkpoints = snapshot.checkpoints
             transfer.acknowledge(checkpoints)
+            # Not only at the end: a drive that hangs takes its time to end, and a crash meanwhile must not undo the cancel.
+            await self._record_if_cancelled()
             self._faults = counted.look(snapshot, transfer)
             await self._give_up_if_faulty()
             self._end_in_time(transfer)

@@ -6,13 +6,15 @@ threads and in its own time.
 """
 
 import asyncio
+import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from eraser.domain.admission import Want
-from eraser.domain.bay import BandwidthDomain, Bay, BayMap, PowerDomain
+from eraser.domain.bay import BandwidthDomain, Bay, BayMap, BayName, PowerDomain
 from eraser.domain.catalogue import standard_named
 from eraser.domain.drive import Drive, is_recognisable
 from eraser.drives import guard
@@ -130,14 +132,29 @@ class Rack:
         self.log: Any = structlog.get_logger()
         self._events = events
         self._map = bay_map
-        self._bays = {bay.name: BayRun(bay, self) for bay in bay_map.bays}
+        self._bays: dict[BayName, BayRun] = {bay.name: BayRun(bay, self) for bay in bay_map.bays}
+        self._present: dict[str, Sighting] = {}
+        """Every drive of the host that has arrived, in a bay or not, by the kernel's name."""
+        self._is_moving = False
+        """Whether a drive is still in a bay in which the map no longer has it."""
+        self._tasks: asyncio.TaskGroup | None = None
+        self._attending: dict[asyncio.Task[None], BayRun] = {}
+        self.begun = asyncio.Event()
+        """Set once every bay is attended to."""
+        self.ticks = 0
+        """Pictures drawn: a loop that turns draws four a second."""
         self._jobs: dict[tuple[str, str], int] = {}
         self._problems: dict[str, str] = {}
         self._change = asyncio.Event()
         self._stopping = asyncio.Event()
+        # Numbers begin anew with each run, so that this one's need a name of its own.
+        run = parts.random_bytes(4).hex()
+        self._sightings = (f"{run}-{number}" for number in itertools.count(1))
         self._lags: list[float] = []
         self._ledger = ledger or LedgerHealth()
-        self._watchdog = Watchdog(self._bays.values(), watch or Watch(), parts.call, self.log)
+        self._watch = watch or Watch()
+        self._watchdog = Watchdog(self._bays.values(), self._watch, parts.call, self.log)
+        self._pictures: dict[str, BaySnapshot] = {}
         self._draw()
 
     # ---- life
@@ -146,30 +163,38 @@ class Rack:
         """Until `stop`; then every job has ended at a checkpoint, or has been given up after `STOP_SECONDS`."""
         self.log.info("station begins", bays=len(self._bays))
         async with asyncio.TaskGroup() as tasks:
-            bays = [tasks.create_task(self._attend(bay), name=f"bay {bay.name}") for bay in self._bays.values()]
+            self._tasks = tasks
+            for bay in self._bays.values():
+                self._begin(bay)
             helpers = [tasks.create_task(self._listen()), tasks.create_task(self._tick())]
             helpers.append(tasks.create_task(self._watchdog.run(), name="watchdog"))
+            self.begun.set()
             await self._stopping.wait()
             self.log.info("station stops")
-            for bay in self._bays.values():
+            self._tasks = None
+            for bay in self._attending.values():
                 bay.stop()
-            if bays:
-                _, late = await asyncio.wait(bays, timeout=STOP_SECONDS)
-                for task in (*late, *helpers):
-                    task.cancel()
-                for task in late:
-                    self.log.warning(
-                        "a bay did not stop in time; its job goes on from its last checkpoint", task=task.get_name()
-                    )
-            else:
-                for task in helpers:
-                    task.cancel()
+            late: set[asyncio.Task[None]] = set()
+            if self._attending:
+                _, late = await asyncio.wait(self._attending, timeout=STOP_SECONDS)
+            for task in (*late, *helpers):
+                task.cancel()
+            for task in late:
+                self.log.warning(
+                    "a bay did not stop in time; its job goes on from its last checkpoint", task=task.get_name()
+                )
         self._draw()
         self.log.info("station ends")
 
     def stop(self) -> None:
         """Asks every job to end at a checkpoint; `run` returns within 10 s. May be called again, also by a signal handler."""
         self._stopping.set()
+
+    def _begin(self, bay: BayRun) -> None:
+        if self._tasks is not None:
+            task = self._tasks.create_task(self._attend(bay), name=f"bay {bay.name}")
+            self._attending[task] = bay
+            task.add_done_callback(self._attending.pop)
 
     async def _attend(self, bay: BayRun) -> None:
         """A bay's outermost edge: a fault of ours in one bay is that bay's alone, and said aloud."""
@@ -186,43 +211,120 @@ class Rack:
         else:
             self._problems.pop(what, None)
 
+    # ---- drives that come and go
+
     async def _listen(self) -> None:
         while True:
             try:
                 event = await self._events.next()
             except Exception as error:
-                self._problems["events"] = str(error)
+                self.trouble("events", str(error))
                 self.log.error("drives that come and go cannot be heard of", reason=str(error))
                 await asyncio.sleep(RETRY_EVENTS_SECONDS)
                 continue
-            self._problems.pop("events", None)
-            self._hear(event)
+            self.trouble("events")
+            name = event.drive.name
+            try:
+                self._hear(event)
+            except Exception as error:
+                self.log.exception("fault of this program", device=event.drive.node)
+                self.trouble(f"drive {name}", f"drive {name} is not attended to: {error!r}")
+            else:
+                self.trouble(f"drive {name}")
 
     def _hear(self, event: Event) -> None:
-        sighting = event.drive
-        try:
-            bay = self._map.bay_at(sighting.place)
-        except UsageError as error:
-            self.log.error("a place is two bays", reason=str(error), device=sighting.node)
-            self._problems[f"place {sighting.place}"] = str(error)
-            return
-        if bay is None:
-            self.log.debug("a drive outside the bays", device=sighting.node)
-            return
-        run = self._bays[bay.name]
+        drive = event.drive
+        holder = self._holder(drive.name)
         match event:
-            case Arrived(drive, flaps):
-                self.log.info("drive arrived", bay=bay.name, device=drive.node, flaps=flaps)
-                if not run.arrive(drive):
-                    self.log.warning(
-                        "a second drive shows in one bay and is left alone", bay=bay.name, device=drive.node
-                    )
-            case Left(drive):
-                self.log.info("drive left", bay=bay.name, device=drive.node)
-                run.leave(drive)
-            case Changed(_, drive):
-                self.log.info("medium changed", bay=bay.name, device=drive.node)
-                run.change(drive)
+            case Arrived(_, flaps):
+                self._present[drive.name] = drive
+                if (bay := self._bay_of(drive)) is not None:
+                    self.log.info("drive arrived", bay=bay.name, device=drive.node, flaps=flaps)
+                    self._put(drive, bay)
+                else:
+                    self.log.debug("a drive outside the bays", device=drive.node)
+            case Left():
+                self._present.pop(drive.name, None)
+                self.trouble(f"place {drive.place}")
+                if holder is not None:
+                    self.log.info("drive left", bay=holder.name, device=drive.node)
+                    holder.leave(drive)
+            case Changed():
+                self._present[drive.name] = drive
+                if holder is not None:
+                    self.log.info("medium changed", bay=holder.name, device=drive.node)
+                    holder.change(drive)
+
+    def _put(self, drive: Sighting, bay: BayRun) -> None:
+        if not bay.arrive(drive):
+            self.log.warning(
+                "a second drive shows in one bay and is left alone until the first has left",
+                bay=bay.name,
+                device=drive.node,
+            )
+
+    def _holder(self, name: str) -> BayRun | None:
+        return next((bay for bay in self._bays.values() if bay.has(name)), None)
+
+    def _bay_of(self, drive: Sighting) -> BayRun | None:
+        """The bay in which the map has it; None outside of all bays, and where two claim it, which is told."""
+        try:
+            bay = self._map.bay_at(drive.place)
+        except UsageError as error:
+            self.log.error("a place is two bays", reason=str(error), device=drive.node)
+            self.trouble(f"place {drive.place}", str(error))
+            return None
+        self.trouble(f"place {drive.place}")
+        return self._bays[bay.name] if bay is not None else None
+
+    # ---- another configuration
+
+    def reconfigure(self, bay_map: BayMap, intake: Reception, watch: Watch) -> None:
+        """From now on this counts: what is done to drives that arrive, the bays, and what they share. Jobs that run go on: a
+        drive whose bay is no longer where it is stays there until its job has ended, and is then where the map has it.
+        """
+        self.intake = intake
+        self._map = bay_map
+        bays: dict[BayName, BayRun] = {}
+        for bay in bay_map.bays:
+            run = self._bays.pop(bay.name) if bay.name in self._bays else BayRun(bay, self)
+            run.bay = bay
+            bays[bay.name] = run
+            if run not in self._attending.values():
+                self._begin(run)
+        gone, self._bays = self._bays, {**bays, **self._bays}
+        for name, run in gone.items():
+            if run.is_at_work:
+                self.log.warning("a bay is no longer in the map; the job in it goes on to its end", bay=name)
+        self._watch = watch
+        self._move()
+        self.admissions.revise({bay.name: bay.needs() for bay in self._bays.values()})
+
+    def _move(self) -> None:
+        """Puts every drive where the map has it, unless a job is at work on it; takes away bays that are no more."""
+        self._is_moving = False
+        for drive in self._present.values():
+            holder, wanted = self._holder(drive.name), self._bay_of(drive)
+            if holder is wanted:
+                continue
+            if holder is not None and holder.is_at_work:
+                self._is_moving = True
+                continue
+            if holder is not None:
+                self.log.info("drive is another bay's now", bay=holder.name, device=drive.node)
+                holder.leave(drive)
+            if wanted is not None:
+                self.log.info("drive arrived", bay=wanted.name, device=drive.node, flaps=0)
+                self._put(drive, wanted)
+        named = {bay.name for bay in self._map.bays}
+        for name in [name for name in self._bays if name not in named]:
+            if self._bays[name].is_occupied or self._bays[name].is_at_work:
+                self._is_moving = True
+            else:
+                self._bays.pop(name).stop()
+        self._watchdog.reconfigure(self._bays.values(), self._watch)
+
+    # ---- the picture
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()
@@ -230,12 +332,20 @@ class Rack:
             due = loop.time() + TICK_SECONDS
             await asyncio.sleep(TICK_SECONDS)
             self._lags = [*self._lags[1 - LAG_TICKS :], max(0.0, loop.time() - due)]
-            for bay in self._bays.values():
-                bay.look(loop.time())
-            self._draw()
+            try:
+                if self._is_moving:
+                    self._move()
+                self._draw(loop.time())
+            except Exception as error:
+                if "picture" not in self._problems:
+                    self.log.exception("fault of this program")
+                self.trouble("picture", f"what is shown is old: {error!r}")
+            else:
+                self.trouble("picture")
 
-    def _draw(self) -> None:
-        bays = tuple(bay.snapshot() for bay in self._bays.values())
+    def _draw(self, now: float | None = None) -> None:
+        bays = tuple(self._picture(bay, now) for bay in self._bays.values())
+        self._pictures = {bay.name: bay for bay in bays}
         is_full = any(bay.waits_for_room for bay in self._bays.values())
         self.trouble("ledger-full", "jobs wait for room in the ledger: its disk is full" if is_full else "")
         self._snapshot = StationSnapshot(
@@ -250,11 +360,28 @@ class Rack:
             is_draining=self.admissions.is_draining,
             problems=tuple(filter(None, (*self._problems.values(), self._ledger.log_problem))),
         )
+        self.ticks += 1
+
+    def _picture(self, bay: BayRun, now: float | None) -> BaySnapshot:
+        """Of one bay; where a fault of ours keeps it from being drawn, the last one, which then says so."""
+        key = f"picture of bay {bay.name}"
+        try:
+            if now is not None:
+                bay.look(now)
+            picture = bay.snapshot()
+        except Exception as error:
+            reason = f"what is shown of it is old: {error!r}"
+            if key not in self._problems:
+                self.log.exception("fault of this program", bay=bay.name)
+            self.trouble(key, f"bay {bay.name}: {reason}")
+            return replace(self._pictures.get(bay.name) or BaySnapshot(bay.name, BayState.EMPTY), reason=reason)
+        self.trouble(key)
+        return picture
 
     def _queue(self, bays: Iterable[BaySnapshot]) -> dict[str, int]:
         queue = {want.value: 0 for want in Want}
         for bay in bays:
-            reason = self.admissions.reason(self._map.bay(bay.name).name)
+            reason = self.admissions.reason(BayName(bay.name))
             if bay.state is BayState.WAITING and reason is not None:
                 queue[reason.want.value] += 1
         return queue
@@ -286,33 +413,37 @@ class Rack:
         """A job has ended."""
         self._jobs[outcome, standard] = self._jobs.get((outcome, standard), 0) + 1
 
+    def new_sighting(self) -> str:
+        """A name for what is in a bay from now on."""
+        return next(self._sightings)
+
     # ---- what people see and order (`view.StationPort`)
 
     def snapshot(self) -> StationSnapshot:
         """As drawn at the last tick."""
         return self._snapshot
 
-    async def start(self, bay: str, standard: str) -> None:
-        """Erases the drive in a bay that asks; an empty standard is the station's own."""
+    async def start(self, bay: str, standard: str, seen: str) -> None:
+        """Erases the drive in a bay that asks, from the start; an empty standard is the station's own."""
         if standard:
             standard_named(standard)
-        self._ordered("start", bay).start(standard)
+        self._ordered("start", bay).start(standard, seen)
 
-    async def pause(self, bay: str) -> None:
+    async def pause(self, bay: str, seen: str | None = None) -> None:
         """Holds its job at a checkpoint."""
-        self._ordered("pause", bay).pause()
+        self._ordered("pause", bay).pause(seen)
 
-    async def resume(self, bay: str) -> None:
-        """Goes on with its paused or interrupted job."""
-        self._ordered("resume", bay).resume()
+    async def resume(self, bay: str, seen: str | None = None) -> None:
+        """Goes on with its paused, interrupted or cancelled job."""
+        self._ordered("resume", bay).resume(seen)
 
-    async def cancel(self, bay: str) -> None:
-        """Stops its job at a checkpoint; it can be resumed. The station resumes it by itself when the drive comes back."""
-        self._ordered("cancel", bay).cancel()
+    async def cancel(self, bay: str, seen: str | None = None) -> None:
+        """Stops its job at a checkpoint; it goes on only when a person says so."""
+        self._ordered("cancel", bay).cancel(seen)
 
-    async def retry(self, bay: str) -> None:
-        """Begins anew with a drive that failed, was refused or was interrupted."""
-        self._ordered("retry", bay).retry()
+    async def retry(self, bay: str, seen: str) -> None:
+        """Begins anew with a drive that failed or was refused; an interrupted job goes on."""
+        self._ordered("retry", bay).retry(seen)
 
     async def maintain(self, bay: str, *, on: bool) -> None:
         """Takes a bay out of service, or back into it."""
@@ -324,6 +455,6 @@ class Rack:
         self.admissions.drain(on)
 
     def _ordered(self, order: str, name: str) -> BayRun:
-        bay = self._bays[self._map.bay(name).name]
+        bay = self._bays.get(BayName(name)) or self._bays[self._map.bay(name).name]
         self.log.info("order", bay=name, order=order)
         return bay

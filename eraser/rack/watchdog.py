@@ -85,12 +85,20 @@ class Watchdog:
     """Of one station. `run` until it is cancelled."""
 
     def __init__(self, bays: Iterable[BayRun], watch: Watch, call: BlockingCall, log: Any) -> None:
-        self._bays = tuple(bays)
         self._settings = watch
         self._call = call
         self._log = log
         self._watched: dict[BayName, _Watched] = {}
-        self._readings = {bay.name: _Reading() for bay in self._bays}
+        self._readings: dict[BayName, _Reading] = {}
+        self.reconfigure(bays, watch)
+
+    def reconfigure(self, bays: Iterable[BayRun], watch: Watch | None = None) -> None:
+        """Looks at these bays from now on, and goes by these settings: for heat at once, for the rest from the next job on."""
+        self._bays = tuple(bays)
+        self._settings = watch or self._settings
+        names = {bay.name for bay in self._bays}
+        self._watched = {name: watched for name, watched in self._watched.items() if name in names}
+        self._readings = {bay.name: self._readings.get(bay.name) or _Reading() for bay in self._bays}
 
     async def run(self) -> None:
         """Looks until it is cancelled. A fault of its own is said aloud and stops no job."""

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from eraser.rack.view import StationSnapshot
 from tests.cli.command import Command, assert_one_clear_sentence
 from tests.console.running import answering
 from tests.console.stations import FakeStation, a_busy_bay, a_snapshot, an_empty_bay
@@ -44,7 +49,7 @@ def test_status_in_json_is_what_the_api_says(eraser: Command, station: FakeStati
 
 @pytest.mark.parametrize("order", ["pause", "resume", "cancel", "retry"])
 def test_an_order_names_bays(eraser: Command, station: FakeStation, socket: Path, order: str) -> None:
-    done = eraser(order, "A1", "A2", "--socket", socket)
+    done = eraser(order, "A1", "A2", *(["--yes"] if order == "retry" else []), "--socket", socket)
     assert done.status == 0, done.stderr
     assert station.orders == [(order, "A1"), (order, "A2")]
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["A1", "A2"]
@@ -66,6 +71,51 @@ def test_a_start_needs_a_yes(eraser: Command, station: FakeStation, socket: Path
     assert station.orders == []
     assert eraser("start", "A1", "--standard", "nist-clear", "--yes", "--socket", socket).status == 0
     assert station.orders == [("start", "A1", "nist-clear")]
+
+
+@pytest.mark.parametrize("order", [("start", "--standard", "nist-clear"), ("retry",)])
+def test_what_may_erase_a_drive_names_its_serial_number(
+    eraser: Command, station: FakeStation, socket: Path, order: tuple[str, ...]
+) -> None:
+    for serials in (("S3R1A",), ("",), ("S3R1AL", "S3R1AL")):
+        told = [word for serial in serials for word in ("--serial", serial)]
+        assert_one_clear_sentence(eraser(*order, "A1", *told, "--socket", socket))
+    assert_one_clear_sentence(eraser(*order, "A2", "--serial", "S3R1AL", "--socket", socket))
+    assert_one_clear_sentence(eraser(*order, "A1", "A2", "--serial", "S3R1AL", "--socket", socket))
+    assert station.orders == []
+    assert eraser(*order, "A1", "--serial", "S3R1AL", "--socket", socket).status == 0
+    assert [given[:2] for given in station.orders] == [(order[0], "A1")]
+
+
+@pytest.mark.parametrize(("typed", "status"), [("S3R1AL\n", 0), ("yes\n", 2), ("\n", 2)])
+def test_on_a_terminal_the_serial_number_is_asked_for(
+    station: FakeStation, socket: Path, typed: str, status: int
+) -> None:
+    ours, theirs = pty.openpty()
+    os.write(ours, typed.encode())
+    words = [Path(sys.executable).with_name("eraser"), "start", "A1", "--standard", "nist-clear", "--socket", socket]
+    done = subprocess.run(words, stdin=theirs, capture_output=True, text=True, timeout=30, check=False)
+    os.close(ours)
+    os.close(theirs)
+    assert done.returncode == status, done.stderr
+    assert "A1: Spinner 1000 S3R1AL" in done.stdout
+    assert bool(station.orders) == (status == 0)
+
+
+def test_a_drive_that_was_swapped_after_the_look_is_left_alone(
+    eraser: Command, station: FakeStation, socket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = station.shown
+
+    def look_then_swap() -> StationSnapshot:
+        station.shown = a_snapshot(a_busy_bay("A1", sighting="another"), an_empty_bay("A2"))
+        return before
+
+    monkeypatch.setattr(station, "snapshot", look_then_swap)
+    done = eraser("retry", "A1", "--yes", "--socket", socket)
+    assert done.status == 3
+    assert "another drive is in it" in done.stderr
+    assert station.orders == []
 
 
 def test_maintenance_and_drain_are_switched(eraser: Command, station: FakeStation, socket: Path) -> None:

@@ -21,6 +21,7 @@ def a_busy_bay(name: str = "A1", **changes: Any) -> BaySnapshot:
         shelf="A",
         row=1,
         column=1,
+        sighting=f"seen-in-{name}",
         drive=a_drive(disk_sequence=7),
         job_id="0c8f4f0e6f5d",
         standard="nist-clear",
@@ -78,30 +79,33 @@ class FakeStation:
         self.snapshots += 1
         return self.shown
 
-    async def start(self, bay: str, standard: str) -> None:
-        self._note("start", bay, standard)
+    async def start(self, bay: str, standard: str, seen: str) -> None:
+        self._note("start", bay, seen, standard)
 
-    async def pause(self, bay: str) -> None:
-        self._note("pause", bay)
+    async def pause(self, bay: str, seen: str | None = None) -> None:
+        self._note("pause", bay, seen)
 
-    async def resume(self, bay: str) -> None:
-        self._note("resume", bay)
+    async def resume(self, bay: str, seen: str | None = None) -> None:
+        self._note("resume", bay, seen)
 
-    async def cancel(self, bay: str) -> None:
-        self._note("cancel", bay)
+    async def cancel(self, bay: str, seen: str | None = None) -> None:
+        self._note("cancel", bay, seen)
 
-    async def retry(self, bay: str) -> None:
-        self._note("retry", bay)
+    async def retry(self, bay: str, seen: str) -> None:
+        self._note("retry", bay, seen)
 
     async def maintain(self, bay: str, *, on: bool) -> None:
-        self._note("maintain", bay, on)
+        self._note("maintain", bay, None, on)
 
     async def drain(self, *, on: bool) -> None:
         self.orders.append(("drain", on))
 
-    def _note(self, order: str, bay: str, *rest: Any) -> None:
-        if bay not in {shown.name for shown in self.shown.bays}:
+    def _note(self, order: str, bay: str, seen: str | None, *rest: Any) -> None:
+        shown = next((shown for shown in self.shown.bays if shown.name == bay), None)
+        if shown is None:
             raise UsageError("there is no such bay", subject=bay)
+        if seen is not None and seen != shown.sighting:
+            raise Refused("another-drive", "another drive is in it", subject=f"bay {bay}", remedy="Look again.")
         if bay in self.refusing:
             raise Refused("not-running", "no job runs there", subject=f"bay {bay}", remedy="Start one.")
         self.orders.append((order, bay, *rest))

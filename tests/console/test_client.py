@@ -28,11 +28,11 @@ def test_the_snapshot_is_what_the_station_says(client: StationClient, station: F
 
 
 def test_every_order_arrives_as_it_was_given(client: StationClient, station: FakeStation) -> None:
-    client.start("A1", "nist-clear")
+    client.start("A1", "nist-clear", "seen-in-A1")
     client.pause("A1")
     client.resume("A1")
-    client.cancel("A1")
-    client.retry("A1")
+    client.cancel("A1", "seen-in-A1")
+    client.retry("A1", "seen-in-A1")
     client.maintain("A1", on=True)
     client.drain(on=False)
     assert station.orders == [

@@ -87,7 +87,7 @@ async def test_a_header_does_not_make_tcp_a_unix_socket(served: Served) -> None:
     assert_problem(answer, 403, "forbidden")
 
 
-@pytest.mark.parametrize("order", ["pause", "resume", "cancel", "retry"])
+@pytest.mark.parametrize("order", ["pause", "resume", "cancel"])
 async def test_an_order_on_the_socket_reaches_its_bay(served: Served, order: str) -> None:
     answer = await ask(served.socket, "POST", f"/api/v1/bays/A1/{order}")
     assert (answer.status, answer.json) == (202, {"order": order, "bay": "A1"})
@@ -95,11 +95,34 @@ async def test_an_order_on_the_socket_reaches_its_bay(served: Served, order: str
 
 
 async def test_orders_with_a_body_reach_the_station(served: Served) -> None:
-    start = await ask(served.socket, "POST", "/api/v1/bays/A2/start", {"standard": "nist-clear"})
+    start = await ask(
+        served.socket, "POST", "/api/v1/bays/A1/start", {"standard": "nist-clear", "sighting": "seen-in-A1"}
+    )
+    retry = await ask(served.socket, "POST", "/api/v1/bays/A1/retry", {"sighting": "seen-in-A1"})
     maintain = await ask(served.socket, "POST", "/api/v1/bays/A1/maintenance", {"on": True})
     drain = await ask(served.socket, "POST", "/api/v1/drain", {"on": False})
-    assert [start.status, maintain.status, drain.status] == [202, 202, 202]
-    assert served.station.orders == [("start", "A2", "nist-clear"), ("maintain", "A1", True), ("drain", False)]
+    assert [start.status, retry.status, maintain.status, drain.status] == [202, 202, 202, 202]
+    assert served.station.orders == [
+        ("start", "A1", "nist-clear"),
+        ("retry", "A1"),
+        ("maintain", "A1", True),
+        ("drain", False),
+    ]
+
+
+@pytest.mark.parametrize("order", ["start", "retry", "pause", "resume", "cancel"])
+async def test_an_order_for_another_drive_than_the_one_that_is_there_is_refused(served: Served, order: str) -> None:
+    body = {"sighting": "seen-before"} | ({"standard": "nist-clear"} if order == "start" else {})
+    answer = await ask(served.socket, "POST", f"/api/v1/bays/A1/{order}", body)
+    assert_problem(answer, 409, "refused")
+    assert answer.json["reason"] == "another-drive"
+    assert served.station.orders == []
+
+
+@pytest.mark.parametrize("body", [None, {}, {"sighting": 1}, {"sighting": "x", "bay": "A1"}])
+async def test_a_retry_without_what_was_seen_is_none(served: Served, body: object) -> None:
+    assert_problem(await ask(served.socket, "POST", "/api/v1/bays/A1/retry", body), 422, "usage")
+    assert served.station.orders == []
 
 
 async def test_bays_and_station_are_shown_on_the_socket(served: Served) -> None:
@@ -126,7 +149,10 @@ async def test_what_is_refused_is_a_problem_document(served: Served) -> None:
     assert_problem(await ask(served.socket, "GET", "/api/v1/bays/A1/pause"), 405, "not-found")
 
 
-@pytest.mark.parametrize("body", [None, b"{", {"standard": ""}, {"standard": "x", "bay": "A2"}, b"\xff\xfe", []])
+@pytest.mark.parametrize(
+    "body",
+    [None, b"{", {}, {"standard": ""}, {"standard": "x"}, {"standard": "x", "sighting": "y", "bay": "A2"}, b"\xff\xfe"],
+)
 async def test_a_start_that_is_not_in_order_starts_nothing(served: Served, body: object) -> None:
     assert_problem(await ask(served.socket, "POST", "/api/v1/bays/A1/start", body), 422, "usage")
     assert served.station.orders == []
@@ -274,7 +300,7 @@ async def test_it_stops_within_three_seconds_whatever_hangs_on_it(tmp_path: Path
     hanging = asyncio.Event()
 
     class Hanging(FakeStation):
-        async def pause(self, bay: str) -> None:
+        async def pause(self, bay: str, seen: str | None = None) -> None:
             hanging.set()
             await asyncio.sleep(3600)
 

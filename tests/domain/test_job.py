@@ -14,6 +14,7 @@ from eraser.domain.events import (
     DriveIdentified,
     Entry,
     JobAbandoned,
+    JobCancelled,
     JobEvent,
     JobFinished,
     JobGivenUp,
@@ -114,6 +115,7 @@ JOURNALS: dict[str, tuple[JobEvent, ...]] = {
     "verifying": (*planned(a_plan()), SIGHT, *written(1), FULL),
     "verified": (*planned(a_plan()), SIGHT, *written(1), *read_back(1)),
     "interrupted": (*planned(a_plan()), SIGHT, JobInterrupted("asked to")),
+    "cancelled": (*planned(a_plan()), SIGHT, JobCancelled(), JobInterrupted("asked to")),
     "back": (*planned(a_plan()), SIGHT, *written(1), SIGHT),
     "refused": (QUEUED, JobRefused("mounted", "it is mounted")),
     "passed": honest(a_plan()),
@@ -149,6 +151,7 @@ EVENTS: dict[str, JobEvent] = {
     "sampling-ended": VerificationEnded(a_sampled_reading()),
     "activity": seen(),
     "interrupted": JobInterrupted("asked to"),
+    "cancelled": JobCancelled(),
     "abandoned": JobAbandoned("asked to"),
     "given-up": JobGivenUp(Reason("too-slow", "too slow")),
     "passed": PASSED,
@@ -156,7 +159,7 @@ EVENTS: dict[str, JobEvent] = {
     "certificate": CertificateIssued("c", bytes(32)),
 }
 
-_ANY_TIME_HELD = {"sight", "interrupted", "abandoned", "given-up", "failed"}
+_ANY_TIME_HELD = {"sight", "interrupted", "cancelled", "abandoned", "given-up", "failed"}
 _IDLE = {*_ANY_TIME_HELD, "activity", "markers-started", "sight-checked", "restarted", "pass-started"}
 _WRITTEN = {*_ANY_TIME_HELD, "activity", "sight-checked", "restarted", "verification-started"}
 LEGAL: dict[str, set[str]] = {
@@ -170,6 +173,7 @@ LEGAL: dict[str, set[str]] = {
     "verifying": {*_ANY_TIME_HELD, "activity", "verification-ended"},
     "verified": {*_ANY_TIME_HELD, "activity", "verification-started"},
     "interrupted": {*_ANY_TIME_HELD, "refused"},
+    "cancelled": {*_ANY_TIME_HELD, "refused"},
     "back": _WRITTEN,
     "refused": set(),
     "passed": {"certificate"},
@@ -200,7 +204,19 @@ def test_the_phases_are_as_the_events_say():
     running = dict.fromkeys(("in sight", "writing", "stopped", "written", "back"), Phase.RUNNING)
     ended = {"passed": Phase.PASSED, "failed": Phase.FAILED, "certified": Phase.PASSED, "refused": Phase.REFUSED}
     early = {name: Phase(name) for name in ("queued", "identified", "planned", "interrupted", "verifying")}
-    assert phases == {**running, **ended, **early, "verified": Phase.VERIFYING}
+    assert phases == {**running, **ended, **early, "verified": Phase.VERIFYING, "cancelled": Phase.INTERRUPTED}
+
+
+def test_what_a_person_cancelled_stays_so_until_the_drive_is_held_again_and_whatever_interrupts_it():
+    assert {place for place, events in JOURNALS.items() if folded(events).is_cancelled} == {"cancelled"}
+    assert folded((*planned(a_plan()), JobCancelled())).is_cancelled
+    assert not folded((*JOURNALS["cancelled"], SIGHT)).is_cancelled
+    assert not folded((*JOURNALS["cancelled"], SIGHT, JobInterrupted("gone"))).is_cancelled
+
+
+def test_cancelling_a_job_forgets_nothing_of_what_was_seen():
+    at_the_end = (*planned(BARE), SIGHT, *written(1), seen(), JobCancelled())
+    assert folded(at_the_end).activity == seen().activity
 
 
 def test_a_job_is_open_until_it_is_refused_or_its_certificate_is_issued():
@@ -210,7 +226,7 @@ def test_a_job_is_open_until_it_is_refused_or_its_certificate_is_issued():
 
 def test_once_anything_was_announced_to_be_written_the_job_has_written():
     untouched = {place for place, events in JOURNALS.items() if not folded(events).has_written}
-    assert untouched == {"queued", "identified", "planned", "in sight", "interrupted", "refused", "failed"}
+    assert untouched == {"queued", "identified", "planned", "in sight", "interrupted", "cancelled", "refused", "failed"}
     marking = (*planned(a_plan(TWO, needs_markers=True)), SIGHT, MarkersStarted(bytes(32)))
     assert folded(marking).has_written
     assert folded((*marking, ProgramRestarted("changed"))).has_written

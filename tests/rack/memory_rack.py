@@ -2,10 +2,11 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from eraser.certificates.issuer import Issued
 from eraser.domain.bay import BandwidthDomain, Bay, BayMap, BayName, Place, PlaceKind, PlacePattern, PowerDomain
@@ -24,7 +25,7 @@ from eraser.rack.station import FileHistory, Rack
 from eraser.rack.view import BaySnapshot, BayState
 from tests.domain.builders import IDENTITY, seeded_chance
 from tests.rack.simulated import SECTOR, SimulatedDrive, SimulatedTransfer
-from tests.rack.simulated_time import at_once
+from tests.rack.simulated_time import at_once, run
 
 STEP_SECONDS = 1.0
 """A transfer's way from one checkpoint to the next."""
@@ -164,6 +165,14 @@ class At:
     def bay(self, name: str) -> BaySnapshot:
         return next(bay for bay in self.station.snapshot().bays if bay.name == name)
 
+    async def start(self, bay: str, standard: str = "") -> None:
+        """Of what is shown now."""
+        await self.station.start(bay, standard, self.bay(bay).sighting)
+
+    async def retry(self, bay: str) -> None:
+        """Of what is shown now."""
+        await self.station.retry(bay, self.bay(bay).sighting)
+
     async def until(self, bay: str, *states: BayState, seconds: float = 600.0) -> BaySnapshot:
         """How the bay looks when it is first seen in one of these states. Fails after so long."""
         async with asyncio.timeout(seconds):
@@ -221,3 +230,13 @@ async def a_station(
         tasks.create_task(rack.run())
         yield At(rack, memory)
         rack.stop()
+
+
+def played(folder: Path, story: Callable[[At], Coroutine[Any, Any, None]], **station: Any) -> None:
+    """Plays a story at a station of its own."""
+
+    async def play() -> None:
+        async with a_station(folder, **station) as at:
+            await story(at)
+
+    run(play())
