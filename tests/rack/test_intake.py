@@ -100,7 +100,7 @@ def test_a_drive_that_its_lot_does_not_expect_or_asks_about_is_left_alone_until_
         await asyncio.sleep(1000)
         assert drive.ios == 0 and drive.has_customers_data
         assert await desk.kinds("S1") == ["received", "registered"]
-        await at.station.start("A1", "")
+        await at.start("A1", "")
         assert (await at.until("A1", BayState.PASSED)).standard == "zero"
 
     played(tmp_path, story, by_itself=True)
@@ -200,7 +200,7 @@ def test_a_ledger_that_fails_refuses_the_drive_until_somebody_retries(tmp_path: 
         seen = await at.until("A1", BayState.REFUSED)
         assert "can't be reached" in seen.reason and drive.ios == 0
         desk.store.failure = None
-        await at.station.retry("A1")
+        await at.retry("A1")
         await at.until("A1", BayState.PASSED)
 
     played(tmp_path, story)
@@ -224,7 +224,7 @@ def test_a_drive_that_is_refused_for_what_it_is_is_quarantined(tmp_path: Path) -
         assert await desk.kinds("S1") == ["received", "registered", "quarantined"]
         history = await desk.custody.history(DriveName("S1"))
         assert "security-locked" in history.standing.quarantine
-        await at.station.retry("A1")
+        await at.retry("A1")
         await asyncio.sleep(10)
         assert await desk.kinds("S1") == ["received", "registered", "quarantined"]
 
@@ -271,7 +271,7 @@ def test_a_quarantine_ends_when_a_later_job_passes(tmp_path: Path) -> None:
         await at.until("A1", BayState.ASKING)
         with pytest.raises(Refused, match="it clicks"):
             await desk.custody.record(CustodyRecord(AT, "station-1", OPERATOR, name, Released()))
-        await at.station.start("A1", "")
+        await at.start("A1", "")
         await at.until("A1", BayState.PASSED)
         await desk.custody.record(CustodyRecord(AT, "station-1", OPERATOR, name, Released()))
 
