@@ -15,7 +15,9 @@ from sqlalchemy import Connection, insert
 from benchmarks.comparison import Better, Comparison, record
 from eraser.domain.custody import CustodyRecord, DriveName, Erased, Verified
 from eraser.domain.events import CertificateIssued, DriveIdentified, Entry, JobEvent, Outcome
+from eraser.domain.log_entry import EntryKind, LogEntry
 from eraser.domain.program import Verification
+from eraser.ledger import log
 from eraser.ledger.check import check
 from eraser.ledger.custody import custody_row
 from eraser.ledger.engine import open_engine, sqlite_url, writing
@@ -109,6 +111,7 @@ def a_million_events(tmp_path_factory: pytest.TempPathFactory) -> str:
     with writing(engine) as connection, connection.begin():
         for job in range(FINISHED_JOBS):
             insert_job(connection, job, CHECKED_EVENTS // FINISHED_JOBS - 11)
+        log.append(connection, [logged(certificate_of(f"job-{job:06}")) for job in range(FINISHED_JOBS)])
     engine.dispose()
     return url
 
@@ -119,7 +122,7 @@ def insert_job(connection: Connection, number: int, checkpoint_count: int) -> No
     head, *between, issued = template(checkpoint_count)
     own = entries_of(job_id, [DriveIdentified(drive_number(number))])
     rows = [event_row(job_id, entry) for entry in own]
-    certificate_id = f"certificate-of-{job_id}"
+    certificate_id = certificate_of(job_id)
     last = Entry(len(between) + 1, now_utc(), CertificateIssued(certificate_id, bytes(32)))
     rows += [of_job(row, job_id) for row in between[1:]] + [event_row(job_id, last)]
     assert (head["sequence"], issued["sequence"]) == (0, last.sequence)
@@ -131,6 +134,14 @@ def insert_job(connection: Connection, number: int, checkpoint_count: int) -> No
     for event in (Erased(job_id, Outcome.PASSED), Verified(job_id, Verification.FULL)):
         item = CustodyRecord(now_utc(), "bay", OPERATOR, DriveName(identity.serial, identity.wwn), event)
         connection.execute(insert(custody).values(custody_row(item)))
+
+
+def certificate_of(job_id: str) -> str:
+    return f"certificate-of-{job_id}"
+
+
+def logged(certificate_id: str) -> LogEntry:
+    return LogEntry(EntryKind.CERTIFICATE, certificate_id, bytes(32))
 
 
 @cache
