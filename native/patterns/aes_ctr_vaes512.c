@@ -16,6 +16,7 @@
 #define REGISTER_BLOCKS 4
 #define BATCH_BLOCKS (IN_FLIGHT * REGISTER_BLOCKS)
 #define REGISTER_BYTES ((size_t)REGISTER_BLOCKS * AES_BLOCK_BYTES)
+#define BATCH_BYTES ((size_t)BATCH_BLOCKS * AES_BLOCK_BYTES)
 #define GROUP_REGISTERS (AES_CTR_GROUP_BLOCKS / REGISTER_BLOCKS)
 
 struct round_keys {
@@ -160,8 +161,9 @@ static void generate_groups(const struct round_keys *shared_keys, uint64_t count
             table_counter = counter;
         }
         __m512i difference = table_difference(&keys, counter, &table);
-        for (size_t i = 0; i < GROUP_REGISTERS; i += IN_FLIGHT, out += IN_FLIGHT * REGISTER_BYTES) {
+        for (size_t i = 0; i < GROUP_REGISTERS; i += IN_FLIGHT, out += BATCH_BYTES) {
             __m512i state[IN_FLIGHT];
+            aes_ctr_fetch_ahead_to_write(out, BATCH_BYTES);
             encrypt_from_table(&keys, difference, table.state + i, state);
             store_batch(out, state);
         }
@@ -184,6 +186,7 @@ static size_t equal_groups(const struct round_keys *shared_keys, uint64_t counte
         __m512i difference = table_difference(&keys, counter, &table);
         for (size_t i = 0; i < GROUP_REGISTERS; i += IN_FLIGHT, equal += BATCH_BLOCKS) {
             __m512i state[IN_FLIGHT];
+            aes_ctr_fetch_ahead_to_read(data + equal * AES_BLOCK_BYTES, BATCH_BYTES);
             encrypt_from_table(&keys, difference, table.state + i, state);
             if (!batch_equals(data + equal * AES_BLOCK_BYTES, state))
                 return equal;
