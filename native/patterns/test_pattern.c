@@ -168,12 +168,17 @@ static void the_stream_is_that_of_openssl_at_any_counter(void)
         {0x0, "f29000b62a499fd0a9f39a6add2e7780"},
         {0xff, "09b7d48ec01dec5932da28c489659e9a"},
         {0x100, "512e5630d1ac5d4f43c8777d6e0f7365"},
+        {0xffff, "695737554fb975a9fd99adc5bfe6881f"},
+        {0x10000, "b22753304d69b57f49d10a62eb01c832"},
         {0xffffffff, "b9c2739810cba157a9fe6a108c6e569e"},
         {0x100000000, "641d1a3a80becff6f0f38f9764fdcf96"},
         {0x2000000001, "4c61d73535c8b1bb514a3b12af891f3a"},
         {0xffffffffff, "621ac4326533d150b4858835a0d7c6fe"},
         {0x10000000000, "f3abb0338ce365b335e1759a801931f9"},
+        {0x1ffffffffff, "cb8766262b388be8bea093c6d8856cf0"},
+        {0x20000000000, "e6d057659ca1fe0dc608b224d1743ca8"},
         {0x7ffffffffffffff, "11d69648900b09c962f406d5f334d17c"},
+        {0x800000000000000, "64ed47905f3e58ac069bc89261e4b50b"},
         {0xfffffffffffffff, "dba8f19b17e38952e683247430dc034b"},
     };
     uint8_t seed[PATTERN_SEED_BYTES];
@@ -253,6 +258,45 @@ static void every_path_generates_what_the_portable_one_does(const char *path, un
         pattern_generate(&pattern, offset, out, length);
         CHECK(memcmp(out, expected, length) == 0);
     }
+}
+
+/* Made, compared, and compared with one bit wrong in the last block before the carry and in the first after it. */
+static void check_run_across_carry(const char *path, const struct pattern *pattern, uint64_t carry, size_t before,
+                                   size_t after)
+{
+    static uint8_t expected[AREA_BYTES];
+    uint64_t offset = (carry - before) * AES_BLOCK_BYTES;
+    size_t length = (before + after) * AES_BLOCK_BYTES, place_of_carry = before * AES_BLOCK_BYTES, stored;
+    uint8_t *data = area + AREA_BYTES - length;
+
+    CHECK(pattern_force_path("portable") == 0);
+    pattern_generate(pattern, offset, expected, length);
+    CHECK(pattern_force_path(path) == 0);
+    pattern_generate(pattern, offset, data, length);
+    CHECK(memcmp(data, expected, length) == 0);
+    CHECK(pattern_compare(pattern, offset, data, length, AES_BLOCK_BYTES, NULL, 0, &stored) == 0);
+    for (size_t wrong = place_of_carry - 1; wrong <= place_of_carry; wrong++) {
+        uint64_t place = 0;
+        data[wrong] ^= 0x80;
+        CHECK(pattern_compare(pattern, offset, data, length, AES_BLOCK_BYTES, &place, 1, &stored) == 1);
+        CHECK(place == offset + wrong - wrong % AES_BLOCK_BYTES);
+        data[wrong] ^= 0x80;
+    }
+}
+
+/* Runs that begin at, before and after the start of a group, with enough for the table on both sides of the carry. */
+static void a_run_across_a_carry_is_that_of_the_portable_path(const char *path)
+{
+    static const uint64_t carries[] = {1ULL << 8,  1ULL << 16, 1ULL << 32, 1ULL << 40,
+                                       1ULL << 41, 1ULL << 48, 1ULL << 59};
+    static const size_t blocks_before[] = {1, 255, 256, 257, 1024};
+    struct pattern pattern;
+
+    random_aes_pattern(&pattern);
+    for (size_t i = 0; i < sizeof carries / sizeof carries[0]; i++)
+        for (size_t j = 0; j < sizeof blocks_before / sizeof blocks_before[0]; j++)
+            if (blocks_before[j] <= carries[i])
+                check_run_across_carry(path, &pattern, carries[i], blocks_before[j], 1024);
 }
 
 static void any_part_of_the_stream_can_be_made_alone(void)
@@ -463,6 +507,7 @@ int main(int argc, char **argv)
         CHECK(pattern_force_path(names[i]) == 0);
         blocks_are_those_of_fips_197_and_sp_800_38a();
         the_stream_is_that_of_openssl_at_any_counter();
+        a_run_across_a_carry_is_that_of_the_portable_path(names[i]);
         any_part_of_the_stream_can_be_made_alone();
         every_path_generates_what_the_portable_one_does(names[i], rounds);
         comparison_finds_exactly_the_sectors_that_differ(names[i], rounds);
