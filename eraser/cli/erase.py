@@ -199,7 +199,7 @@ def _plan_lines(path: str, drive: Drive, plan: Plan) -> list[str]:
         f"  {steps}, {reading.get(plan.verification, 'reads nothing back')}; level: {plan.level_reached.value}",
     ]
     if plan.needs_markers:
-        lines.append("  first writes and reads back markers, since its patterns can't tell addresses apart")
+        lines.append("  first writes and reads back markers, since what it reads back later can't tell addresses apart")
     return [*lines, f"  {plan.claim}", *(f"  note: {note}" for note in plan.notes)]
 
 

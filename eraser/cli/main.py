@@ -2,7 +2,6 @@
 
 import importlib
 import sys
-from importlib.metadata import version
 
 import click
 
@@ -61,6 +60,8 @@ class _LazyGroup(click.Group):
 
 def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
+        from importlib.metadata import version  # takes as long to load as the rest of this command group
+
         click.echo(f"eraser {version('eraser')}")
         ctx.exit()
 

@@ -378,9 +378,10 @@ def _against_claims(certificate: Certificate) -> Iterable[str]:
     program = program_known_as(done.program)
     if program is not None and len(program.passes) != len(certificate.passes):
         yield f"the program {done.program} has {len(program.passes)} passes, it shows {len(certificate.passes)}"
-    read_back = (*(item for item in certificate.passes if item.read_back_asked), *certificate.passes[-1:])
+    last = certificate.passes[-1:] if certificate.final_verification is not None else ()
+    read_back = (*(item for item in certificate.passes if item.read_back_asked), *last)
     if certificate.markers is None and not any(isinstance(item.pattern, AesCtrStream) for item in read_back):
-        yield "what was read back repeats itself, and no markers were written before"
+        yield "nothing was read back but what repeats itself, and no markers were written before"
     for run in (run for item in certificate.passes for run in item.runs):
         if run.access is Access.NONE and run.bytes_done:
             yield "bytes were written without any access to the drive"

@@ -11,6 +11,7 @@ Wraps at a fraction of a drive of odd size are no multiple of g: the places size
 does not help.
 """
 
+from functools import lru_cache
 from math import isqrt
 
 from eraser.domain.chance import scaled, seeded_words
@@ -31,6 +32,8 @@ PURPOSE = b"eraser markers v1"
 _EXTRA_PLACES = SEEDED_PLACES + 2 + 2 * (LARGEST_FRACTION - 1)
 
 
+# The verdict is computed anew by whoever asks for it: when the job ends, and at each step of issuing its certificate.
+@lru_cache(maxsize=8)
 def marker_places(capacity_bytes: int, sector_bytes: int, seed: bytes) -> tuple[int, tuple[Extent, ...]]:
     """The ruler's granularity g in bytes, and the places: one physical sector each, sorted, none overlapping.
 

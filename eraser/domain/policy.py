@@ -65,7 +65,7 @@ def make_plan(
         passes=_planned(program, random_bytes),
         verification=chosen,
         hash_extent_bytes=DEFAULT_HASH_EXTENT_BYTES if hashes else 0,
-        needs_markers=program.needs_markers,
+        needs_markers=program.needs_markers(chosen),
         notes=_notes(drive, asked, program, chosen, hashing and not hashes),
     )
 
@@ -142,13 +142,12 @@ def _notes(
     drive: Drive, asked: Standard | Program, program: Program, verification: Verification, hashing_dropped: bool
 ) -> tuple[str, ...]:
     notes = [*_notes_on_reach(drive), *_notes_on_identity(drive), *_notes_on_standard(drive, asked, program)]
-    if program.needs_markers:
-        notes.append(
-            "What is read back repeats itself and cannot tell one address from another: distinct markers are "
-            "written and read back first."
-        )
     if verification is Verification.NONE:
         notes.append("Nothing is read back: what the drive holds afterwards is not known, only what was sent to it.")
+    elif program.needs_markers(verification):
+        notes.append("What is read back repeats itself and cannot tell one address from another.")
+    if program.needs_markers(verification):
+        notes.append("Distinct markers are written and read back first, to see that the drive keeps what it is given.")
     if verification is Verification.SAMPLED:
         notes.append(
             "Sampled places are read back, about 10 %; for the rest the evidence gives a bound and no certainty."

@@ -76,13 +76,13 @@ class Program:
         """The least that a job must read back at its end; all, where the last pass itself asks to be read back."""
         return Verification.FULL if self.passes[-1].verify else self.minimum_verification
 
-    @property
-    def needs_markers(self) -> bool:
-        """Whether all that is read back repeats itself, so that it tells neither one address from another, nor what was
-        written from what is always answered.
+    def needs_markers(self, verification: Verification) -> bool:
+        """Whether nothing is read back, or all of it repeats itself, so that it tells neither one address from another, nor
+        what was written from what is always answered. `verification` is that of the last pass.
 
         A random pass that is overwritten unread shows nothing of that. A drive that wraps its addresses or answers zeros to
         everything is found out by a random stream that is read back, and else by markers alone.
         """
-        read_back = (*(item for item in self.passes if item.verify), self.passes[-1])
+        last = self.passes[-1:] if verification is not Verification.NONE else ()
+        read_back = (*(item for item in self.passes if item.verify), *last)
         return not any(isinstance(item.pattern, RandomStream) for item in read_back)

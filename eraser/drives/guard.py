@@ -15,8 +15,9 @@ from pathlib import Path
 from eraser.domain.drive import Drive, Transport
 from eraser.drives import lease, loops
 from eraser.drives.discovery import LIVE
-from eraser.drives.mounts import HangingPlaces, Mount, Mounts, all_mounts, mounts_of_file, overlay_folders, swaps
+from eraser.drives.mounts import Mount, Mounts, all_mounts, mounts_of_file, overlay_folders, swaps
 from eraser.drives.numbers import BlockNumber, FileNumber
+from eraser.drives.picture import Picture, picture_from_now_on
 from eraser.drives.processes import Openers, Targets, openers
 from eraser.drives.stack import Node, Stack, block_number
 from eraser.drives.sysfs import BlockDevice, Host
@@ -109,28 +110,27 @@ def uses(
     one of these lives, openers of an image that /proc does not show stay unseen. Raises DriveError when the drive is
     gone.
     """
-    mounts = all_mounts(host)
-    bound = _bound(drive, mounts, host)
-    if not bound and drive.transport is Transport.IMAGE and _is_provably_closed(drive.path, held_fd):
+    is_image = drive.transport is Transport.IMAGE
+    if is_image and not _bound(drive, all_mounts(host), host) and _is_provably_closed(drive.path, held_fd):
         return ()
-    stack = Stack(host)
+    picture = picture_from_now_on(host)
+    mounts, stack = picture.mounts, picture.stack
     scope = _scope(drive, stack, host)
     found = [
-        *bound,
+        *_bound(drive, mounts, host),
         *_system(scope, stack, mounts, host),
         *_mounted(scope, stack, mounts),
         *_swapped(scope, stack, host),
         *_btrfs(scope, stack),
         *_stacked(scope, stack, host),
     ]
-    others = _openers(scope, stack, mounts, host, {*ignoring, os.getpid()} if held_fd is not None else ignoring)
+    others = _openers(scope, picture, host, {*ignoring, os.getpid()} if held_fd is not None else ignoring)
     found += _opened(others)
     if held_fd is None and not found:
         found += _exclusively_held(drive, host)
     found += _unknown(scope, stack, mounts.unreadable + others.unreadable)
     # The kernel counts openers and does not name them: while a process of ours is among them, it cannot tell of others.
     ours_are_gone = not any((host.proc / str(pid)).exists() for pid in ignoring)
-    is_image = drive.transport is Transport.IMAGE
     if not found and is_image and ours_are_gone and _is_open_somewhere(drive.path, held_fd):
         found.append(_unseen_opener())
     return tuple(dict.fromkeys(found))
@@ -289,7 +289,8 @@ def kind_of(device: BlockDevice) -> str:
     return "the RAID" if device.name.startswith("md") else "the device"
 
 
-def _openers(scope: _Scope, stack: Stack, mounts: Mounts, host: Host, ignoring: Collection[int]) -> Openers:
+def _openers(scope: _Scope, picture: Picture, host: Host, ignoring: Collection[int]) -> Openers:
+    stack = picture.stack
     blocks = frozenset(node for node in stack.above(scope.nodes) if isinstance(node, BlockNumber))
     targets = Targets(
         blocks=blocks | frozenset(node for node in scope.nodes if isinstance(node, BlockNumber)),
@@ -297,7 +298,7 @@ def _openers(scope: _Scope, stack: Stack, mounts: Mounts, host: Host, ignoring: 
         written_files=frozenset((scope.backing,) if isinstance(scope.backing, FileNumber) else ()),
         mappings=frozenset(_device_files(scope.nodes, stack, host)),
     )
-    return openers(targets, host, ignoring=ignoring, avoid=HangingPlaces((*mounts.others, *mounts.ours)))
+    return openers(targets, picture.processes, host, ignoring=ignoring)
 
 
 def _device_files(nodes: Iterable[Node], stack: Stack, host: Host) -> Iterator[FileNumber]:

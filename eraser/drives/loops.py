@@ -70,7 +70,7 @@ def image_identity(file: FileNumber | None, path: str) -> Identity:
 
 def is_bound(device: BlockDevice) -> bool:
     """Whether it is a loop device with something under it."""
-    return (device.directory / "loop" / "backing_file").exists()
+    return os.access(f"{device.directory}/loop/backing_file", os.F_OK)
 
 
 def backing(device: BlockDevice, host: Host, hanging: HangingPlaces | None = None) -> Backing | None:

@@ -5,9 +5,11 @@ and unknown counts as in use. Containers and other PID namespaces are seen as fa
 """
 
 import os
+import re
 import signal
 import stat
-from collections.abc import Collection, Container, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,15 +53,39 @@ class Openers:
     unreadable: int
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What one process held open or mapped when it was looked at.
+
+    `asked_of_no_server` are inodes of files on file systems whose server may hang, by the kernel's own word; `mapped` are
+    entries of its `maps`, as `_as_in_maps` gives them. `is_readable` is False where it could not be seen whole.
+    """
+
+    pid: int
+    blocks: frozenset[BlockNumber] = frozenset()
+    files: frozenset[FileNumber] = frozenset()
+    written_files: frozenset[FileNumber] = frozenset()
+    asked_of_no_server: frozenset[int] = frozenset()
+    mapped: frozenset[bytes] = frozenset()
+    is_readable: bool = True
+
+
 def pids(host: Host) -> Iterator[int]:
     """All processes of this /proc, at this moment."""
     return (int(name) for name in os.listdir(host.proc) if name.isdigit())  # noqa: PTH208
 
 
-def openers(targets: Targets, host: Host, *, ignoring: Collection[int] = (), avoid: Container[str] = ()) -> Openers:
-    """Every process that has a target open or mapped, except the `ignoring` ones.
+def all_held(host: Host, avoid: Container[str] = ()) -> tuple[Held, ...]:
+    """What every process holds that can be a drive, an image, or a mapping of one; who holds nothing of it is left out.
 
     `avoid` has the paths that must not be looked at, since their server may hang: FUSE and network file systems.
+    """
+    found = (_held(pid, f"{host.proc}/{pid}", avoid) for pid in pids(host))
+    return tuple(held for held in found if held is not None)
+
+
+def openers(targets: Targets, processes: Iterable[Held], host: Host, *, ignoring: Collection[int] = ()) -> Openers:
+    """Of the processes each that had a target open or mapped and is still there, except the `ignoring` ones.
 
     The first process is passed over where it shuts itself off even from a user who may trace every process: inits of
     containers and sandboxes do so, and every drive of such a machine would count as in use. What it mounts, or holds
@@ -68,19 +94,29 @@ def openers(targets: Targets, host: Host, *, ignoring: Collection[int] = (), avo
     seen: list[Opener] = []
     unreadable = 0
     privileged = _may_trace_all(host)
-    for pid in pids(host):
-        if pid in ignoring:
+    asked_of_no_server = {file.inode for file in targets.files}
+    mapped = {_as_in_maps(file) for file in targets.files | targets.mappings}
+    for held in processes:
+        if held.pid in ignoring:
             continue
-        base = f"{host.proc}/{pid}"
+        has_open = (
+            held.blocks & targets.blocks
+            or held.files & targets.files
+            or held.written_files & targets.written_files
+            or held.asked_of_no_server & asked_of_no_server
+        )
+        base = f"{host.proc}/{held.pid}"
         try:
-            if _has_open(base, targets, avoid):
-                seen.append(Opener(pid, command_of(base), killed=_was_killed(base)))
-            elif _has_mapped(base, targets):
-                seen.append(Opener(pid, command_of(base), mapped=True))
+            if has_open:
+                seen.append(Opener(held.pid, command_of(base), killed=_was_killed(base)))
+            elif held.mapped & mapped:
+                os.stat(base)  # noqa: PTH116
+                seen.append(Opener(held.pid, command_of(base), mapped=True))
+            elif not held.is_readable:
+                os.stat(base)  # noqa: PTH116
+                unreadable += not (held.pid == 1 and privileged)
         except _GONE:
             continue
-        except PermissionError:
-            unreadable += not (pid == 1 and privileged)
     return Openers(tuple(seen), unreadable)
 
 
@@ -109,52 +145,77 @@ def _was_killed(base: str) -> bool:
     return bool(pending >> (signal.SIGKILL - 1) & 1)
 
 
-def _has_open(base: str, targets: Targets, avoid: Container[str]) -> bool:
-    names = os.listdir(f"{base}/fd")  # noqa: PTH208
-    if names:
-        return _has_open_here(base, names, targets, avoid)
-    # A process whose first thread has ended shows its descriptors with the others only. (Links: two, and one each.)
-    if os.stat(f"{base}/task").st_nlink <= 3:  # noqa: PTH116
-        return False
-    for thread in os.listdir(f"{base}/task"):  # noqa: PTH208
-        here = f"{base}/task/{thread}"
-        if _has_open_here(here, os.listdir(f"{here}/fd"), targets, avoid):  # noqa: PTH208
-            return True
-    return False
+class _Descriptors:
+    """What the descriptors of one process, of all its threads where they differ, lead to."""
 
+    def __init__(self, base: str, avoid: Container[str]) -> None:
+        self.blocks: set[BlockNumber] = set()
+        self.files: set[FileNumber] = set()
+        self.written_files: set[FileNumber] = set()
+        self.asked_of_no_server: set[int] = set()
+        self._avoid = avoid
+        names = os.listdir(f"{base}/fd")  # noqa: PTH208
+        if names:
+            self._read(base, names)
+            return
+        # A process whose first thread has ended shows its descriptors with the others only. (Links: two, and one each.)
+        if os.stat(f"{base}/task").st_nlink <= 3:  # noqa: PTH116
+            return
+        for thread in os.listdir(f"{base}/task"):  # noqa: PTH208
+            here = f"{base}/task/{thread}"
+            with suppress(*_GONE):
+                self._read(here, os.listdir(f"{here}/fd"))  # noqa: PTH208
 
-def _has_open_here(base: str, names: list[str], targets: Targets, avoid: Container[str]) -> bool:
-    folder = f"{base}/fd"
-    for name in names:
-        link = f"{folder}/{name}"
-        try:
-            shown = os.readlink(link)  # noqa: PTH115
-            # The link is read from the kernel's memory. Sockets, pipes and anonymous inodes have no path.
-            if not shown.startswith("/"):
+    def _read(self, base: str, names: list[str]) -> None:
+        for name in names:
+            link = f"{base}/fd/{name}"
+            try:
+                shown = os.readlink(link)  # noqa: PTH115
+                # The link is read from the kernel's memory. Sockets, pipes and anonymous inodes have no path.
+                if not shown.startswith("/"):
+                    continue
+                if shown in self._avoid:
+                    self.asked_of_no_server |= _number_without_asking(base, name)
+                    continue
+                found = os.stat(link)  # noqa: PTH116
+                if stat.S_ISBLK(found.st_mode):
+                    self.blocks.add(BlockNumber(os.major(found.st_rdev), os.minor(found.st_rdev)))
+                elif stat.S_ISREG(found.st_mode):
+                    file = FileNumber(found.st_dev, found.st_ino)
+                    self.files.add(file)
+                    # proc_pid_fd(5): the link's own permissions are the modes that the descriptor was opened with.
+                    if os.lstat(link).st_mode & stat.S_IWUSR:
+                        self.written_files.add(file)
+            except _GONE:
                 continue
-            if shown in avoid:
-                if targets.files and _number_without_asking(base, name) & {file.inode for file in targets.files}:
-                    return True
-                continue
-            found = os.stat(link)  # noqa: PTH116
-        except _GONE:
-            continue
-        if stat.S_ISBLK(found.st_mode):
-            if BlockNumber(os.major(found.st_rdev), os.minor(found.st_rdev)) in targets.blocks:
-                return True
-            continue
-        file = FileNumber(found.st_dev, found.st_ino)
-        if file in targets.files or (file in targets.written_files and _is_written(base, name)):
-            return True
-    return False
 
 
-def _is_written(base: str, descriptor: str) -> bool:
-    """Whether the descriptor was opened for writing: `flags:` of fdinfo, octal."""
-    for line in Path(base, "fdinfo", descriptor).read_text().splitlines():
-        if line.startswith("flags:"):
-            return int(line.split()[1], 8) & os.O_ACCMODE != os.O_RDONLY
-    return True
+def _held(pid: int, base: str, avoid: Container[str]) -> Held | None:
+    """None where it is gone, or holds nothing that counts."""
+    try:
+        descriptors = _Descriptors(base, avoid)
+    except _GONE:
+        return None
+    except PermissionError:
+        return Held(pid, is_readable=False)
+    mapped: frozenset[bytes] = frozenset()
+    is_readable = True
+    try:
+        mapped = _mapped(base)
+    except PermissionError:
+        is_readable = False
+    except _GONE:
+        pass
+    held = Held(
+        pid,
+        frozenset(descriptors.blocks),
+        frozenset(descriptors.files),
+        frozenset(descriptors.written_files),
+        frozenset(descriptors.asked_of_no_server),
+        mapped,
+        is_readable,
+    )
+    return None if held == Held(pid) else held
 
 
 def _number_without_asking(base: str, descriptor: str) -> set[int]:
@@ -163,13 +224,11 @@ def _number_without_asking(base: str, descriptor: str) -> set[int]:
     return {int(line.split()[1]) for line in text.splitlines() if line.startswith("ino:")}
 
 
-def _has_mapped(base: str, targets: Targets) -> bool:
-    wanted = targets.files | targets.mappings
+def _mapped(base: str) -> frozenset[bytes]:
     # The mappings of a process that waits for a drive may be locked: reading them would wait with it.
-    if not wanted or not _has_memory(base) or _waits_uninterruptibly(base):
-        return False
-    text = Path(base, "maps").read_bytes()
-    return any(_as_in_maps(file) in text for file in wanted)
+    if not _has_memory(base) or _waits_uninterruptibly(base):
+        return frozenset()
+    return frozenset(_MAPPED_FILE.findall(Path(base, "maps").read_bytes()))
 
 
 def _has_memory(base: str) -> bool:
@@ -184,6 +243,10 @@ def _has_memory(base: str) -> bool:
 def _waits_uninterruptibly(base: str) -> bool:
     state = Path(base, "stat").read_bytes()
     return state[state.rfind(b")") :][2:3] == b"D"
+
+
+# proc_pid_maps(5): device and inode of a mapping; memory of no file has inode 0.
+_MAPPED_FILE = re.compile(rb" [0-9a-f]+:[0-9a-f]+ [1-9][0-9]* ")
 
 
 def _as_in_maps(file: FileNumber) -> bytes:

@@ -25,8 +25,9 @@ class Host:
 
     def disks(self) -> Iterator["BlockDevice"]:
         """Every whole block device the kernel shows, drives or not, in the order of their names."""
-        for entry in sorted((self.sys / "block").iterdir()):
-            device = BlockDevice(entry.resolve())
+        folder = self.sys / "block"
+        for name in sorted(os.listdir(folder)):  # noqa: PTH208
+            device = BlockDevice(_target(folder / name))
             if device.text("hidden") != "1" and device.text("dev"):
                 yield device
 
@@ -75,12 +76,12 @@ class BlockDevice:
     def slaves(self) -> Iterator["BlockDevice"]:
         """The devices that it is made of: of dm, md and bcache."""
         for entry in self._entries("slaves"):
-            yield BlockDevice(entry.resolve())
+            yield BlockDevice(_target(entry))
 
     def holders(self) -> Iterator["BlockDevice"]:
         """The devices that are made of it."""
         for entry in self._entries("holders"):
-            yield BlockDevice(entry.resolve())
+            yield BlockDevice(_target(entry))
 
     def text(self, attribute: str) -> str:
         """An attribute without its outer blanks; empty where there is none or the kernel will not say."""
@@ -89,7 +90,9 @@ class BlockDevice:
     def data(self, attribute: str) -> bytes:
         """An attribute as it is; empty where there is none."""
         try:
-            return (self.directory / attribute).read_bytes()
+            # Unbuffered, and no Path: the guard reads hundreds of these for each look.
+            with open(f"{self.directory}/{attribute}", "rb", buffering=0) as file:  # noqa: PTH123
+                return file.readall()
         except OSError:
             return b""
 
@@ -108,9 +111,18 @@ class BlockDevice:
         return None
 
     def _entries(self, folder: str, prefix: str = "") -> list[Path]:
-        # The guard looks at every disk of the machine twice for each drive: names are chosen before they become paths.
+        # The guard looks at every disk of the machine: names are chosen before they become paths.
         try:
             names = os.listdir(self.directory / folder)  # noqa: PTH208
         except OSError:
             return []
         return [self.directory / folder / name for name in sorted(names) if name.startswith(prefix)]
+
+
+def _target(link: Path) -> Path:
+    """Where a link of sysfs leads. Below that there are no links, so that the kernel need not be asked about each folder."""
+    try:
+        shown = os.readlink(link)  # noqa: PTH115
+    except OSError:
+        return link  # a folder: kernels with CONFIG_SYSFS_DEPRECATED have no links here
+    return Path(os.path.normpath(f"{link.parent}/{shown}" if not shown.startswith("/") else shown))

@@ -21,7 +21,7 @@ from eraser.domain.evidence import (
 )
 from eraser.domain.job import JobState
 from eraser.domain.json_form import to_json
-from eraser.domain.pattern import Constant
+from eraser.domain.pattern import AesCtrStream, Constant
 from eraser.domain.plan import Level
 from eraser.domain.program import Verification
 from eraser.errors import UsageError
@@ -209,6 +209,9 @@ LIES: dict[str, Lie] = {
     "places of mismatches": lambda: _with_reading(a_reading(1, report=a_report(first_mismatches=(0,)))),
     "unreadable sectors": lambda: _with_reading(
         a_reading(1, report=a_report(bad_extents=bad_extents(1, Operation.READ), bad_bytes=4096))
+    ),
+    "nothing read back, and no markers": lambda: _with_reading(
+        None, plan=replace(a_plan((AesCtrStream(bytes(32)),)), verification=Verification.NONE)
     ),
     "resumed and never read back": lambda: _with_reading(
         None, sights=2, plan=replace(a_plan((Constant(b"\0"),)), verification=Verification.NONE)

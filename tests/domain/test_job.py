@@ -72,7 +72,7 @@ BAD = BadExtent(Extent(SECTOR, SECTOR), Operation.WRITE, 5)
 PASSED = JobFinished(Outcome.PASSED, ())
 FAILED = JobFinished(Outcome.FAILED, (Reason("abandoned", "given up"),))
 TWO_PASSES = a_plan(ONE, TWO)
-BARE = a_plan(verification=Verification.NONE)
+BARE = a_plan(verification=Verification.NONE, needs_markers=True)
 
 
 def seen(passes: int = 1) -> ActivitySeen:

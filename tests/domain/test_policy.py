@@ -164,11 +164,22 @@ def test_markers_come_first_where_nothing_that_is_read_back_can_tell_addresses_a
 
 def test_a_random_pass_that_is_overwritten_unread_spares_no_markers() -> None:
     """A drive that answers zeros to everything would pass otherwise: two random passes, and zeros which alone are read."""
-    assert program_named("nnsa").needs_markers
+    full = Verification.FULL
+    assert program_named("nnsa").needs_markers(full)
     unread = PassSpec(RandomStream())
     last = PassSpec(Constant(b"\0"))
-    assert Program("p", "p", (unread, last), "", Standing.OWN).needs_markers
-    assert not Program("p", "p", (replace(unread, verify=True), last), "", Standing.OWN).needs_markers
+    assert Program("p", "p", (unread, last), "", Standing.OWN).needs_markers(full)
+    assert not Program("p", "p", (replace(unread, verify=True), last), "", Standing.OWN).needs_markers(full)
+
+
+def test_markers_come_first_where_nothing_is_read_back_unless_a_random_pass_is_before_the_last() -> None:
+    plan = plan_for(verification=Verification.NONE)
+    assert isinstance(plan.passes[-1].pattern, AesCtrStream)
+    assert plan.needs_markers
+    assert "markers" in said(plan)
+    assert not plan_for(verification=Verification.SAMPLED).needs_markers
+    passes = (PassSpec(RandomStream(), verify=True), PassSpec(Constant(b"\0")))
+    assert not Program("p", "p", passes, "", Standing.OWN).needs_markers(Verification.NONE)
 
 
 def test_flash_is_noted_as_clear_at_most() -> None:

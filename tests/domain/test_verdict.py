@@ -42,7 +42,7 @@ SAMPLED = facts_of(a_plan(verification=Verification.SAMPLED))
 READ_BETWEEN = facts_of(
     replace(plan := a_plan(ONE, TWO), passes=(replace(plan.passes[0], verify=True), plan.passes[1]))
 )
-BARE = facts_of(a_plan(verification=Verification.NONE))
+BARE = facts_of(a_plan(verification=Verification.NONE, needs_markers=True))
 PASS = HONEST.passes[0]
 RUN = PASS.runs[0]
 BAD = BadExtent(Extent(0, SECTOR), Operation.WRITE, 5)
@@ -335,9 +335,17 @@ def test_a_drive_that_somebody_else_used_at_the_end_does_not_pass():
 
 
 def test_an_assumed_flush_is_not_enough_where_nothing_is_read_back():
-    (item,) = HONEST.passes
+    (item,) = BARE.passes
     assumed = replace(item, runs=tuple(replace(run, flush_proof=FlushProof.ASSUMED) for run in item.runs))
-    unread = replace(HONEST, plan=replace(HONEST.plan, verification=Verification.NONE), final_verification=None)
-    assert judge(unread)[0] is Outcome.PASSED
-    outcome, reasons = judge(replace(unread, passes=(assumed,)))
+    assert judge(BARE)[0] is Outcome.PASSED
+    outcome, reasons = judge(replace(BARE, passes=(assumed,)))
     assert outcome is Outcome.FAILED and [reason.code for reason in reasons] == ["flush-assumed"]
+
+
+def test_where_nothing_is_read_back_no_plan_does_without_markers():
+    unmarked = replace(BARE, plan=replace(BARE.plan, needs_markers=False), markers=None)
+    outcome, reasons = judge(unmarked)
+    assert outcome is Outcome.FAILED and [reason.code for reason in reasons] == ["markers-missing"]
+    # After a return the whole of it is read back, which shows more than markers.
+    returned = replace(unmarked, sights=2, final_verification=HONEST.final_verification)
+    assert judge(returned)[0] is Outcome.PASSED

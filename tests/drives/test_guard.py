@@ -5,7 +5,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from eraser.drives.guard import Use as GuardUse
 from eraser.drives.guard import UseReason, refuse_if_used, settled, uses
 from eraser.drives.mounts import HangingPlaces, Mount, overlay_folders, parse_mountinfo
 from eraser.drives.numbers import BlockNumber
+from eraser.drives.processes import all_held
 from eraser.drives.stack import Stack
 from eraser.errors import Refused
 from tests.drives import devices
@@ -258,6 +260,22 @@ def test_an_image_that_another_process_has_open_is_in_use(tmp_path, flags):
         found = seen(file)
         assert found[0].reason is UseReason.OPEN
         assert any(f"process {process.pid}" in use.what for use in found)
+
+
+@lab
+def test_drives_that_are_looked_at_together_share_pictures_and_each_sees_its_own_users(tmp_path, monkeypatch):
+    taken = []
+    monkeypatch.setattr("eraser.drives.picture.all_held", lambda *given: taken.append(None) or all_held(*given))
+    with ExitStack() as stack:
+        names = [f"drive-{number}" for number in range(8)]
+        found = [stack.enter_context(devices.loop(devices.image(tmp_path, name))) for name in names]
+        process = stack.enter_context(devices.opened_by_another(found[3]))
+        drives = [identify(device) for device in found]
+        with ThreadPoolExecutor(len(drives)) as pool:
+            answers = list(pool.map(uses, drives))
+    names_it = [any(f"process {process.pid})" in use.what for use in answer) for answer in answers]
+    assert names_it == [number == 3 for number in range(8)]
+    assert len(taken) < len(drives)
 
 
 def test_an_image_that_another_process_has_mapped_is_in_use(tmp_path):

@@ -35,7 +35,7 @@ from tests.lab import (
     wait_until,
 )
 from tests.rack import model, station
-from tests.rack.command import FAILED, INTERRUPTED, CommandLine, finished, reasons_of
+from tests.rack.command import FAILED, INTERRUPTED, PASSED, CommandLine, finished, reasons_of
 
 SECTOR = 512
 SIZE = 1 << 20
@@ -122,6 +122,33 @@ def test_a_drive_that_lies_never_passes(drive: FuseDrive, tmp_path: Path, lie: s
         differing = model.differing_sectors(drive.medium.read_bytes(), expected, SECTOR)
         assert reading["run"]["mismatched_sectors"] == len(differing)
         assert reading["run"]["first_mismatches"] == differing[: len(reading["run"]["first_mismatches"])]
+
+
+SEEN_BY_MARKERS = (
+    "drops every write",
+    "forgets all and answers zeros",
+    "has half its size",
+    "takes everything back at a flush",
+)
+
+
+@pytest.mark.lab("root", "loop", "fuse")
+@pytest.mark.parametrize("lie", SEEN_BY_MARKERS)
+def test_a_drive_that_keeps_nothing_does_not_pass_where_nothing_is_read_back(
+    drive: FuseDrive, tmp_path: Path, lie: str
+) -> None:
+    drive.become(LIES[lie].behaviour)
+    ending = CommandLine(tmp_path).erase(drive, words=("--verify", "none"))
+    assert ending.status == FAILED, ending
+    assert "markers-differ" in reasons_of(ending.certificate)
+
+
+@pytest.mark.lab("root", "loop", "fuse")
+def test_an_honest_drive_passes_where_nothing_is_read_back(drive: FuseDrive, tmp_path: Path) -> None:
+    ending = CommandLine(tmp_path).erase(drive, words=("--verify", "none"))
+    assert ending.status == PASSED, ending
+    assert ending.certificate["final_verification"] is None
+    assert drive.medium.read_bytes() == model.last_content(ending.certificate, SIZE)
 
 
 @pytest.mark.lab("root", "loop", "fuse")
