@@ -77,6 +77,7 @@ class MemoryDrive(SimulatedDrive):
     serial: str = "S1"
     hangs: bool = False
     step_seconds: float = STEP_SECONDS
+    reallocated_sectors: int | None = None
     retries_per_sector: int = 0
     retries_at_end: int = 0
     """Of each transfer, that only its report tells of."""
@@ -137,6 +138,9 @@ class MemoryRack:
 
     def domains(self, sighting: Sighting) -> tuple[BandwidthDomain, ...]:
         return ()
+
+    def reallocated_sectors(self, drive: Drive) -> int | None:
+        return self._by_path(drive.path).reallocated_sectors
 
     def celsius(self, sighting: Sighting) -> float | None:
         return next(drive.celsius for drive, here in self.plugged.values() if here is sighting)
@@ -239,6 +243,7 @@ async def a_station(
         new_id=lambda: f"job-{before + next(names)}",
         tune=lambda drive: TUNING,
         hold=memory.hold,
+        reallocated_sectors=memory.reallocated_sectors,
         call=at_once,
     )
     history = FileHistory(files, at_once)

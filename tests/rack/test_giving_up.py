@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -125,14 +124,26 @@ def test_faults_of_an_earlier_sight_count() -> None:
 # ---- a real drive
 
 
-def erased(home: Path, device: Path, failure: FailureCriteria) -> tuple[dict[str, Any], float]:
-    """The certificate, and how long it took."""
-    at = station(home)
+def erased(
+    home: Path, device: Path, failure: FailureCriteria, reallocated_sectors: int | None = None
+) -> dict[str, Any]:
+    """The certificate."""
+    at = replace(station(home), reallocated_sectors=lambda drive: reallocated_sectors)
     prepared = prepare(str(device), Request("random", failure=failure), at.random_bytes)
-    before = time.monotonic()
     result = asyncio.run(Erasing(at, str(device), failure=failure).begin(prepared))
     assert result.certificate is not None, result
-    return json.loads(result.certificate.read_text())["certificate"], time.monotonic() - before
+    certificate: dict[str, Any] = json.loads(result.certificate.read_text())["certificate"]
+    return certificate
+
+
+def test_a_drive_that_is_given_up_before_the_start_has_a_certificate_that_says_so(tmp_path: Path) -> None:
+    image = tmp_path / "drive.img"
+    image.write_bytes(b"customer" * 8192)
+    certificate = erased(tmp_path / "home", image, FailureCriteria(max_reallocated_sectors=0), reallocated_sectors=1)
+    assert certificate["outcome"] == "failed"
+    assert certificate["reasons"][0]["code"] == "too-many-reallocated-sectors"
+    assert certificate["sanitization"]["level_reached"] is None
+    assert image.read_bytes() == b"customer" * 8192
 
 
 @pytest.mark.lab("root", "loop", "fuse")
@@ -141,7 +152,7 @@ def test_a_drive_that_has_to_be_asked_again_and_again_is_given_up_early(tmp_path
     retrying = BadSectors(Sectors(tuple(range(8, size // 512, 16))), On.WRITE, tries=2)
     with fuse_drive(size) as drive:
         drive.become(retrying)
-        certificate, _ = erased(tmp_path, drive.device, FailureCriteria(max_retries=50))
+        certificate = erased(tmp_path, drive.device, FailureCriteria(max_retries=50))
         assert certificate["outcome"] == "failed"
         assert certificate["reasons"][0]["code"] == "too-many-retries"
         assert "the failure criterion is more than 50" in certificate["abandoned"]
@@ -149,6 +160,6 @@ def test_a_drive_that_has_to_be_asked_again_and_again_is_given_up_early(tmp_path
         assert run["retries"] > 50 and run["bytes_done"] < size
         assert certificate["final_verification"] is None
     with fuse_drive(size) as drive:
-        drive.become(replace(retrying))
-        certificate, _ = erased(tmp_path, drive.device, FailureCriteria())
+        drive.become(retrying)
+        certificate = erased(tmp_path, drive.device, FailureCriteria())
         assert certificate["outcome"] == "passed"

@@ -26,8 +26,8 @@ T = TypeVar("T")
 
 LIMITS = Limits(io_seconds=30, window_seconds=10, errors_per_minute=100)
 STEP_BYTES = TUNING.checkpoint_bytes
-LONG = 8 * 300
-"""Sectors that take five minutes to write."""
+LONG = 8 * 160
+"""Sectors that take nearly three minutes to write."""
 
 
 def watching(memory: MemoryRack, **changes: Any) -> Watch:
@@ -368,6 +368,26 @@ def test_a_drive_that_is_too_slow_for_minutes_ends_the_job(tmp_path: Path) -> No
     logs = played(tmp_path, story, request=failing(min_bytes_per_second=int(0.5 * STEP_BYTES / STEP_SECONDS)))
     assert [log["event"] for log in logs].count("job given up") == 1
     assert "too-slow" in reasons(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("reallocated", "ends"), [(11, BayState.FAILED), (10, BayState.PASSED), (None, BayState.PASSED)]
+)
+def test_a_drive_that_has_replaced_too_many_sectors_fails_before_anything_is_written(
+    tmp_path: Path, reallocated: int | None, ends: BayState
+) -> None:
+    drive = MemoryDrive(reallocated_sectors=reallocated)
+
+    async def story(at: At) -> None:
+        at.memory.plug(drive, "A1")
+        assert (await at.until("A1", BayState.FAILED, BayState.PASSED)).state is ends
+
+    played(tmp_path, story, request=failing(max_reallocated_sectors=10))
+    (state,) = FileJournal(tmp_path / "journal", str).finished_states()
+    assert state.plan is not None
+    assert any("does not say" in note for note in state.plan.notes) == (reallocated is None)
+    if ends is BayState.FAILED:
+        assert "too-many-reallocated-sectors" in reasons(tmp_path) and drive.ios == 0 and drive.has_customers_data
 
 
 def test_a_job_that_rests_is_not_too_slow(tmp_path: Path) -> None:
