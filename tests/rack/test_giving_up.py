@@ -148,7 +148,7 @@ def test_a_drive_that_is_given_up_before_the_start_has_a_certificate_that_says_s
 
 @pytest.mark.lab("root", "loop", "fuse")
 def test_a_drive_that_has_to_be_asked_again_and_again_is_given_up_early(tmp_path: Path) -> None:
-    size = 16 * MIB
+    size = 8 * MIB
     retrying = BadSectors(Sectors(tuple(range(8, size // 512, 16))), On.WRITE, tries=2)
     with fuse_drive(size) as drive:
         drive.become(retrying)

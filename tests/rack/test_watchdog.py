@@ -1,6 +1,7 @@
 """The station's watchdog: what it says of drives in bays, and what it does about them. In simulated time, without threads."""
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,13 @@ LIMITS = Limits(io_seconds=30, window_seconds=10, errors_per_minute=100)
 STEP_BYTES = TUNING.checkpoint_bytes
 LONG = 8 * 160
 """Sectors that take nearly three minutes to write."""
+
+
+@pytest.fixture(autouse=True)
+def nobody_waits_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of events a test: how durable they are is shown elsewhere."""
+    monkeypatch.setattr(os, "fsync", lambda fd: None)
+    monkeypatch.setattr(os, "fdatasync", lambda fd: None)
 
 
 def watching(memory: MemoryRack, **changes: Any) -> Watch:
