@@ -19,6 +19,9 @@ _CHECK_CONDITION = 0x20  # asks for the registers afterwards, in the sense data
 _ONE_SECTOR_IN = 0x0E  # T_DIR from the drive, BYT_BLOK, T_LENGTH in the count field
 _USE_LBA = 0x40
 
+_FIRST_ATTRIBUTE, _ATTRIBUTES, _ATTRIBUTE_BYTES = 2, 30, 12
+_REALLOCATED = 5
+
 _ATA_STATUS_RETURN = 0x09  # SAT-4 table 209: the descriptor that holds the registers
 _STATUS_ERROR_BITS = 0x21  # ERR and DF
 
@@ -68,6 +71,13 @@ def read_native_max_cdb(*, has_lba48: bool) -> bytes:
 def ama_native_max_cdb() -> bytes:
     """GET NATIVE MAX ADDRESS EXT (78h/0000h), its successor in ACS-3. Reads only."""
     return _non_data_cdb(command=0x78, extend=True)
+
+
+def smart_read_data_cdb() -> bytes:
+    """SMART READ DATA (B0h/D0h), with the signature that SMART commands bear in their address. Reads only."""
+    cdb = bytearray(_pio_in_cdb(command=0xB0, feature=0xD0))
+    cdb[10], cdb[12] = 0x4F, 0xC2
+    return bytes(cdb)
 
 
 def _pio_in_cdb(command: int, feature: int = 0) -> bytes:
@@ -120,6 +130,21 @@ def parse_identify(data: bytes) -> Identify:
         has_dco=bool(features & 0x0800),
         has_ama=bool(extensions & 0x0100),
     )
+
+
+def reallocated_sectors(data: bytes) -> int | None:
+    """The raw value of attribute 5 in SMART READ DATA's answer; None where the drive has no such attribute.
+
+    Raises DriveError for a damaged answer. The standard leaves these bytes to vendors, and all do alike: thirty attributes of
+    twelve bytes each from byte 2 on (number, two of flags, value, worst value, six of raw value, one unused), in the raw
+    value's upper half sometimes something else than the count.
+    """
+    if len(data) != IDENTIFY_BYTES or sum(data) & 0xFF:
+        raise DriveError("SMART READ DATA answered with a wrong checksum")
+    for at in range(_FIRST_ATTRIBUTE, _FIRST_ATTRIBUTE + _ATTRIBUTES * _ATTRIBUTE_BYTES, _ATTRIBUTE_BYTES):
+        if data[at] == _REALLOCATED:
+            return int.from_bytes(data[at + 5 : at + 9], "little")
+    return None
 
 
 def _string(words: tuple[int, ...]) -> str:

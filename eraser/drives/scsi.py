@@ -1,6 +1,6 @@
 """What a SCSI drive, or a bridge that speaks SCSI, answers, parsed. Pure: bytes in, values out.
 
-Source: SPC-5 (INCITS 502) clauses 6.6 and 7.7, SBC-4 (INCITS 506) clauses 5.19, 6.6.
+Source: SPC-5 (INCITS 502) clauses 6.6 and 7.7, SBC-4 (INCITS 506) clauses 5.19, 6.6 and READ DEFECT DATA(12).
 """
 
 from dataclasses import dataclass
@@ -11,11 +11,16 @@ from eraser.errors import DriveError
 INQUIRY_BYTES = 96
 VPD_BYTES = 252
 READ_CAPACITY_16_BYTES = 32
+DEFECT_HEADER_BYTES = 8
 
 UNIT_SERIAL_NUMBER = 0x80
 DEVICE_IDENTIFICATION = 0x83
 ATA_INFORMATION = 0x89
 BLOCK_DEVICE_CHARACTERISTICS = 0xB1
+
+_GROWN_LIST, _PHYSICAL_SECTORS = 0x08, 0x05
+_DESCRIPTOR_BYTES = {0: 4, 3: 8, 4: 8, 5: 8}
+"""Of an address in the defect list, by its format: short and long block, bytes from index, physical sector."""
 
 _DESIGNATOR_EUI64 = 2
 _DESIGNATOR_NAA = 3
@@ -68,6 +73,22 @@ def vpd_cdb(page: int) -> bytes:
 def read_capacity_16_cdb() -> bytes:
     """SERVICE ACTION IN(16) / READ CAPACITY(16)."""
     return bytes((0x9E, 0x10)) + bytes(8) + READ_CAPACITY_16_BYTES.to_bytes(4, "big") + bytes(2)
+
+
+def read_grown_defects_cdb() -> bytes:
+    """READ DEFECT DATA(12) for the header of the grown list, in the physical sector format. Reads only."""
+    cdb = bytearray(12)
+    cdb[0], cdb[1] = 0xB7, _GROWN_LIST | _PHYSICAL_SECTORS
+    cdb[6:10] = DEFECT_HEADER_BYTES.to_bytes(4, "big")
+    return bytes(cdb)
+
+
+def parse_grown_defects(data: bytes) -> int | None:
+    """How many defects the header says there are; None where the list is not the one asked for, or of a form unknown here."""
+    if len(data) < DEFECT_HEADER_BYTES or not data[1] & _GROWN_LIST:
+        return None
+    size = _DESCRIPTOR_BYTES.get(data[1] & 0x07)
+    return int.from_bytes(data[4:8], "big") // size if size is not None else None
 
 
 def parse_inquiry(data: bytes) -> Inquiry:

@@ -6,7 +6,7 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -20,6 +20,7 @@ from eraser.domain.events import (
     JobCancelled,
     JobEvent,
     JobFinished,
+    JobGivenUp,
     JobPlanned,
     JobQueued,
     JobRefused,
@@ -36,6 +37,7 @@ from eraser.drives import guard
 from eraser.drives.claim import claim
 from eraser.drives.discovery import identify, list_drives
 from eraser.drives.erasable import ClaimedDrive, ErasableDrive
+from eraser.drives.health import reallocated_sectors
 from eraser.engine.tuning import Tuning, tuning_for
 from eraser.errors import DriveError, EraserError, Refused
 from eraser.ledger.journal import JobLog, Journal
@@ -124,6 +126,8 @@ class Station:
     tune: Callable[[Drive], Tuning] = tuning_for
     hold: Hold = hold_claimed
     call: BlockingCall = in_own_thread
+    reallocated_sectors: Callable[[Drive], int | None] = reallocated_sectors
+    """How many a drive has replaced, by its own count; None where it does not say. May block."""
     waits_for_room: bool = False
     """Whether jobs wait while a disk is full, instead of ending there."""
 
@@ -287,8 +291,32 @@ class Erasing:
         """A new job on a prepared drive, after giving up an earlier one. Raises nothing for what the drive does."""
         if abandon is not None:
             await self._give_up(abandon)
+        prepared, criterion = await self._asked_health(prepared)
         log = await self._open_log(prepared)
+        if criterion is not None:
+            return await self._not_begun(log, criterion)
         return await self._run(log, prepared.drive)
+
+    async def _asked_health(self, prepared: Prepared) -> tuple[Prepared, Reason | None]:
+        """The failure criterion that the drive meets before anything is written to it; where it does not say, the plan does."""
+        if self.failure.max_reallocated_sectors is None:
+            return prepared, None
+        count = await self._call(self._station.reallocated_sectors, prepared.drive)
+        if count is None:
+            note = "The drive does not say how many sectors it has reallocated: it was not held to a limit of them."
+            plan = replace(prepared.plan, notes=(*prepared.plan.notes, note))
+            return replace(prepared, plan=plan), None
+        return prepared, self.failure.of_drive(count)
+
+    async def _not_begun(self, log: JobLog, criterion: Reason) -> Result:
+        """A drive on which no job is worth beginning has failed, with a certificate that says so."""
+        self.job_id = log.state.job_id
+        try:
+            await self._append(log, JobGivenUp(criterion))
+            await self._append(log, JobFinished(*judge(log.state.facts())))
+            return await self._issue(log, None)
+        finally:
+            await log.close()
 
     async def take_up(self, state: JobState, drive: Drive) -> Result:
         """Goes on with an interrupted job on the drive as it was found now. Raises JournalError."""

@@ -517,8 +517,6 @@ class JobRun:
                 transfer.pause()
             await self._watch(transfer, record, counted)
             report, is_gone = await transfer.finish()
-            self._faults = counted.before.with_more(report.retries, report.bad_extents)
-            await self._give_up_if_faulty()
             self.is_held = self.is_held or not is_gone
             self.leaves = transfer.leaves()
         finally:
@@ -528,6 +526,8 @@ class JobRun:
             self._sent.append(report)
         self.first_byte_ns = self.first_byte_ns or report.first_byte
         self.last_byte_ns = max(self.last_byte_ns, report.last_byte)
+        self._faults = counted.before.with_more(report.retries, report.bad_extents)
+        await self._give_up_if_faulty()
         return report
 
     async def _watch(self, transfer: RunningTransfer, record: "Recorder | None", counted: "_FaultCount") -> None:

@@ -1,7 +1,8 @@
 """Looks at every bay once a second: shows what is the matter with its drive, lets a hot one rest, gives a slow one up.
 
-The rules are in `domain/watchdog.py`; here is only who is looked at when, and what is done about it. Plain Python: 96 bays
-take 2 ms a second of the loop's time, most of it for their counters; numpy would have to be filled from them first.
+The rules are in `domain/watchdog.py`; here is only who is looked at when, and what is done about it. Plain Python: the rules
+take 0.2 ms a look for 96 bays, and 7 ms in the one look a minute in which all their windows may end together. numpy has to be
+filled from Python's numbers first: the medians of 96 times 60 take 0.6 ms by it and 0.5 ms without, and its import 225 ms.
 """
 
 import asyncio

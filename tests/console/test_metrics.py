@@ -11,6 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from eraser.console.metrics import Exposition, MetricsPage, exposition_for, render
+from eraser.domain.watchdog import Alarm
 from eraser.rack.view import COMMIT_BOUNDS_SECONDS, BayState, CommitTimes
 from tests.console.stations import FakeStation, a_busy_bay, a_snapshot, an_empty_bay
 from tests.lab.requirements import require
@@ -77,6 +78,13 @@ def test_exactly_the_bay_s_state_is_one(state: BayState) -> None:
     found = samples(render(a_snapshot(a_busy_bay(state=state)), Exposition.TEXT))
     states = {dict(labels)["state"]: number for (name, labels), number in found.items() if name == "eraser_bay_state"}
     assert states == {other.value: float(other is state) for other in BayState}
+
+
+@pytest.mark.parametrize("alarms", [(), ("stuck",), ("slow", "errors"), tuple(alarm.value for alarm in Alarm)])
+def test_exactly_what_is_the_matter_with_the_drive_is_one(alarms: tuple[str, ...]) -> None:
+    found = samples(render(a_snapshot(a_busy_bay(alarms=alarms)), Exposition.TEXT))
+    shown = {dict(labels)["alarm"]: number for (name, labels), number in found.items() if name == "eraser_bay_alarm"}
+    assert shown == {alarm.value: float(alarm.value in alarms) for alarm in Alarm}
 
 
 def test_what_is_not_known_is_no_series_and_not_zero() -> None:

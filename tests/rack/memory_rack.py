@@ -23,6 +23,7 @@ from eraser.rack.intake import Intake, Reception
 from eraser.rack.presence import Arrived, Event, Left, Sighting
 from eraser.rack.station import FileHistory, Rack
 from eraser.rack.view import BaySnapshot, BayState
+from eraser.rack.watchdog import Watch
 from tests.domain.builders import IDENTITY, seeded_chance
 from tests.rack.simulated import SECTOR, SimulatedDrive, SimulatedTransfer
 from tests.rack.simulated_time import at_once, run
@@ -44,22 +45,29 @@ class TimedTransfer(SimulatedTransfer):
     async def changed(self, timeout_seconds: float) -> None:
         if self.has_ended:
             return
-        if self._memory.hangs:
+        if not self._memory.hangs:
+            self._hung_seconds = 0.0
+        else:
             await asyncio.sleep(timeout_seconds)
             self._hung_seconds += timeout_seconds
             if self._hung_seconds > self._no_progress_seconds:
                 self.kill(EndReason.NO_PROGRESS)
             return
-        await asyncio.sleep(STEP_SECONDS)
+        await asyncio.sleep(self._memory.step_seconds)
         if not self._is_paused or self._is_cancelled or self._memory.is_gone:
             await super().changed(timeout_seconds)
 
     def snapshot(self) -> Snapshot:
-        return replace(super().snapshot(), oldest_io_seconds=self._hung_seconds)
+        shown = super().snapshot()
+        return replace(shown, oldest_io_seconds=self._hung_seconds, retries=self._retries(shown.position_bytes))
 
     async def finish(self) -> tuple[TransferReport, bool]:
         report, _ = await super().finish()
-        return report, not self._memory.hangs
+        retries = self._retries(report.end_position_bytes) + self._memory.retries_at_end
+        return replace(report, retries=retries), not self._memory.hangs
+
+    def _retries(self, position_bytes: int) -> int:
+        return position_bytes // SECTOR * self._memory.retries_per_sector
 
 
 @dataclass
@@ -68,6 +76,12 @@ class MemoryDrive(SimulatedDrive):
 
     serial: str = "S1"
     hangs: bool = False
+    step_seconds: float = STEP_SECONDS
+    reallocated_sectors: int | None = None
+    retries_per_sector: int = 0
+    retries_at_end: int = 0
+    """Of each transfer, that only its report tells of."""
+    celsius: float | None = None
     used_by: str = ""
     is_held: bool = False
 
@@ -124,6 +138,12 @@ class MemoryRack:
 
     def domains(self, sighting: Sighting) -> tuple[BandwidthDomain, ...]:
         return ()
+
+    def reallocated_sectors(self, drive: Drive) -> int | None:
+        return self._by_path(drive.path).reallocated_sectors
+
+    def celsius(self, sighting: Sighting) -> float | None:
+        return next(drive.celsius for drive, here in self.plugged.values() if here is sighting)
 
     def hold(self, drive: Drive, *, now_utc: Callable[[], str]) -> MemoryDrive:
         found = self._by_path(drive.path)
@@ -207,6 +227,8 @@ async def a_station(
     seed: int = 0,
     journal: Journal | None = None,
     intake: Reception | None = None,
+    request: Request = Request("random"),  # noqa: B008  a frozen value
+    watch: Watch | None = None,
 ) -> AsyncIterator[At]:
     """A station of three bays that runs until the block ends. The journal is in `folder` unless it is given."""
     memory = memory or MemoryRack()
@@ -221,11 +243,12 @@ async def a_station(
         new_id=lambda: f"job-{before + next(names)}",
         tune=lambda drive: TUNING,
         hold=memory.hold,
+        reallocated_sectors=memory.reallocated_sectors,
         call=at_once,
     )
     history = FileHistory(files, at_once)
-    reception = intake or Intake(Request("random"), by_itself)
-    rack = Rack(parts, memory, memory, bays or a_map(3), reception, history)
+    reception = intake or Intake(request, by_itself)
+    rack = Rack(parts, memory, memory, bays or a_map(3), reception, history, watch=watch)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(rack.run())
         yield At(rack, memory)
