@@ -12,7 +12,7 @@ from tests.serve.station import Site, assert_erased, bays_of
 
 MIB = 1 << 20
 DRIVES = 64
-SIZE = 16 * MIB
+SIZE = 8 * MIB
 
 pytestmark = pytest.mark.lab("root", "loop")
 
