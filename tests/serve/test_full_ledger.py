@@ -95,7 +95,7 @@ def test_jobs_pause_while_the_ledger_has_no_room_and_pass_when_it_has(tmp_path: 
         assert_erased(site, *drives)
 
 
-@pytest.mark.parametrize("end", ["SIGTERM", "SIGKILL"])
+@pytest.mark.parametrize("end", ["SIGTERM", pytest.param("SIGKILL", marks=pytest.mark.soak)])
 def test_a_station_that_ends_while_its_ledger_has_no_room_loses_nothing(tmp_path: Path, end: str) -> None:
     with a_site(tmp_path / "station") as (site, drives):
         with site.running() as station:
