@@ -440,7 +440,7 @@ class BayRun:
         verified = bare.verified_bytes + job.bytes_verified + (now.moved_bytes if is_verifying else 0)
         return replace(
             bare,
-            waits_for="; ".join(self._pauses.values()),
+            waits_for="; ".join([*self._pauses.values(), *filter(None, [bare.waits_for])]),
             pauses=tuple(self._pauses),
             stage=now.stage.value,
             pass_number=now.pass_number,

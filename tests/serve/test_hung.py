@@ -36,10 +36,12 @@ HANGS = {
     "in a flush": Hangs(On.FLUSH),
     "with its queue full": Hangs(On.WRITE),
 }
+OTHER_TESTS_S = 5.0
+"""What the machine's other work may cost; who waits for a drive that hangs waits for half a minute at least."""
 END_S = 10.0
 """Within this the server is gone after SIGTERM, whatever hangs."""
 
-pytestmark = [pytest.mark.lab("root", "loop", "fuse"), pytest.mark.serial]
+pytestmark = pytest.mark.lab("root", "loop", "fuse")
 
 
 @contextmanager
@@ -65,7 +67,6 @@ def usual_seconds(folder: Path, others: list[LoopDrive]) -> float:
     """How long the slowest of the sound drives takes when nothing hangs."""
     with Site(folder, bays_of(*others)).running() as station:
         station.until_passed(len(others), within_s=60)
-        assert station.stop() < END_S
         return max(seconds_to_pass(station))
 
 
@@ -83,7 +84,7 @@ def hang_beside_others(folder: Path, others_count: int) -> None:
             station.until_passed(len(others), within_s=60)
             # Nobody has given the hung ones up yet: the others did not wait for that.
             assert not station.events_of("failed") and not station.events_of("held")
-            assert max(seconds_to_pass(station)) < 3 * usual_s + 1
+            assert max(seconds_to_pass(station)) < 3 * usual_s + OTHER_TESTS_S
             assert station.stop() < END_S
         assert_erased(site, *others)
         held_after_restart(site, hung, len(others))

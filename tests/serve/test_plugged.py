@@ -18,8 +18,8 @@ BAY = "Z1"
 PULLS = 12
 SEED = 20261126
 
-# Alone: a zram disk of another test might get the number that the bay is about.
-pytestmark = [pytest.mark.lab("root"), pytest.mark.serial]
+# One worker: a zram disk of another test might get the number that the bay is about.
+pytestmark = [pytest.mark.lab("root"), pytest.mark.xdist_group("zram")]
 
 
 def until_in_state(station: Running, state: str, within_s: float) -> float:
@@ -27,6 +27,7 @@ def until_in_state(station: Running, state: str, within_s: float) -> float:
     return station.until(lambda: station.bays()[BAY]["state"] == state, state, within_s=within_s)
 
 
+@pytest.mark.serial
 def test_a_disk_that_the_kernel_adds_is_identified_within_a_second_and_erased_and_leaves_when_it_is_pulled(
     tmp_path: Path,
 ) -> None:
