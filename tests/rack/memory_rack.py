@@ -198,6 +198,7 @@ async def a_station(
     seed: int = 0,
     journal: Journal | None = None,
     intake: Reception | None = None,
+    papers: Papers | None = None,
 ) -> AsyncIterator[At]:
     """A station of three bays that runs until the block ends. The journal is in `folder` unless it is given."""
     memory = memory or MemoryRack()
@@ -206,13 +207,14 @@ async def a_station(
     files = FileJournal(folder / "journal", lambda: "2027-01-01T00:00:00.000Z")
     parts = Station(
         journal=journal or JournalOfFiles(files, at_once),
-        issue=Papers(folder),
+        issue=papers or Papers(folder),
         now_utc=lambda: "2027-01-01T00:00:00.000Z",
         random_bytes=seeded_chance(seed),
         new_id=lambda: f"job-{before + next(names)}",
         tune=lambda drive: TUNING,
         hold=memory.hold,
         call=at_once,
+        waits_for_room=True,
     )
     history = FileHistory(files, at_once)
     reception = intake or Intake(Request("random"), by_itself)
