@@ -40,12 +40,13 @@ class Leftovers:
 
     async def run(self) -> None:
         """Says which jobs can't be believed, and goes on issuing what is due, until it is cancelled."""
-        await self._tell_contradictions()
+        await self.tell_contradictions()
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             await self._issue_due()
 
-    async def _tell_contradictions(self) -> None:
+    async def tell_contradictions(self) -> None:
+        """Reads the events of every open job: seconds of work for dozens of long ones, a job at a time."""
         try:
             for job in await self._journal.open_jobs():
                 self._trouble(f"job {job.job_id}", await self._journal.contradiction(job.job_id))
