@@ -111,6 +111,7 @@ def _begin_log(configuration: "Configuration") -> None:
 
 async def _serve(configuration: "Configuration", simulation: _Simulation | None) -> None:
     from eraser.rack.ledger_health import LedgerHealth, keep_lease
+    from eraser.rack.leftovers import Leftovers
 
     health = LedgerHealth()
     async with AsyncExitStack() as stack:
@@ -125,8 +126,14 @@ async def _serve(configuration: "Configuration", simulation: _Simulation | None)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, _stop, rack)
         await _answer(rack, configuration, ledger, stack)
+        leftovers = Leftovers(rack.parts, ledger.journal, rack.trouble)
+        await leftovers.first()
         async with asyncio.TaskGroup() as tasks:
-            beside = [tasks.create_task(keep_lease(ledger.journal, rack.trouble)), tasks.create_task(keeper.run())]
+            beside = [
+                tasks.create_task(keep_lease(ledger.journal, rack.trouble)),
+                tasks.create_task(keeper.run()),
+                tasks.create_task(leftovers.run()),
+            ]
             if story is not None:
                 beside.append(tasks.create_task(story.play()))
             await rack.run()
@@ -177,7 +184,10 @@ def _parts(configuration: "Configuration", ledger: "StationLedger") -> "Station"
     from eraser.certificates.issuer import StationIssuer
     from eraser.cli.station import new_id, now_utc
     from eraser.domain.certificate import Station as CertifiedStation
+    from eraser.ledger.journal import FileJournal
+    from eraser.rack.blocking import in_own_thread
     from eraser.rack.erasing import Station
+    from eraser.rack.leftovers import BesideFiles
 
     data = configuration.data
     issuer = StationIssuer(
@@ -187,7 +197,8 @@ def _parts(configuration: "Configuration", ledger: "StationLedger") -> "Station"
         new_id=new_id,
         station=CertifiedStation(configuration.station.id, configuration.station.location),
     )
-    return Station(ledger.journal, issuer, now_utc, os.urandom, new_id, waits_for_room=True)
+    journal = BesideFiles(ledger.journal, FileJournal(data / "journal", now_utc), in_own_thread)
+    return Station(journal, issuer, now_utc, os.urandom, new_id, waits_for_room=True)
 
 
 def _request(configuration: "Configuration") -> "Request":

@@ -161,15 +161,21 @@ class FileJournal:
                 raise _unusable(path, error) from error
             raise
 
-    def open_states(self) -> Iterator[JobState]:
-        """The jobs with something left to do, however many are finished. A journal that can't be read raises JournalError
-        naming the file.
+    def open_states(self, *, passes_over_doubtful: bool = False) -> Iterator[JobState]:
+        """The jobs with something left to do, however many are finished. A journal that can't be believed raises JournalError
+        naming the file, unless such are passed over.
         """
         if not self._directory.is_dir():
             return
         for path in sorted(self._directory.glob(f"*{_SUFFIX}")):
-            # One that is gone was finished meanwhile; one without an event was not begun.
-            if (entries := _read(path)) and (state := fold(entries)).is_open:
+            try:
+                # One that is gone was finished meanwhile; one without an event was not begun.
+                state = fold(entries) if (entries := _read(path)) else None
+            except JournalError:
+                if not passes_over_doubtful:
+                    raise
+                continue
+            if state is not None and state.is_open:
                 yield state
 
     def finished_states(self) -> Iterator[JobState]:

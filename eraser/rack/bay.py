@@ -440,7 +440,7 @@ class BayRun:
         verified = bare.verified_bytes + job.bytes_verified + (now.moved_bytes if is_verifying else 0)
         return replace(
             bare,
-            waits_for="; ".join([*self._pauses.values(), *filter(None, [bare.waits_for])]),
+            waits_for="; ".join(filter(None, (bare.waits_for, *self._pauses.values()))),
             pauses=tuple(self._pauses),
             stage=now.stage.value,
             pass_number=now.pass_number,
@@ -461,9 +461,11 @@ class BayRun:
 
     def _state(self) -> BayState:
         if self._erasing is not None:
+            if self.waits_for_room:
+                return BayState.PAUSED
             job = self._erasing.job
             if job is None:
-                return BayState.PAUSED if self.waits_for_room else BayState.WRITING
+                return BayState.WRITING
             progress = job.progress()
             if progress.is_paused or self._pauses:
                 return BayState.PAUSED

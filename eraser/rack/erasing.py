@@ -39,7 +39,7 @@ from eraser.drives.discovery import identify, list_drives
 from eraser.drives.erasable import ClaimedDrive, ErasableDrive
 from eraser.drives.health import reallocated_sectors
 from eraser.engine.tuning import Tuning, tuning_for
-from eraser.errors import DriveError, EraserError, Refused
+from eraser.errors import DriveError, EraserError, JournalError, Refused
 from eraser.ledger.journal import JobLog, Journal
 from eraser.rack.blocking import BlockingCall, in_own_thread
 from eraser.rack.job_run import JobRun
@@ -340,6 +340,18 @@ class Erasing:
         try:
             await log.append(JobCancelled())
             return log.state.job_id
+        finally:
+            await log.close()
+
+    async def issue_due(self, job_id: str) -> Result:
+        """Issues the certificate of a job that has ended without one; nobody needs its drive for that. Raises JournalError,
+        CertificateError or OSError.
+        """
+        log = await self._station.journal.take_up(job_id, place=self._place)
+        try:
+            if log.state.outcome is None:
+                raise JournalError("it has not ended, so it has no certificate", subject=job_id)
+            return await self._issue(log, None)
         finally:
             await log.close()
 

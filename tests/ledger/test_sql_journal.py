@@ -2,15 +2,17 @@
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, insert, select, text
+from sqlalchemy.event import listen, remove
 
 from eraser.domain.custody import DriveName, Erased, Quarantined, Verified
 from eraser.domain.drive import Drive
@@ -113,6 +115,75 @@ def plan_of(connection: Connection) -> str:
 async def test_finished_jobs_are_not_even_looked_at(sqlite: str) -> None:
     async with opened(sqlite) as journal:
         assert "jobs_open" in await journal.store.read(plan_of)
+
+
+@contextmanager
+def statements_of(store: Store) -> Iterator[list[tuple[str, Any]]]:
+    """Each statement that is sent meanwhile, with its parameters."""
+    seen: list[tuple[str, Any]] = []
+
+    def sent(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        seen.append((statement, parameters))
+
+    listen(store.engine, "before_cursor_execute", sent)
+    try:
+        yield seen
+    finally:
+        remove(store.engine, "before_cursor_execute", sent)
+
+
+def ways_of(statement: str, parameters: Any, connection: Connection) -> list[str]:
+    """How SQLite gets at the rows."""
+    return [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+
+
+async def test_a_drive_that_arrives_replays_no_job_but_its_own(url: str) -> None:
+    async with opened(url) as journal:
+        for number in range(64):
+            await do_job(journal, f"open-{number:02}", until_writing(drive_number(number)))
+        with statements_of(journal.store) as seen:
+            for number in range(64):
+                (state,) = await journal.open_states(drive_number(number))
+                assert state.job_id == f"open-{number:02}"
+        # Which jobs are its own, then that job's events.
+        assert len([statement for statement, _ in seen if statement.startswith("SELECT")]) == 64 * 2
+
+
+async def test_a_drive_without_a_name_meets_the_open_jobs_of_such_drives_alone(url: str) -> None:
+    nameless = with_names(DRIVE, serial="", wwn="")
+    async with opened(url) as journal:
+        await do_job(journal, "named", until_writing(DRIVE))
+        await do_job(journal, "nameless", until_writing(nameless))
+        await do_job(journal, "not identified", [])
+        assert [state.job_id for state in await journal.open_states(nameless)] == ["nameless", "not identified"]
+        tamper(url, "UPDATE job_events SET kind = 'nonsense' WHERE job_id = 'not identified'")
+        with pytest.raises(JournalError, match="job not identified"):
+            await journal.open_states(nameless)
+        assert [state.job_id for state in await journal.open_states(DRIVE)] == ["named"]
+
+
+async def test_what_a_station_reads_at_its_start_does_not_grow_with_what_is_finished(sqlite: str) -> None:
+    async with opened(sqlite) as journal:
+        await do_job(journal, "finished", whole_job("finished", DRIVE))
+        await do_job(journal, "open", until_writing(drive_number(2)))
+    store = await open_store(sqlite)
+    try:
+        with statements_of(store) as seen:
+            journal = await SqlJournal.open(store, "station", now_utc)
+            assert [job.job_id for job in await journal.open_jobs()] == ["open"]
+            assert not await journal.contradiction("open")
+            assert await journal.open_states(DRIVE) == []
+            found = await journal.last_finished(DRIVE)
+            assert found is not None and found.job_id == "finished"
+        selects = [(statement, parameters) for statement, parameters in seen if statement.startswith("SELECT")]
+        assert 5 < len(selects) < 20
+        for statement, parameters in selects:
+            for way in await store.read(partial(ways_of, statement, parameters)):
+                # The index jobs_open holds none but open jobs; whatever else is gone through is found by a key.
+                assert not way.startswith("SCAN") or "INDEX jobs_open" in way, (statement, way)
+        await journal.close()
+    finally:
+        await store.close()
 
 
 async def test_an_event_that_cannot_follow_is_not_written(url: str) -> None:

@@ -229,6 +229,7 @@ async def a_station(
     intake: Reception | None = None,
     request: Request = Request("random"),  # noqa: B008  a frozen value
     watch: Watch | None = None,
+    papers: Papers | None = None,
 ) -> AsyncIterator[At]:
     """A station of three bays that runs until the block ends. The journal is in `folder` unless it is given."""
     memory = memory or MemoryRack()
@@ -237,7 +238,7 @@ async def a_station(
     files = FileJournal(folder / "journal", lambda: "2027-01-01T00:00:00.000Z")
     parts = Station(
         journal=journal or JournalOfFiles(files, at_once),
-        issue=Papers(folder),
+        issue=papers or Papers(folder),
         now_utc=lambda: "2027-01-01T00:00:00.000Z",
         random_bytes=seeded_chance(seed),
         new_id=lambda: f"job-{before + next(names)}",
@@ -245,6 +246,7 @@ async def a_station(
         hold=memory.hold,
         reallocated_sectors=memory.reallocated_sectors,
         call=at_once,
+        waits_for_room=True,
     )
     history = FileHistory(files, at_once)
     reception = intake or Intake(request, by_itself)

@@ -1,0 +1,107 @@
+"""What earlier runs left at this station: certificates that are due, jobs that can't be believed, journals that are files.
+
+None of it needs a drive, and none of it stops the station: what can be done is done, what can't is told.
+"""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import replace
+
+from eraser.domain.drive import Drive
+from eraser.domain.events import JobQueued
+from eraser.domain.job import JobState
+from eraser.errors import EraserError, JournalError, Refused
+from eraser.ledger.errors import JobHeld
+from eraser.ledger.journal import FileJournal
+from eraser.ledger.sql_journal import SqlJobLog, SqlJournal
+from eraser.rack.blocking import BlockingCall
+from eraser.rack.erasing import Erasing, Station, open_job
+from eraser.rack.ledger_health import Trouble
+
+LOOK_SECONDS = 20.0
+"""How often certificates that are due are tried again."""
+FIRST_SECONDS = 5.0
+"""How long the bays wait for those that are due at the start: so that no bay meets a job that is being put away."""
+
+
+class Leftovers:
+    """`first` before the bays are attended to, then `run` beside them."""
+
+    def __init__(self, parts: Station, journal: SqlJournal, trouble: Trouble) -> None:
+        self._parts = replace(parts, waits_for_room=False)  # it looks again by itself
+        self._journal = journal
+        self._trouble = trouble
+
+    async def first(self) -> None:
+        """Issues the certificates that are due, as far as that takes no long time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_SECONDS):
+                await self._issue_due()
+
+    async def run(self) -> None:
+        """Says which jobs can't be believed, and goes on issuing what is due, until it is cancelled."""
+        await self.tell_contradictions()
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await self._issue_due()
+
+    async def tell_contradictions(self) -> None:
+        """Reads the events of every open job: seconds of work for dozens of long ones, a job at a time."""
+        try:
+            for job in await self._journal.open_jobs():
+                self._trouble(f"job {job.job_id}", await self._journal.contradiction(job.job_id))
+        except JournalError as error:
+            self._trouble("ledger", str(error))
+
+    async def _issue_due(self) -> None:
+        try:
+            due = [job.job_id for job in await self._journal.open_jobs() if job.is_certificate_due]
+        except JournalError as error:
+            self._trouble("ledger", str(error))
+            return
+        for job_id in due:
+            await self._issue(job_id)
+
+    async def _issue(self, job_id: str) -> None:
+        problem = ""
+        try:
+            await Erasing(self._parts, "").issue_due(job_id)
+        except JobHeld:
+            return  # a bay is about to
+        except (EraserError, OSError) as error:
+            problem = f"the certificate of job {job_id} can't be issued: {error}"
+        self._trouble(f"certificate of job {job_id}", problem)
+
+
+class BesideFiles:
+    """`eraser.ledger.journal.Journal`: the ledger, at a station whose data folder may hold journals that are files, as the
+    commands write them. Their jobs are gone on with by `eraser resume`, and nobody begins another one on their drives.
+    """
+
+    def __init__(self, ledger: SqlJournal, files: FileJournal, call: BlockingCall) -> None:
+        self._ledger = ledger
+        self._files = files
+        self._call = call
+
+    async def begin(self, request: JobQueued, *, place: str = "") -> SqlJobLog:
+        """A new job, in the ledger."""
+        return await self._ledger.begin(request, place=place)
+
+    async def take_up(self, job_id: str, *, place: str = "") -> SqlJobLog:
+        """An earlier job of the ledger."""
+        return await self._ledger.take_up(job_id, place=place)
+
+    async def open_states(self, drive: Drive | None = None) -> list[JobState]:
+        """Those of the ledger. Raises Refused for a drive whose open job is in a file, JournalError as the ledger does; a file
+        that can't be believed keeps no drive from being erased, since nobody knows which one.
+        """
+        if drive is not None:
+            left = open_job(drive, await self._call(lambda: list(self._files.open_states(passes_over_doubtful=True))))
+            if left is not None:
+                raise Refused(
+                    "job-of-a-command",
+                    f"`eraser erase` left a job on it (job {left.job_id}), which is no business of the station",
+                    subject=drive.path,
+                    remedy=f"Take the bay out of service and go on with it: eraser resume {drive.path}",
+                )
+        return await self._ledger.open_states(drive)
