@@ -19,7 +19,7 @@ from eraser.engine.transfer import Snapshot
 from eraser.rack import bay, erasing, job_run
 from eraser.rack.bay import Past
 from eraser.rack.job_run import JobRun
-from eraser.rack.station import FileHistory
+from eraser.rack.history import LedgerHistory
 from tests.simulation.drives import Work
 from tests.simulation.program import Papers, Program
 from tests.simulation.world import Held, World
@@ -63,12 +63,12 @@ async def _append_unawaited(self: JobRun, event: JobEvent) -> None:
 _watch = JobRun._watch
 
 
-async def _watch_what_is_not_flushed(self: JobRun, transfer: Work, record: Any) -> None:
+async def _watch_what_is_not_flushed(self: JobRun, transfer: Work, record: Any, counted: Any) -> None:
     async def early(snapshot: Snapshot, transfer: Work, known_bad: int) -> Any:
         position = snapshot.position_bytes
         return await record(replace(snapshot, checkpoint_position_bytes=position), transfer, known_bad)
 
-    await _watch(self, transfer, early if record is not None else None)
+    await _watch(self, transfer, early if record is not None else None, counted)
 
 
 _verify_last = JobRun._verify_last
@@ -102,13 +102,13 @@ def _hold_past_the_claim(self: World, drive: Drive, *, now_utc: Any) -> Held:
 
 def _forget_cancel(self: erasing.Erasing, *args: Any, **options: Any) -> None:
     if self.job is not None:
-        self.job.cancel()
+        self.job.cancel(**options)
 
 
-_of = FileHistory.of
+_of = LedgerHistory.of
 
 
-async def _of_passed_ones(self: FileHistory, drive: Drive) -> Past | None:
+async def _of_passed_ones(self: LedgerHistory, drive: Drive) -> Past | None:
     past = await _of(self, drive)
     return past if past is not None and past.outcome == Outcome.PASSED else None
 
@@ -173,7 +173,7 @@ BUGS: dict[str, Bug] = {
         (Work, "snapshot", _remember_snapshot), (Work, "finish", _finish_as_it_was)
     ),
     "second-certificate": _patched((Papers, "__call__", _issue_again)),
-    "quarantine-left-silently": _patched((FileHistory, "of", _of_passed_ones)),
+    "quarantine-left-silently": _patched((LedgerHistory, "of", _of_passed_ones)),
     "starvation-by-priority": _patched((admission, "MAX_OVERTAKEN", 10**9)),
     "foreign-write-ignored": _patched((DriveActivity, "has_foreign_writes", False)),
     "markers-ignored": _patched((verdict, "_markers", _nothing), (JobRun, "_raise_if_markers_differ", lambda *_: None)),

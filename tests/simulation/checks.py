@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from eraser.domain.admission import MAX_OVERTAKEN
+from eraser.domain.custody import CustodyRecord, drive_name, standing
 from eraser.domain.drive import is_recognisable, same_drive
 from eraser.domain.events import (
     CertificateIssued,
@@ -15,6 +16,7 @@ from eraser.domain.events import (
     JobEvent,
     JobFinished,
     JobPlanned,
+    JobRefused,
     Outcome,
     PassEnded,
     SightBegan,
@@ -24,6 +26,7 @@ from eraser.domain.job import JobState
 from eraser.domain.pattern import Pattern
 from eraser.domain.plan import Plan
 from eraser.engine.transfer import Order
+from eraser.ledger.sql_journal import custody_events
 from eraser.rack.view import BayState
 from tests.rack.simulated import SECTOR, pattern_bytes
 from tests.simulation.drives import FaultyDrive, name_of
@@ -38,8 +41,10 @@ CANCEL_SECONDS = 25.0
 """A transfer's 6, what comes back to a drive that hangs, the records of it on a slow disk."""
 LOOK_SECONDS = 10.0
 """A job that is not stuck itself looks at its transfer more often than that, whatever the others' drives do."""
-INTAKE_SECONDS = 20.0
-"""A drive is seen to within that, when nothing of the drive before it is left."""
+STUCK_SECONDS = 15.0
+"""A bay with a drive that answers does something within that: longer than a job takes to put away a drive that did not."""
+MOVING = (BayState.EMPTY, BayState.IDENTIFYING, BayState.WRITING, BayState.VERIFYING)
+"""States in which nobody is waited for."""
 MOST_OVERTAKEN = MAX_OVERTAKEN + 4
 
 
@@ -61,6 +66,13 @@ class Checks:
         """By bay that waits its turn, how many that came later went first."""
         self._running: dict[str, str] = {}
         self._starts: list[tuple[float, str]] = []
+        self._records: dict[str, list[CustodyRecord]] = {}
+        self._moved_at: dict[str, float] = {}
+        """By bay, when it was last seen to do something."""
+        self._cancelled: dict[str, tuple[str, int]] = {}
+        """By bay, the job that a person cancelled there, and on which plugging."""
+        self._wanted: set[int] = set()
+        """Pluggings of which a person said that the job is to go on."""
 
     def fail(self, what: str, cause: BaseException | None = None) -> None:
         """Ends the run."""
@@ -113,12 +125,27 @@ class Checks:
 
     def committed(self, job_id: str, event: JobEvent, before: JobState | None, after: JobState, place: str) -> None:
         """It is durable."""
+        self._moved_at[place] = self._world.now
         match event:
             case JobPlanned():
                 self._job_begins(after, place)
+            case JobFinished() | JobRefused():
+                self._custody(event, after)
             case CertificateIssued():
                 if len(self.papers.issued.get(job_id, ())) != 1:
                     self.fail(f"{job_id} has the certificates {self.papers.issued.get(job_id)}")
+
+    def _custody(self, event: JobEvent, before: JobState) -> None:
+        """What failed or was refused is quarantined until a job has passed."""
+        drive = before.drive
+        name = drive_name(drive.identity) if drive is not None else None
+        if name is None:
+            return
+        records = self._records.setdefault(name.serial, [])
+        records += [CustodyRecord("", "", "", name, found) for found in custody_events(event, before)]
+        has_passed = isinstance(event, JobFinished) and event.outcome is Outcome.PASSED
+        if bool(standing(records).quarantine) is has_passed:
+            self.fail(f"{before.job_id} is {before.phase}, and {name.serial} {'is' if has_passed else 'is not'} quarantined")
 
     def certificate_asked(self, state: JobState) -> None:
         """Only what is on record may be signed."""
@@ -142,6 +169,8 @@ class Checks:
             self.fail(f"{job_id} says that it holds a drive and does not")
             return
         held.job_id = job_id
+        if self.disk.states[job_id].is_cancelled and held.plugging.number not in self._wanted:
+            self.fail(f"{job_id} goes on, although a person has cancelled it and nobody said so")
         rivals = [other for other in self._world.helds if other is not held and not other.is_closed]
         if any(other.job_id == job_id or other.disk is held.disk for other in rivals):
             self.fail(f"{job_id} works on drive {held.disk.number} twice")
@@ -197,10 +226,7 @@ class Checks:
             for other in self.disk.open.values():
                 if other.job_id != after.job_id and other.plan and other.drive and not same_drive(other.drive, after.drive):
                     self.fail(f"{after.job_id} begins on {after.drive.label}, which has {other.job_id}")
-        earlier = [state for state in self.disk.finished_states() if state.outcome is not None]
-        is_known = is_recognisable(after.drive) and any(
-            state.drive is not None and not same_drive(state.drive, after.drive) for state in earlier
-        )
+        is_known = self.disk.last_finished(after.drive) is not None
         if after.drive.disk_sequence not in self._permitted and (is_known or not self.starts_by_itself):
             self.fail(f"{after.job_id} begins on {after.drive.label} in {bay}, and nobody has ordered it")
 
@@ -208,13 +234,15 @@ class Checks:
 
     def program_begins(self) -> None:
         """It knows of no order."""
-        for known in (self._permitted, self._halted, self._cancel_due, self._waiting, self._running, self._starts):
+        orders: tuple[Any, ...] = (self._permitted, self._halted, self._wanted, self._cancelled, self._cancel_due)
+        for known in (*orders, self._waiting, self._running, self._starts, self._moved_at):
             known.clear()
 
     def bay_says(self, bay: str, what: str, fields: dict[str, Any], plugging: int) -> None:
         """From its log, when it shows the drive of this plugging."""
         if what in ("order", "drive arrived", "drive left", "medium changed"):
             return
+        self._moved_at[bay] = self._world.now
         if what == "job begins":
             self._begins(bay, plugging)
             return
@@ -224,15 +252,29 @@ class Checks:
         self._waiting.pop(bay, None)
         self._running.pop(bay, None)
         self._cancel_due.pop(bay, None)
+        self._is_cancelled(bay)
 
-    def ordered(self, order: str, bay: str, plugging: int) -> None:
+    def _is_cancelled(self, bay: str) -> None:
+        """What a person has cancelled is recorded as that once it has stopped."""
+        job_id, plugging = self._cancelled.pop(bay, ("", 0))
+        state = self.disk.states.get(job_id)
+        if state is None or plugging in self._wanted or self._world.disturbed_until > self._world.now:
+            return
+        if state.outcome is None and not state.is_cancelled and state.is_open and state.plan is not None:
+            self.fail(f"{job_id} was cancelled in {bay}, has stopped, and that is not on record")
+
+    def ordered(self, order: str, bay: str, plugging: int, job_id: str) -> None:
         """The station has accepted it, for the drive that it showed."""
         if order in ("start", "retry", "resume"):
             self._halted.discard(plugging)
+            self._wanted.add(plugging)
         if order in ("start", "retry"):
             self._permitted.add(plugging)
         if order == "cancel":
             self._halted.add(plugging)
+            self._wanted.discard(plugging)
+            if bay in self._running and job_id:
+                self._cancelled[bay] = (job_id, plugging)
             self._cancel_due[bay] = self._world.now + CANCEL_SECONDS
 
     def _begins(self, bay: str, plugging: int) -> None:
@@ -284,6 +326,7 @@ class Checks:
             work = held.work
             if work is None or work.is_finished or work.has_ended or held.disk.hangs:
                 continue
+            self._moved_at[held.plugging.bay] = max(self._moved_at.get(held.plugging.bay, 0.0), work.looked_at)
             if now - work.looked_at > LOOK_SECONDS:
                 self.fail(f"nobody has looked at {held.job_id} for {now - work.looked_at:.1f} s")
         self._check_intake(program)
@@ -305,12 +348,13 @@ class Checks:
 
     def _check_intake(self, program: "Program") -> None:
         now = self._world.now
-        states = {bay.name: bay.state for bay in (bay.snapshot() for bay in program.rack._bays.values())}
         for bay, plugging in self._world.slots.items():
-            since = max(plugging.since, program.began_at)
-            is_late = now - since > INTAKE_SECONDS and not plugging.disk.hangs
-            if is_late and states[bay] in (BayState.EMPTY, BayState.IDENTIFYING):
-                self.fail(f"drive {plugging.disk.number} has been in {bay} for {now - since:.1f} s: {states[bay]}")
+            disk = plugging.disk
+            since = max(plugging.since, program.began_at, disk.woke_at, self._moved_at.get(bay, 0.0))
+            if now - since < STUCK_SECONDS or disk.hangs:
+                continue
+            if (state := program.bay(bay).state) in MOVING:
+                self.fail(f"nothing has happened to drive {disk.number} in {bay} for {now - since:.1f} s: {state}")
 
 
 def _is_announced(state: JobState, plan: Plan, order: Order) -> bool:

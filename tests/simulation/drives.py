@@ -1,6 +1,7 @@
 """Drives that lie, err and hang, and the transfers over them: as `tests.rack.simulated`, but each in a time of its own."""
 
 import asyncio
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -50,6 +51,9 @@ class FaultyDrive(SimulatedDrive):
     hangs: bool = False
     flush_fails: bool = False
     used_by: str = ""
+    customer_waits: bool = False
+    deadline: float = math.inf
+    woke_at: float = 0.0
     node: str = ""
     instance: int = 0
 

@@ -1,13 +1,14 @@
 """The ledger on a disk that takes its time, is full, fails, and forgets at a crash what was not flushed."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from eraser.domain.drive import Drive, is_recognisable, same_drive
 from eraser.domain.events import Entry, JobEvent, JobQueued
 from eraser.domain.job import JobState, apply, fold
 from eraser.errors import JournalError
 from eraser.ledger.errors import JobHeld, LedgerError, LedgerFull
+from eraser.ledger.sql_journal import Finished
 
 if TYPE_CHECKING:
     from tests.simulation.program import Program
@@ -22,6 +23,8 @@ class Disk:
         self.entries: dict[str, list[Entry]] = {}
         self.states: dict[str, JobState] = {}
         self.open: dict[str, JobState] = {}
+        self.finished: list[JobState] = []
+        """In the order in which they ended."""
         self.is_full = False
         self.fails = 0
         """So many of the next writes end in an error of which nobody knows what it did."""
@@ -39,8 +42,11 @@ class Disk:
             self.open[job_id] = after
         else:
             self.open.pop(job_id, None)
+            if after.outcome is not None:
+                self.finished.append(after)
         self._world.tell(f"{job_id}: {entry.event.kind} is durable")
         self._world.checks.committed(job_id, entry.event, before, after, place)
+        self._world.when_something_happens()
 
     def latency(self) -> float:
         """Seconds until a write is durable."""
@@ -52,9 +58,11 @@ class Disk:
             if fold(entries) != self.states[job_id]:
                 self._world.checks.fail(f"{job_id} reads otherwise than it was written")
 
-    def finished_states(self) -> Iterator[JobState]:
-        """As the journal of files gives them."""
-        return (state for state in self.states.values() if not state.is_open)
+    def last_finished(self, drive: Drive) -> JobState | None:
+        """The last job that came to its end on this very drive."""
+        if not is_recognisable(drive):
+            return None
+        return next((state for state in reversed(self.finished) if state.drive and not same_drive(state.drive, drive)), None)
 
 
 class LossyJournal:
@@ -84,9 +92,17 @@ class LossyJournal:
         self.held.add(job_id)
         return LossyLog(self, job_id, self.disk.states[job_id], place)
 
-    async def open_states(self) -> list[JobState]:
+    async def open_states(self, drive: Drive | None = None) -> list[JobState]:
         await asyncio.sleep(0.005)
         return list(self.disk.open.values())
+
+    async def last_finished(self, drive: Drive) -> Finished | None:
+        """As `eraser.ledger.sql_journal.SqlJournal` answers."""
+        await asyncio.sleep(0.005)
+        found = self.disk.last_finished(drive)
+        if found is None or found.drive is None or found.outcome is None:
+            return None
+        return Finished(found.job_id, found.outcome, found.drive)
 
 
 class LossyLog:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from unittest import mock
 
-from eraser.rack import station
+from eraser.rack import station, watchdog
 from tests.simulation.journal import Disk
-from tests.simulation.program import Crash, MortalLoop, Papers, Program
+from tests.simulation.program import Crash, Desk, MortalLoop, Papers, Program
 from tests.simulation.story import Story, draw_setting
 from tests.simulation.world import World
 
@@ -30,7 +30,7 @@ class Played:
 
 def play(seed: int, *, is_told: bool = False) -> Played:
     """Plays it. Nothing of it depends on anything but the seed."""
-    with mock.patch.object(station, "TICK_SECONDS", TICK_SECONDS):
+    with mock.patch.object(station, "TICK_SECONDS", TICK_SECONDS), mock.patch.object(watchdog, "LOOK_SECONDS", TICK_SECONDS):
         return _Play(seed, is_told).play()
 
 
@@ -44,7 +44,8 @@ class _Play:
         self.papers = Papers(self.world)
         checks = self.world.checks
         checks.disk, checks.papers = self.disk, self.papers
-        checks.starts_by_itself = self.setting.intake.starts_by_itself
+        checks.starts_by_itself = self.setting.starts_by_itself
+        self.desk = Desk(self.setting.request, self.setting.starts_by_itself, self.world, self.disk)
         self.story = Story(self.world, self.setting, self.disk)
         self.turns = self.programs = 0
 
@@ -83,7 +84,7 @@ class _Play:
         loop.crash_at = crash_at
         self.world.begin(loop)
         self.world.tell(f"--- the station begins{f', and dies at turn {crash_at}' if crash_at > 0 else ''}")
-        program = Program(self.world, self.disk, self.papers, self.setting.intake, loop)
+        program = Program(self.world, self.disk, self.papers, self.desk, loop)
         self.story.program = program
         self._look(program)
         try:

@@ -1,19 +1,24 @@
 """One run of the station's program, from its start to its end or its death."""
 
 import asyncio
+import math
 import sys
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from eraser.certificates.issuer import Issued
 from eraser.domain.bay import BayName
+from eraser.domain.drive import Drive
 from eraser.domain.job import JobState
-from eraser.rack.bay import Intake
-from eraser.rack.erasing import Station
+from eraser.ledger.errors import LedgerFull
+from eraser.rack.erasing import Request, Station
+from eraser.rack.history import LedgerHistory
+from eraser.rack.intake import Terms
 from eraser.rack.presence import Event, Presence
-from eraser.rack.station import FileHistory, Rack
+from eraser.rack.station import Rack
 from eraser.rack.view import BaySnapshot
 from tests.rack.simulated_time import SimulatedTimeLoop
 from tests.simulation.drives import TUNING, StillHangs
@@ -63,10 +68,35 @@ class Papers:
         """They are in nobody's way."""
 
 
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where drives are received: `eraser.rack.intake.Reception`, as lots would have it."""
+
+    request: Request
+    starts_by_itself: bool
+    world: "World"
+    disk: Disk
+
+    async def take_in(self, drive: Drive, bay: BayName, known_tag: str = "") -> Terms:
+        await asyncio.sleep(self.disk.latency())
+        if self.disk.is_full:
+            raise LedgerFull("there is no room", subject=bay)
+        found = next((disk for disk in self.world.disks if disk.node == drive.path), None)
+        customer_waits = found is not None and found.customer_waits
+        deadline = found.deadline if found is not None else math.inf
+        return Terms(self.request, self.starts_by_itself, customer_waits=customer_waits, deadline=deadline)
+
+    async def set_aside(self, drive: Drive, bay: BayName, reason: str, known_tag: str = "") -> None:
+        await asyncio.sleep(self.disk.latency())
+
+    def place_of(self, bay: BayName) -> str:
+        return bay
+
+
 class Program:
     """The station's program over the world. Also what it hears of drives: `eraser.rack.hotplug.DriveEvents`."""
 
-    def __init__(self, world: "World", disk: Disk, papers: Papers, intake: Intake, loop: MortalLoop) -> None:
+    def __init__(self, world: "World", disk: Disk, papers: Papers, desk: Desk, loop: MortalLoop) -> None:
         self.world = world
         self.loop = loop
         self.writings: list[Writing] = []
@@ -83,13 +113,14 @@ class Program:
             tune=lambda drive: TUNING,
             hold=world.hold,
             call=self.call,
+            waits_for_room=True,
         )
         self._presence = Presence()
         self._events: deque[Event] = deque()
         self._news = asyncio.Event()
         world.when_slots_change = self._news.set
         self._news.set()
-        self.rack = Rack(self.parts, world, self, world.bay_map, intake, FileHistory(disk, self.call))
+        self.rack = Rack(self.parts, world, self, world.bay_map, desk, LedgerHistory(self.journal))  # type: ignore[arg-type]
         self.rack.log = Log(self)
         world.checks.program_begins()
 
@@ -189,6 +220,8 @@ class Log:
     def info(self, event: str, **fields: Any) -> None:
         if not self._program.is_alive:
             return
+        if event == "job begins":
+            self._program.world.when_something_happens()
         if "bay" in fields:
             self._program.world.checks.bay_says(fields["bay"], event, fields, self._program.shown(fields["bay"]))
         self._program.world.tell(f"log: {event} {fields}")

@@ -10,7 +10,6 @@ from eraser.domain.evidence import EndReason, FlushProof
 from eraser.domain.pattern import Constant
 from eraser.domain.program import PassSpec, Program as Passes, RandomStream, Standing
 from eraser.errors import Refused, UsageError
-from eraser.rack.bay import Intake
 from eraser.rack.erasing import Request
 from eraser.rack.view import BaySnapshot, BayState
 from tests.simulation.drives import FaultyDrive
@@ -18,10 +17,24 @@ from tests.simulation.journal import Disk
 from tests.simulation.program import Program
 from tests.simulation.world import World
 
+REACTION = 0.04
 CARE_SECONDS = 1.0
 CARE_LIMIT_SECONDS = 900.0
 MOST_TRIES = 5
-RUNNING = (BayState.WRITING, BayState.VERIFYING, BayState.PAUSED, BayState.WAITING)
+ANY = ("start", "pause", "resume", "cancel", "retry", "maintain", "drain")
+_AT_WORK = ("pause", "cancel", "cancel", "maintain")
+SENSIBLE = {
+    BayState.IDENTIFYING: ("cancel",),
+    BayState.WAITING: ("cancel",),
+    BayState.ASKING: ("start", "start", "resume"),
+    BayState.WRITING: _AT_WORK,
+    BayState.VERIFYING: _AT_WORK,
+    BayState.PAUSED: ("resume", "resume", "cancel"),
+    BayState.INTERRUPTED: ("resume", "retry", "start"),
+    BayState.PASSED: ("start",),
+    BayState.FAILED: ("retry",),
+    BayState.REFUSED: ("retry",),
+}
 
 TWO_PASSES = Passes(
     "two",
@@ -44,7 +57,8 @@ class Setting:
     """What a seed fixes before anything happens."""
 
     bay_map: BayMap
-    intake: Intake
+    request: Request
+    starts_by_itself: bool
     seconds: float
     """How long things happen, before they are only finished."""
     event_seconds: float
@@ -56,11 +70,12 @@ class Setting:
 
 def draw_setting(chance: random.Random) -> Setting:
     """One of many stations."""
-    is_conveyor = chance.random() < 0.06
-    bays = 3 if is_conveyor else chance.randint(3, 4)
+    is_conveyor = chance.random() < 0.04
+    bays = chance.randint(3, 4)
     return Setting(
-        bay_map=_two_lanes() if is_conveyor else _draw_map(chance, bays),
-        intake=Intake(Request("random") if is_conveyor else chance.choice(REQUESTS), chance.random() < 0.8 or is_conveyor),
+        bay_map=_one_lane() if is_conveyor else _draw_map(chance, bays),
+        request=Request("random") if is_conveyor else chance.choice(REQUESTS),
+        starts_by_itself=chance.random() < 0.8 or is_conveyor,
         seconds=40.0 if is_conveyor else chance.uniform(8.0, 30.0),
         event_seconds=chance.uniform(0.5, 1.5),
         crashes=0 if is_conveyor else chance.choice((0, 1, 1, 2, 3)),
@@ -68,11 +83,9 @@ def draw_setting(chance: random.Random) -> Setting:
     )
 
 
-def _two_lanes() -> BayMap:
-    """The bay in the middle needs both lanes at once."""
-    lanes = (BandwidthDomain("left", max_active_drives=1), BandwidthDomain("right", max_active_drives=1))
-    needs = {"B1": ("left",), "B2": ("left", "right"), "B3": ("right",)}
-    return BayMap(tuple(_a_bay(name, domains) for name, domains in needs.items()), lanes)
+def _one_lane() -> BayMap:
+    """One at a time."""
+    return BayMap(tuple(_a_bay(f"B{number}", ("lane",)) for number in range(1, 5)), (BandwidthDomain("lane", max_active_drives=1),))
 
 
 def _draw_map(chance: random.Random, bays: int) -> BayMap:
@@ -107,8 +120,10 @@ class Story:
         self.is_over = False
         self._chance = world.chance
         self._shelf: list[FaultyDrive] = []
-        self._tries: dict[int, int] = {}
+        self._tries: dict[int, float] = {}
+        self._crashes_left = setting.crashes
         self._acts = self._weighted()
+        world.when_something_happens = self._react
 
     def begin(self) -> None:
         """The first drives, and what is to come."""
@@ -129,8 +144,22 @@ class Story:
     def _happen(self) -> None:
         if self.is_quiet:
             return
-        self._chance.choice(self._acts)()
+        self._act()
         self.world.at(self._pause(), self._happen)
+
+    def _react(self) -> None:
+        """Things happen most of all when something has just happened."""
+        if self.is_quiet or self.setting.is_conveyor or self._chance.random() > REACTION:
+            return
+        if self._crashes_left > 0 and self._chance.random() < 0.2 and self.world.loop is not None:
+            self._crashes_left -= 1
+            self.world.loop.crash_at = self.world.loop.turns + self._chance.randint(1, 12)  # type: ignore[attr-defined]
+        else:
+            self.world.at(self._chance.uniform(0.0, 0.1), self._act)
+
+    def _act(self) -> None:
+        if not self.is_quiet:
+            self._chance.choice(self._acts)()
 
     def _weighted(self) -> list[Callable[[], None]]:
         weights: dict[Callable[[], None], int] = {
@@ -158,6 +187,8 @@ class Story:
         self._shelf.append(disk)
         if not is_tiny:
             self._give_character(disk)
+            disk.customer_waits = chance.random() < 0.2
+            disk.deadline = chance.choice((math.inf, chance.uniform(0.0, 1e6)))
         return disk
 
     def _give_character(self, disk: FaultyDrive) -> None:
@@ -187,7 +218,7 @@ class Story:
 
     def _plug(self) -> None:
         free = [bay.name for bay in self.setting.bay_map.bays if bay.name not in self.world.slots]
-        if free and self._shelf:
+        if free and self._shelf and not self.is_quiet:
             disk = self._shelf.pop(self._chance.randrange(len(self._shelf)))
             self.world.plug(disk, self._chance.choice(free))
 
@@ -203,28 +234,30 @@ class Story:
     def _order(self) -> None:
         if self.program is None or self.program.stops_at is not None:
             return
-        kind = self._chance.choice(
-            ("start", "start", "pause", "resume", "cancel", "cancel", "cancel", "retry", "retry", "maintain", "drain")
-        )
         bay = self._chance.choice(self.setting.bay_map.bays).name
-        self._give(kind, bay)
+        kinds = SENSIBLE.get(self._state(bay), ()) if self._chance.random() < 0.8 else ANY
+        if kinds:
+            self._give(self._chance.choice(kinds), bay, is_hasty=self._chance.random() < 0.3)
 
-    def _give(self, kind: str, bay: str) -> None:
-        """An order, now. What the station refuses was no order."""
+    def _give(self, kind: str, bay: str, *, is_hasty: bool = False) -> None:
+        """An order, now. What the station refuses was no order. Whoever is hasty has seen the last picture, not the bay."""
         if self.program is None:
             return
         rack = self.program.rack
+        seen = self._snapshot(bay)
+        if is_hasty:
+            seen = next(item for item in rack.snapshot().bays if item.name == bay)
         match kind:
             case "start":
-                work = rack.start(bay, "")
+                work = rack.start(bay, "", seen.sighting)
             case "pause":
-                work = rack.pause(bay)
+                work = rack.pause(bay, seen.sighting)
             case "resume":
-                work = rack.resume(bay)
+                work = rack.resume(bay, seen.sighting)
             case "cancel":
-                work = rack.cancel(bay)
+                work = rack.cancel(bay, seen.sighting)
             case "retry":
-                work = rack.retry(bay)
+                work = rack.retry(bay, seen.sighting)
             case "maintain":
                 work = rack.maintain(bay, on=True)
                 self.world.at(self._chance.uniform(0.1, 4.0), lambda: self._give("back", bay))
@@ -235,11 +268,11 @@ class Story:
                 self.world.at(2.0, lambda: self._give("drain off", bay))
             case _:
                 work = rack.drain(on=False)
-        shown = self.program.shown(bay) or self._plugged(bay)
+        shown = seen.drive.disk_sequence if seen.drive is not None else self._plugged(bay)
         try:
             work.send(None)
         except StopIteration:
-            self.world.checks.ordered(kind, bay, shown)
+            self.world.checks.ordered(kind, bay, shown, seen.job_id)
         except (Refused, UsageError):
             return
 
@@ -254,10 +287,11 @@ class Story:
         plugging.disk.hangs = True
         self.world.tell(f"drive {plugging.disk.number} hangs")
         if self._chance.random() < 0.7:
-            self.world.at(self._chance.choice((1.0, 5.0, 12.0)), lambda: self._wake(plugging.disk))
+            self.world.at(self._chance.choice((1.0, 5.0, 12.0, 40.0)), lambda: self._wake(plugging.disk))
 
     def _wake(self, disk: FaultyDrive) -> None:
         disk.hangs = False
+        disk.woke_at = self.world.now
 
     def _break_sector(self) -> None:
         if self.world.slots:
@@ -330,14 +364,15 @@ class Story:
     # ---- the conveyor
 
     def _convey(self) -> None:
-        """Whoever has passed goes, and the next one comes; the bay in the middle gets one drive only."""
+        """Whoever has passed goes, and the next one comes; one bay gets one drive only, for which nobody waits."""
         if self.is_quiet or self.program is None:
             return
         for bay in (bay.name for bay in self.setting.bay_map.bays):
             if self._state(bay) is BayState.PASSED:
                 self._shelf.append(self.world.pull(bay))
-            elif bay not in self.world.slots and (bay != "B2" or self.world.now < 4.0) and self.world.now > (3.0 if bay == "B2" else 0):
+            elif bay not in self.world.slots and (bay != "B2" or 3.0 < self.world.now < 4.0):
                 disk = self._new_drive()
+                disk.customer_waits = bay != "B2"
                 self._shelf.remove(disk)
                 self.world.plug(disk, bay)
         self.world.at(0.3, self._convey)
@@ -406,7 +441,7 @@ class Story:
         return any(other is not disk and other.serial == disk.serial and other.serial for other in others)
 
     def _finish(self, disk: FaultyDrive, bay: str) -> None:
-        self._tries[disk.number] = math.inf  # type: ignore[assignment]
+        self._tries[disk.number] = math.inf
         self.world.pull(bay)
 
     def _try_again(self, disk: FaultyDrive, bay: str, state: BayState) -> None:

@@ -154,6 +154,7 @@ class World:
         self._clock = 0.0
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self.when_slots_change: Callable[[], None] = lambda: None
+        self.when_something_happens: Callable[[], None] = lambda: None
         self.helds: list[Held] = []
         """Claims that are not known to be given back."""
 
