@@ -233,11 +233,10 @@ class SimulatedTransfer:
         self._checkpoint()
 
     def _sector(self, sector: int, position: int) -> None:
-        assert self._order.pattern is not None
-        expected = pattern_bytes(self._order.pattern, sector * SECTOR, SECTOR)
+        expected = self._bytes(sector)
         if self._order.operation is Operation.WRITE:
             self._sent += SECTOR
-            is_good = self._drive.write(sector, expected)
+            is_good = self._write(sector, expected)
             self._failed += 0 if is_good else SECTOR
         else:
             found = self._drive.read(sector)
@@ -246,6 +245,13 @@ class SimulatedTransfer:
         if not is_good:
             self._bad.append(BadExtent(Extent(sector * SECTOR, SECTOR), self._order.operation, 5))
         self._position = position
+
+    def _bytes(self, sector: int) -> bytes:
+        assert self._order.pattern is not None
+        return pattern_bytes(self._order.pattern, sector * SECTOR, SECTOR)
+
+    def _write(self, sector: int, data: bytes) -> bool:
+        return self._drive.write(sector, data)
 
     def _checkpoint(self) -> None:
         if self._order.operation is Operation.WRITE:
