@@ -6,8 +6,9 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # Tests that run side by side; raise it on a machine with more cores.
 JOBS ?= 2
-# How often `make soak` kills a running erasure.
+# How often `make soak` kills a running erasure, and how many simulated stories it plays.
 KILLS ?= 1000
+SEEDS ?= 50000
 
 # Folders too: their time changes when a file goes away.
 SOURCES := pyproject.toml meson.build meson.options ops/install.sh \
@@ -52,8 +53,8 @@ bench: install ## measure, beside the peers that are installed
 bench-peers: install ## install the peers to measure beside (root)
 	ops/bench-peers.sh
 
-soak: install ## kill running erasures KILLS times
-	ERASER_SOAK_KILLS=$(KILLS) pytest --soak -m soak --timeout 0
+soak: install ## kill running erasures KILLS times, and play SEEDS simulated stories
+	ERASER_SOAK_KILLS=$(KILLS) ERASER_SOAK_SEEDS=$(SEEDS) pytest --soak -m soak --timeout 0
 
 lock: | $(BIN)/uv ## resolve the dependencies anew into requirements.lock
 	UV_CUSTOM_COMPILE_COMMAND='make lock' uv pip compile --quiet --upgrade --universal --python-version 3.11 \

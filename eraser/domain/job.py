@@ -240,8 +240,10 @@ def apply(state: JobState | None, event: JobEvent) -> JobState:
             raise JournalError(f"a job begins with being queued, not with {event.kind}")
         return JobState(request=event)
     if state.activity is not None and not isinstance(event, _KEEP_ACTIVITY):
-        # Counters tell of the time before they were read: whatever happens later needs new ones.
-        state = replace(state, activity=None, other_users=None)
+        # Counters tell of the time before they were read: whatever happens later needs new ones. What they told is not
+        # forgotten, even where a crash left no word of the sight's end.
+        had_outsiders = state.had_outsiders or state.activity.has_foreign_writes
+        state = replace(state, activity=None, other_users=None, had_outsiders=had_outsiders)
     match event:
         case JobQueued():
             raise _unexpected(state, event)

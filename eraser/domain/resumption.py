@@ -70,7 +70,8 @@ def resumption(state: JobState, window_bytes: int) -> GoOn | BeginAgain:
         raise JournalError("a job without a plan can't be resumed", subject=state.job_id)
     if any(item.bad_bytes for item in state.passes):
         return GoOn(())  # it can't pass any more; what is left of the drive is erased all the same
-    if state.had_outsiders:
+    # A crash may have come between what the counters told and the word that the sight has ended.
+    if state.had_outsiders or (state.activity is not None and state.activity.has_foreign_writes):
         return BeginAgain("somebody else wrote to the drive while this job did")
     if not any(item.started for item in state.passes):
         return GoOn(())

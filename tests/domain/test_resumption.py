@@ -157,6 +157,13 @@ def test_where_somebody_else_wrote_before_an_interruption_the_program_begins_aga
     ).had_outsiders
 
 
+def test_what_the_counters_told_before_a_crash_is_not_forgotten():
+    activity = ActivitySeen(replace(an_activity(), sectors_written_seen=99))
+    begun = (*planned(a_plan()), SightBegan("boot"), PassStarted(1, 0), PassEnded(1, cut_short(SECTOR)), activity)
+    assert isinstance(resumption(folded(begun), SECTOR), BeginAgain)
+    assert folded((*begun, SightBegan("boot"))).had_outsiders
+
+
 # ---- which patterns can be told apart by counts
 
 LONG = bytes(range(256)) * 4

@@ -1,7 +1,7 @@
 """An event loop whose time passes only when everybody waits: hours go by at once, and every run is the same.
 
-It has no selector, no threads and no wakeups from outside: only callbacks and timers, taken one at a time in the order in which a
-real loop would.
+It has no selector, no threads and no wakeups from outside: only callbacks and timers, taken one at a time in the order in
+which a real loop would.
 """
 
 import asyncio

@@ -18,8 +18,8 @@ from eraser.domain.job import JobState
 from eraser.engine.transfer import Snapshot
 from eraser.rack import bay, erasing, job_run
 from eraser.rack.bay import Past
-from eraser.rack.job_run import JobRun
 from eraser.rack.history import LedgerHistory
+from eraser.rack.job_run import JobRun
 from tests.simulation.drives import Work
 from tests.simulation.program import Papers, Program
 from tests.simulation.world import Held, World

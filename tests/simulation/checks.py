@@ -1,6 +1,7 @@
 """The invariants of `ARCHITECTURE.md`, looked at whenever something becomes durable, goes to a drive, or time passes.
 
-The checks see both sides: what the station says, and what is really on the drives. The first thing that does not hold ends the run.
+The checks see both sides: what the station says, and what is really on the drives. The first thing that does not hold ends
+the run.
 """
 
 import traceback
@@ -11,6 +12,7 @@ from eraser.domain.admission import MAX_OVERTAKEN
 from eraser.domain.custody import CustodyRecord, drive_name, standing
 from eraser.domain.drive import is_recognisable, same_drive
 from eraser.domain.events import (
+    ActivitySeen,
     CertificateIssued,
     Checkpoint,
     JobEvent,
@@ -66,6 +68,8 @@ class Checks:
         """By bay that waits its turn, how many that came later went first."""
         self._running: dict[str, str] = {}
         self._starts: list[tuple[float, str]] = []
+        self._disks: dict[str, set[int]] = {}
+        """By job, the drives that it held one after the other: more than one where they say the same of themselves."""
         self._records: dict[str, list[CustodyRecord]] = {}
         self._moved_at: dict[str, float] = {}
         """By bay, when it was last seen to do something."""
@@ -99,6 +103,9 @@ class Checks:
             self.fail(f"{held.job_id} works on drive {disk.number}, which is mounted at {disk.used_by}")
         if held.plugging.claim is not held:
             self.fail(f"{held.job_id} works on drive {disk.number} without its claim")
+        held.begun_after_cancel += held.plugging.number in self._halted
+        if held.begun_after_cancel > 1:  # one may begin, to be told at once to end
+            self.fail(f"{held.job_id} goes on with drive {disk.number} after it was cancelled")
         if order.operation is Operation.WRITE and not _is_announced(state, state.plan, order):
             self.fail(f"{held.job_id} writes to drive {disk.number} before that is on record")
 
@@ -129,6 +136,9 @@ class Checks:
         match event:
             case JobPlanned():
                 self._job_begins(after, place)
+            case ActivitySeen(activity) if activity is not None:
+                if (held := self._held_by(job_id)) is not None:
+                    held.was_counted = True
             case JobFinished() | JobRefused():
                 self._custody(event, after)
             case CertificateIssued():
@@ -145,7 +155,9 @@ class Checks:
         records += [CustodyRecord("", "", "", name, found) for found in custody_events(event, before)]
         has_passed = isinstance(event, JobFinished) and event.outcome is Outcome.PASSED
         if bool(standing(records).quarantine) is has_passed:
-            self.fail(f"{before.job_id} is {before.phase}, and {name.serial} {'is' if has_passed else 'is not'} quarantined")
+            self.fail(
+                f"{before.job_id} is {before.phase}, and {name.serial} {'is' if has_passed else 'is not'} quarantined"
+            )
 
     def certificate_asked(self, state: JobState) -> None:
         """Only what is on record may be signed."""
@@ -169,6 +181,7 @@ class Checks:
             self.fail(f"{job_id} says that it holds a drive and does not")
             return
         held.job_id = job_id
+        self._disks.setdefault(job_id, set()).add(held.disk.number)
         if self.disk.states[job_id].is_cancelled and held.plugging.number not in self._wanted:
             self.fail(f"{job_id} goes on, although a person has cancelled it and nobody said so")
         rivals = [other for other in self._world.helds if other is not held and not other.is_closed]
@@ -204,6 +217,8 @@ class Checks:
             self.fail(f"{job_id} passes without a drive")
             return
         disk, passes = held.disk, after.plan.passes
+        if len(self._disks[job_id]) > 1 and not disk.is_honest:
+            return  # its markers were another drive's, which said the same of itself
         where = f"{job_id} passes, but drive {disk.number}"
         if disk.wraps_at:
             self.fail(f"{where} has fewer sectors than it says")
@@ -224,7 +239,12 @@ class Checks:
         assert after.drive is not None
         if is_recognisable(after.drive):
             for other in self.disk.open.values():
-                if other.job_id != after.job_id and other.plan and other.drive and not same_drive(other.drive, after.drive):
+                if (
+                    other.job_id != after.job_id
+                    and other.plan
+                    and other.drive
+                    and not same_drive(other.drive, after.drive)
+                ):
                     self.fail(f"{after.job_id} begins on {after.drive.label}, which has {other.job_id}")
         is_known = self.disk.last_finished(after.drive) is not None
         if after.drive.disk_sequence not in self._permitted and (is_known or not self.starts_by_itself):
@@ -257,8 +277,9 @@ class Checks:
     def _is_cancelled(self, bay: str) -> None:
         """What a person has cancelled is recorded as that once it has stopped."""
         job_id, plugging = self._cancelled.pop(bay, ("", 0))
+        self._wanted.discard(plugging)
         state = self.disk.states.get(job_id)
-        if state is None or plugging in self._wanted or self._world.disturbed_until > self._world.now:
+        if state is None or self._world.disturbed_until > self._world.now:
             return
         if state.outcome is None and not state.is_cancelled and state.is_open and state.plan is not None:
             self.fail(f"{job_id} was cancelled in {bay}, has stopped, and that is not on record")
@@ -272,9 +293,10 @@ class Checks:
             self._permitted.add(plugging)
         if order == "cancel":
             self._halted.add(plugging)
-            self._wanted.discard(plugging)
             if bay in self._running and job_id:
                 self._cancelled[bay] = (job_id, plugging)
+            else:
+                self._wanted.discard(plugging)
             self._cancel_due[bay] = self._world.now + CANCEL_SECONDS
 
     def _begins(self, bay: str, plugging: int) -> None:

@@ -64,6 +64,8 @@ class FaultyDrive(SimulatedDrive):
         """By sector, the patterns that were written since somebody else last wrote there."""
         self.unread = set(range(self.sectors))
         """Sectors that nobody has read since they were last written or out of sight."""
+        self.unlooked: list[tuple[int, list[bytes]]] = []
+        """What others wrote over while it was held, with the history before: counted, and the counters not read yet."""
         self.was_changed = False
         """Whether somebody else has written to it: then nothing of what was believed need be there."""
         self._drive: Drive | None = None
@@ -131,15 +133,26 @@ class FaultyDrive(SimulatedDrive):
 
     # ---- what happens to it
 
-    def somebody_writes(self, sectors: Iterable[int], *, is_counted: bool) -> None:
+    def somebody_writes(self, sectors: Iterable[int], *, is_counted: bool, is_held: bool = False) -> None:
         """Somebody else, in this host or in another."""
         for sector in sectors:
             part = slice(sector * SECTOR, (sector + 1) * SECTOR)
             self.cache[part] = self.medium[part] = b"customer" * (SECTOR // 8)
-            self.history[sector].clear()
+            if is_held:
+                self.unlooked.append((sector, self.history[sector]))
+            self.history[sector] = []
             self.unread.add(sector)
             self.counted_sectors += is_counted
         self.was_changed = True
+
+    def leave_sight(self, *, was_looked_at: bool) -> None:
+        """Of a sight that was cut off nobody reads the counters. What somebody wrote in it, past our claim, and what a later
+        pass wrote over, is not known to have been there: the station does not promise to find that.
+        """
+        if not was_looked_at:
+            for sector, before in reversed(self.unlooked):
+                self.history[sector] = before + self.history[sector]
+        self.unlooked.clear()
 
 
 class FlushFailed(Exception):
@@ -286,4 +299,3 @@ class Work(SimulatedTransfer):
         self.kill(EndReason.CANCELLED)
         self.is_finished = True
         super().close()
-

@@ -46,7 +46,7 @@ class Disk:
                 self.finished.append(after)
         self._world.tell(f"{job_id}: {entry.event.kind} is durable")
         self._world.checks.committed(job_id, entry.event, before, after, place)
-        self._world.when_something_happens()
+        self._world.when_something_happens(place)
 
     def latency(self) -> float:
         """Seconds until a write is durable."""
@@ -62,7 +62,9 @@ class Disk:
         """The last job that came to its end on this very drive."""
         if not is_recognisable(drive):
             return None
-        return next((state for state in reversed(self.finished) if state.drive and not same_drive(state.drive, drive)), None)
+        return next(
+            (state for state in reversed(self.finished) if state.drive and not same_drive(state.drive, drive)), None
+        )
 
 
 class LossyJournal:

@@ -27,10 +27,18 @@ class Played:
     jobs: int
     programs: int
 
+    @property
+    def command(self) -> str:
+        """Plays it again and tells everything."""
+        return f"python -m tests.simulation {self.seed}"
+
 
 def play(seed: int, *, is_told: bool = False) -> Played:
     """Plays it. Nothing of it depends on anything but the seed."""
-    with mock.patch.object(station, "TICK_SECONDS", TICK_SECONDS), mock.patch.object(watchdog, "LOOK_SECONDS", TICK_SECONDS):
+    with (
+        mock.patch.object(station, "TICK_SECONDS", TICK_SECONDS),
+        mock.patch.object(watchdog, "LOOK_SECONDS", TICK_SECONDS),
+    ):
         return _Play(seed, is_told).play()
 
 

@@ -178,7 +178,7 @@ class Program:
 
     def shown(self, name: str) -> int:
         """The number of the plugging that the bay shows, 0 where it shows none."""
-        drive = self.bay(name).drive
+        drive = self.rack._bays[BayName(name)].drive
         return drive.disk_sequence if drive is not None else 0
 
     def stop(self) -> None:
@@ -221,7 +221,7 @@ class Log:
         if not self._program.is_alive:
             return
         if event == "job begins":
-            self._program.world.when_something_happens()
+            self._program.world.when_something_happens(fields["bay"])
         if "bay" in fields:
             self._program.world.checks.bay_says(fields["bay"], event, fields, self._program.shown(fields["bay"]))
         self._program.world.tell(f"log: {event} {fields}")

@@ -1,4 +1,4 @@
-"""What happens to one station: drawn from a seed, told by its actions, ended by a caretaker who finishes what can be finished."""
+"""What happens to one station, drawn from a seed; in the end a caretaker finishes what can be finished."""
 
 import math
 import random
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from eraser.domain.bay import BandwidthDomain, Bay, BayMap, BayName, PlaceKind, PlacePattern, PowerDomain
 from eraser.domain.evidence import EndReason, FlushProof
 from eraser.domain.pattern import Constant
-from eraser.domain.program import PassSpec, Program as Passes, RandomStream, Standing
+from eraser.domain.program import PassSpec, RandomStream, Standing
+from eraser.domain.program import Program as Passes
 from eraser.errors import Refused, UsageError
 from eraser.rack.erasing import Request
 from eraser.rack.view import BaySnapshot, BayState
@@ -17,7 +18,7 @@ from tests.simulation.journal import Disk
 from tests.simulation.program import Program
 from tests.simulation.world import World
 
-REACTION = 0.04
+REACTION = 0.06
 CARE_SECONDS = 1.0
 CARE_LIMIT_SECONDS = 900.0
 MOST_TRIES = 5
@@ -85,11 +86,16 @@ def draw_setting(chance: random.Random) -> Setting:
 
 def _one_lane() -> BayMap:
     """One at a time."""
-    return BayMap(tuple(_a_bay(f"B{number}", ("lane",)) for number in range(1, 5)), (BandwidthDomain("lane", max_active_drives=1),))
+    return BayMap(
+        tuple(_a_bay(f"B{number}", ("lane",)) for number in range(1, 5)),
+        (BandwidthDomain("lane", max_active_drives=1),),
+    )
 
 
 def _draw_map(chance: random.Random, bays: int) -> BayMap:
-    hub = BandwidthDomain("hub", max_active_drives=chance.choice((None, 1, 2)), max_bytes_per_second=chance.choice((None, 25_000_000)))
+    hub = BandwidthDomain(
+        "hub", max_active_drives=chance.choice((None, 1, 2)), max_bytes_per_second=chance.choice((None, 25_000_000))
+    )
     supply = PowerDomain("supply", stagger_seconds=2.0, max_spinning_up=1)
     has_hub, has_supply = chance.random() < 0.4, chance.random() < 0.25
     return BayMap(
@@ -147,13 +153,15 @@ class Story:
         self._act()
         self.world.at(self._pause(), self._happen)
 
-    def _react(self) -> None:
+    def _react(self, bay: str) -> None:
         """Things happen most of all when something has just happened."""
         if self.is_quiet or self.setting.is_conveyor or self._chance.random() > REACTION:
             return
         if self._crashes_left > 0 and self._chance.random() < 0.2 and self.world.loop is not None:
             self._crashes_left -= 1
             self.world.loop.crash_at = self.world.loop.turns + self._chance.randint(1, 12)  # type: ignore[attr-defined]
+        elif self._chance.random() < 0.4:
+            self.world.at(self._chance.uniform(0.0, 0.1), lambda: self._order(bay))
         else:
             self.world.at(self._chance.uniform(0.0, 0.1), self._act)
 
@@ -231,10 +239,10 @@ class Story:
         self._pull()
         self.world.at(self._chance.choice((0.02, 0.15, 0.3)), self._plug)
 
-    def _order(self) -> None:
-        if self.program is None or self.program.stops_at is not None:
+    def _order(self, bay: str = "") -> None:
+        if self.program is None or self.program.stops_at is not None or self.is_quiet:
             return
-        bay = self._chance.choice(self.setting.bay_map.bays).name
+        bay = bay or self._chance.choice(self.setting.bay_map.bays).name
         kinds = SENSIBLE.get(self._state(bay), ()) if self._chance.random() < 0.8 else ANY
         if kinds:
             self._give(self._chance.choice(kinds), bay, is_hasty=self._chance.random() < 0.3)
@@ -316,14 +324,15 @@ class Story:
         inside = [plugging for plugging in self.world.slots.values() if not plugging.is_closed_to_others]
         pulled = self._shelf
         if pulled and (not inside or self._chance.random() < 0.8):
-            disk, is_counted = self._chance.choice(pulled), False
+            disk, is_counted, is_held = self._chance.choice(pulled), False, False
         elif inside and self._chance.random() < 0.5:
-            disk, is_counted = self._chance.choice(inside).disk, True
+            plugging = self._chance.choice(inside)
+            disk, is_counted, is_held = plugging.disk, True, plugging.claim is not None
         else:
             return
         sectors = self._chance.sample(range(disk.sectors), self._chance.randint(1, 2))
         self.world.tell(f"somebody writes to sectors {sectors} of drive {disk.number}")
-        disk.somebody_writes(sectors, is_counted=is_counted)
+        disk.somebody_writes(sectors, is_counted=is_counted, is_held=is_held)
 
     def _use(self) -> None:
         free = [plugging.disk for plugging in self.world.slots.values() if plugging.claim is None and not plugging.late]
@@ -423,7 +432,12 @@ class Story:
                 self.world.plug(alone[0], bay)
             return
         disk = plugging.disk
-        if disk.hangs or state is BayState.HELD or self._has_namesake(disk) or self._tries.get(disk.number, 0) == math.inf:
+        if (
+            disk.hangs
+            or state is BayState.HELD
+            or self._has_namesake(disk)
+            or self._tries.get(disk.number, 0) == math.inf
+        ):
             self.world.pull(bay)
             return
         match state:

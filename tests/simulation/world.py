@@ -35,6 +35,10 @@ class Held:
         """Names the claim, so that the journal's events can be laid beside what was done through it."""
         self.job_id = ""
         self.is_closed = False
+        self.was_counted = False
+        """Whether the kernel's counters at its end are on record."""
+        self.begun_after_cancel = 0
+        """Transfers that began after a person had said that the job is to end."""
         self.work: Work | None = None
 
     def transfer(self, order: Order, tuning: Tuning, rate_limit: int) -> Work:
@@ -110,6 +114,7 @@ class Plugging:
         """The claim is on the descriptor: the kernel keeps it until the last I/O through it has returned."""
         if self.claim is held and held.is_closed and self.is_free_of(held):
             self.claim = None
+            self.disk.leave_sight(was_looked_at=held.was_counted)
 
     def is_free_of(self, held: Held) -> bool:
         """Whether no I/O of it is out."""
@@ -154,7 +159,7 @@ class World:
         self._clock = 0.0
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self.when_slots_change: Callable[[], None] = lambda: None
-        self.when_something_happens: Callable[[], None] = lambda: None
+        self.when_something_happens: Callable[[str], None] = lambda bay: None
         self.helds: list[Held] = []
         """Claims that are not known to be given back."""
 
@@ -236,7 +241,7 @@ class World:
         for bay, plugging in pluggings.items():
             self._lose_power(plugging)
             self.slots[bay] = Plugging(self, plugging.disk, bay)
-    
+
     def sightings(self) -> dict[str, Sighting]:
         """What the kernel shows now, by name."""
         return {plugging.sighting.name: plugging.sighting for plugging in self.slots.values()}
