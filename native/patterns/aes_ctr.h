@@ -93,7 +93,8 @@ static inline bool aes_ctr_table_serves(uint64_t table_counter, uint64_t counter
  * Fetching ahead. What is compared has just come from the drive and what is written has just gone to it: it lies
  * outside the second-level cache, and AES on wide registers consumes it faster than it comes. The hardware's own
  * prefetcher stays within 4 KiB, so each batch asks for the lines that are this far ahead of it. Nearer than 2 KiB
- * comes too late; 4 to 16 KiB did equally well, and cost nothing where the data was in the cache already.
+ * comes too late; 4 to 16 KiB did equally well: out of the cache a fifth to a half faster. What is in the cache already
+ * loses nothing, but for 4 % in the comparison on 32-byte registers where the data is not aligned to them.
  *
  * Beyond the end of the data, nothing is read and nothing faults: a prefetch is a hint. The address is made as a number
  * because C allows no pointer there.
