@@ -562,9 +562,9 @@ HOLES: dict[str, tuple[JobEvent, ...]] = {
         VerificationEnded(a_sampled_reading()),
         seen(),
     ),
-    "nothing read back after a return": (*planned(BARE), SIGHT, *written(1), SIGHT, seen()),
+    "nothing read back after a return": (*planned(BARE), SIGHT, *marked(), *written(1), SIGHT, seen()),
     "read back in an earlier sight": (*planned(a_plan()), SIGHT, *written(1), *read_back(1), SIGHT, seen()),
-    "interrupted after everything": (*planned(BARE, IMAGE), SIGHT, *written(1), JobInterrupted("asked to")),
+    "interrupted after everything": (*planned(BARE, IMAGE), SIGHT, *marked(), *written(1), JobInterrupted("asked to")),
     "interrupted after being read back": (
         *planned(a_plan(), IMAGE),
         SIGHT,
@@ -637,7 +637,14 @@ HOLES: dict[str, tuple[JobEvent, ...]] = {
         *read_back(2),
         seen(),
     ),
-    "counters before the last write": (*planned(BARE), SIGHT, PassStarted(1, 0), seen(), PassEnded(1, a_report())),
+    "counters before the last write": (
+        *planned(BARE),
+        SIGHT,
+        *marked(),
+        PassStarted(1, 0),
+        seen(),
+        PassEnded(1, a_report()),
+    ),
     "counters before the end of verification": (
         *planned(a_plan()),
         SIGHT,
@@ -647,7 +654,14 @@ HOLES: dict[str, tuple[JobEvent, ...]] = {
         VerificationEnded(a_reading()),
     ),
     "counters of an earlier sight": (*planned(a_plan()), SIGHT, *written(1), seen(), SIGHT, *read_back(1)),
-    "counters before an interruption": (*planned(BARE), SIGHT, *written(1), seen(), JobInterrupted("asked to")),
+    "counters before an interruption": (
+        *planned(BARE),
+        SIGHT,
+        *marked(),
+        *written(1),
+        seen(),
+        JobInterrupted("asked to"),
+    ),
     "somebody else wrote before an interruption": (
         *planned(TWO_PASSES),
         SIGHT,
@@ -699,7 +713,7 @@ HOLES: dict[str, tuple[JobEvent, ...]] = {
         *read_back(2),
         seen(),
     ),
-    "given up without a reason": (*planned(BARE), SIGHT, *written(1), JobAbandoned(""), seen()),
+    "given up without a reason": (*planned(BARE), SIGHT, *marked(), *written(1), JobAbandoned(""), seen()),
     "a bad extent that the report forgets": (
         *planned(a_plan()),
         SIGHT,
