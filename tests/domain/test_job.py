@@ -395,10 +395,11 @@ def test_an_honest_job_passes(name):
 
 HOLES: dict[str, tuple[JobEvent, ...]] = {
     "never written": (*planned(BARE), SIGHT, *marked(), seen()),
-    "no passes planned": (*planned(replace(BARE, passes=())), SIGHT, seen()),
+    "no passes planned": (*planned(replace(BARE, passes=())), SIGHT, *marked(), seen()),
     "no capacity": (
         *planned(BARE, replace(DRIVE, geometry=Geometry(0, SECTOR, SECTOR))),
         SIGHT,
+        *marked(),
         PassStarted(1, 0),
         PassEnded(1, a_report(0, 0)),
         seen(),
@@ -736,6 +737,7 @@ HOLES: dict[str, tuple[JobEvent, ...]] = {
     "the program asks to read back its last pass and the plan does not": (
         *planned(replace(BARE, passes=(replace(BARE.passes[0], verify=True),))),
         SIGHT,
+        *marked(),
         *written(1),
         seen(),
     ),
