@@ -62,7 +62,8 @@ class StationIssuer:
         Raises CertificateError, KeyFileError or OSError.
         """
         now = self._now_utc()
-        started = min((report.started_at for report in _reports(state)), default=now)
+        finished = state.finished_at or now
+        started = min((report.started_at for report in _reports(state)), default=finished)
         certificate = from_job(
             state,
             Issuance(
@@ -70,7 +71,7 @@ class StationIssuer:
                 issued_at=now,
                 station=self._station,
                 tool=tool(),
-                times=Times(started, now, Nanoseconds(sum(_duration_ns(report) for report in _reports(state)))),
+                times=Times(started, finished, Nanoseconds(sum(_duration_ns(report) for report in _reports(state)))),
             ),
         )
         path = issue(certificate, open_signer(self._keys), self._certificates)

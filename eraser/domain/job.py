@@ -142,6 +142,8 @@ class JobState:
     """Whether a person cancelled it and nobody has gone on with it since."""
     outcome: Outcome | None = None
     reasons: tuple[Reason, ...] = ()
+    finished_at: str = ""
+    """When that went on record, UTC; the certificate may be issued much later, after a crash."""
     certificate_id: str = ""
 
     @property
@@ -227,14 +229,14 @@ def fold(entries: Iterable[Entry]) -> JobState:
             raise JournalError(
                 f"event {expected} is missing (found {entry.sequence})", subject=state.job_id if state else ""
             )
-        state = apply(state, entry.event)
+        state = apply(state, entry.event, entry.at)
     if state is None:
         raise JournalError("the journal is empty")
     return state
 
 
-def apply(state: JobState | None, event: JobEvent) -> JobState:
-    """The state after one more event. Raises JournalError if it can't come now."""
+def apply(state: JobState | None, event: JobEvent, at: str = "") -> JobState:
+    """The state after one more event, which went on record `at` (UTC). Raises JournalError if it can't come now."""
     if state is None:
         if not isinstance(event, JobQueued):
             raise JournalError(f"a job begins with being queued, not with {event.kind}")
@@ -302,7 +304,7 @@ def apply(state: JobState | None, event: JobEvent) -> JobState:
             _expect(state, event, Phase.PLANNED, Phase.RUNNING, Phase.VERIFYING, Phase.INTERRUPTED)
             return replace(state, given_up=state.given_up or reason)
         case JobFinished(outcome, reasons):
-            return _finished(state, event, outcome, reasons)
+            return replace(_finished(state, event, outcome, reasons), finished_at=at)
         case CertificateIssued(certificate_id):
             if state.outcome is None or state.certificate_id:
                 raise _unexpected(state, event)

@@ -89,8 +89,8 @@ class FileJobLog:
         """
         if self._is_broken:
             raise JournalError("an earlier event could not be written, so none can follow", subject=str(self._path))
-        state = apply(self._state, event)
         entry = Entry(self._sequence, self._now_utc(), event)
+        state = apply(self._state, event, entry.at)
         self._is_broken = True
         _write_durably(self._fd, _line(entry), self._path)
         self._is_broken = False

@@ -109,8 +109,8 @@ class SqlJobLog:
                 subject=self._state.job_id,
                 remedy="The job is taken up again from what is durable.",
             )
-        state = apply(self._state, event)
         entry = Entry(self._length, self._journal.now_utc(), event)
+        state = apply(self._state, event, entry.at)
         # A task of its own, so that a cancelled caller does not leave us guessing whether the event is there.
         self._pending = asyncio.create_task(self._journal.write(entry, self._state, state, self._place))
         self._pending.add_done_callback(partial(self._ended, state))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,3 +65,17 @@ def test_it_needs_no_drive(tmp_path: Path) -> None:
     assert result.outcome is Ended.PASSED and result.certificate is not None
     assert open_states(at) == []
     assert resumable(open_states(at)) == []
+
+
+def test_it_tells_when_the_job_ended_and_not_when_it_was_issued(tmp_path: Path) -> None:
+    at = station(tmp_path)
+    with image_drive(SIZE) as image:
+        erased_without_paper(at, image)
+    ((state, drive),) = resumable(open_states(at))
+    later = "2099-01-01T00:00:00.000Z"
+    issuer = StationIssuer(tmp_path / "certificates", tmp_path / "keys", now_utc=lambda: later, new_id=at.new_id)
+    result = asyncio.run(Erasing(replace(at, issue=issuer), str(image)).take_up(state, drive))
+    assert result.certificate is not None
+    certificate = json.loads(result.certificate.read_text())["certificate"]
+    assert certificate["issued_at"] == later
+    assert certificate["times"]["started_at"] <= certificate["times"]["finished_at"] == state.finished_at < "2099"
