@@ -143,14 +143,15 @@ def _prepare_all(
 
 def _prepare(device: str, request: Request, station: Station, restart: bool) -> Prepared:
     prepared = prepare(device, request, station.random_bytes)
+    states = list(open_journal().open_states(prepared.drive))
     if not restart:
-        refuse_if_interrupted(prepared.drive, open_journal().open_states())
+        refuse_if_interrupted(prepared.drive, states)
     return prepared
 
 
 def _work(path: str, prepared: Prepared, station: Station, restart: bool) -> Work:
     erasing = Erasing(station, path)
-    abandon = open_job(prepared.drive, open_journal().open_states()) if restart else None
+    abandon = open_job(prepared.drive, open_journal().open_states(prepared.drive)) if restart else None
     return erasing, lambda: erasing.begin(prepared, abandon)
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from eraser.domain.drive import Drive
+from eraser.domain.drive import Drive, same_drive
 from eraser.domain.events import Entry, JobEvent, JobQueued
 from eraser.domain.job import JobState, apply, fold
 from eraser.domain.json_form import from_json, to_json
@@ -26,6 +26,7 @@ FINISHED = "finished"
 """Folder of the jobs that nobody has to look at again: only open ones are read at a start."""
 _SUFFIX = ".journal"
 _DIGEST_DIGITS = 16
+_KEEP_IT = "Move the file away to erase the drive anew, and keep it: it is evidence."
 _JOB_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}", re.ASCII)
 """What may become the name of a file: nothing that leads out of the directory."""
 # Whatever lies there under a job's name, only a plain file is a journal: no link is followed, no pipe waited for.
@@ -161,18 +162,20 @@ class FileJournal:
                 raise _unusable(path, error) from error
             raise
 
-    def open_states(self, *, passes_over_doubtful: bool = False) -> Iterator[JobState]:
-        """The jobs with something left to do, however many are finished. A journal that can't be believed raises JournalError
-        naming the file, unless such are passed over.
+    def open_states(self, drive: Drive | None = None, *, passes_over_doubtful: bool = False) -> Iterator[JobState]:
+        """The jobs with something left to do, however many are finished.
+
+        A journal that can't be believed raises JournalError naming the file, unless such are passed over. Where a drive is
+        given it does not either, if what reads of it before its fault tells that it is of another drive.
         """
         if not self._directory.is_dir():
             return
         for path in sorted(self._directory.glob(f"*{_SUFFIX}")):
             try:
                 # One that is gone was finished meanwhile; one without an event was not begun.
-                state = fold(entries) if (entries := _read(path)) else None
+                state = _folded(entries, path) if (entries := _read(path)) else None
             except JournalError:
-                if not passes_over_doubtful:
+                if not passes_over_doubtful and not _is_of_another(drive, path):
                     raise
                 continue
             if state is not None and state.is_open:
@@ -243,6 +246,43 @@ def _read(path: Path) -> tuple[Entry, ...]:
         os.close(fd)
 
 
+def _folded(entries: tuple[Entry, ...], path: Path) -> JobState:
+    try:
+        return fold(entries)
+    except JournalError as error:
+        raise JournalError(
+            f"the journal can't be believed: {error.what}", subject=str(path), remedy=_KEEP_IT
+        ) from error
+
+
+def _is_of_another(drive: Drive | None, path: Path) -> bool:
+    """Whether a journal that can't be believed is known to be of another drive than the one given."""
+    known = _drive_before_the_fault(path) if drive is not None else None
+    return drive is not None and known is not None and bool(same_drive(known, drive))
+
+
+def _drive_before_the_fault(path: Path) -> Drive | None:
+    """The drive of a journal that can't be believed: by the lines before the first that doesn't read or can't follow, each
+    of which bears its digest. None where these name no drive.
+    """
+    try:
+        fd = _open_plain(path, os.O_RDONLY)
+        try:
+            content = _content(fd)
+        finally:
+            os.close(fd)
+    except OSError:
+        return None
+    state: JobState | None = None
+    with contextlib.suppress(JournalError):
+        for number, line in enumerate(content.split(b"\n")):
+            entry = _entry(line, path, number + 1)
+            if entry.sequence != number:
+                break
+            state = apply(state, entry.event, entry.at)
+    return state.drive if state is not None else None
+
+
 def _content(fd: int) -> bytes:
     with os.fdopen(os.dup(fd), "rb") as file:
         return file.read()
@@ -275,7 +315,7 @@ def _corrupt(path: Path, number: int, why: str) -> JournalError:
     return JournalError(
         f"line {number} of the journal can't be believed: {why}",
         subject=str(path),
-        remedy="Move the file away to erase the drive anew, and keep it: it is evidence.",
+        remedy=_KEEP_IT,
     )
 
 

@@ -44,5 +44,7 @@ class JournalOfFiles:
         return FiledJobLog(await self._call(self.files.take_up, job_id), self._call)
 
     async def open_states(self, drive: Drive | None = None) -> list[JobState]:
-        """The jobs with something left to do, on whatever drive: they are few."""
-        return await self._call(lambda: list(self.files.open_states()))
+        """The jobs with something left to do, on whatever drive: they are few. Of those that can't be believed, where a drive
+        is given, another drive's do not matter.
+        """
+        return await self._call(lambda: list(self.files.open_states(drive)))

@@ -12,6 +12,7 @@ import os
 import stat
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -482,3 +483,49 @@ def test_ten_thousand_finished_jobs_do_not_slow_the_list_of_open_ones(journal, t
     began = time.perf_counter()
     assert [state.job_id for state in journal.open_states()] == ["open"]
     assert time.perf_counter() - began < 0.1
+
+
+# ---- a journal that can't be believed, and the drives that are no part of it
+
+
+OTHER_DRIVE = replace(DRIVE, identity=replace(DRIVE.identity, serial="another"))
+FAULTS: dict[str, Callable[[list[bytes]], list[bytes]]] = {
+    "a later line does not read": lambda lines: [*lines[:2], b"x" + lines[2][1:]],
+    "a later line is missing": lambda lines: [*lines[:2], lines[3]],
+    "a later line comes twice": lambda lines: [*lines[:2], lines[1], *lines[2:]],
+}
+
+
+def spoilt(journal: FileJournal, folder: Path, fault: Callable[[list[bytes]], list[bytes]]) -> Path:
+    log = begun(journal)
+    log.append(SightBegan("boot"))
+    log.close()
+    path = file_of(folder)
+    path.write_bytes(b"".join(fault(path.read_bytes().splitlines(keepends=True))))
+    return path
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_journal_whose_drive_still_reads_stands_in_the_way_of_that_drive_alone(journal, tmp_path, fault):
+    path = spoilt(journal, tmp_path, FAULTS[fault])
+    assert list(journal.open_states(OTHER_DRIVE)) == []
+    for drive in (DRIVE, None):
+        with pytest.raises(JournalError) as caught:
+            list(journal.open_states(drive))
+        assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("line", [0, 1])
+def test_a_journal_of_which_no_drive_reads_stands_in_the_way_of_every_drive(journal, tmp_path, line):
+    path = spoilt(journal, tmp_path, lambda lines: [*lines[:line], b"x" + lines[line][1:], *lines[line + 1 :]])
+    with pytest.raises(JournalError) as caught:
+        list(journal.open_states(OTHER_DRIVE))
+    assert str(path) in str(caught.value)
+
+
+def test_the_jobs_of_others_are_still_told_beside_a_spoilt_journal(journal, tmp_path):
+    spoilt(journal, tmp_path, FAULTS["a later line does not read"])
+    log = journal.begin(queued("job-2"))
+    log.append(DriveIdentified(OTHER_DRIVE))
+    log.close()
+    assert [state.job_id for state in journal.open_states(OTHER_DRIVE)] == ["job-2"]

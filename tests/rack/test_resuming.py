@@ -164,3 +164,24 @@ def test_resuming_a_drive_without_a_job_is_wrong_usage(desk: CommandLine) -> Non
         ending = desk.run("resume", drive.device)
         assert ending.status == USAGE
         assert "eraser erase" in ending.errors
+
+
+@pytest.mark.parametrize("words", [(), ("--restart",)])
+def test_a_spoilt_journal_stands_in_the_way_of_its_own_drive_alone(desk: CommandLine, words: tuple[str, ...]) -> None:
+    with slow_drive() as drive, loop_drive(MIB) as other:
+        interrupted(desk, drive)
+        drive.become()
+        (journal,) = (desk.home / "eraser" / "journal").glob("*.journal")
+        lines = journal.read_bytes().splitlines(keepends=True)
+        journal.write_bytes(b"".join((*lines[:2], b"x" + lines[2][1:], *lines[3:])))
+        written = drive.counts.bytes_written
+        ending = desk.erase(drive, other, words=words)
+        outcomes = ending.results
+        assert outcomes[str(drive.device)]["outcome"] == "refused"
+        assert str(journal) in outcomes[str(drive.device)]["reason"]
+        assert outcomes[str(other.device)]["outcome"] == "passed"
+        assert drive.counts.bytes_written == written
+        # Where not even the drive is known, it may be any.
+        journal.write_bytes(b"x" + b"".join(lines)[1:])
+        ending = desk.erase(other, words=words)
+        assert ending.status == REFUSED and str(journal) in ending.result["reason"]
