@@ -299,7 +299,7 @@ def apply(state: JobState | None, event: JobEvent, at: str = "") -> JobState:
                 Phase.VERIFYING,
                 Phase.INTERRUPTED,
             )
-            return replace(state, why=why or _UNNAMED, abandoned=why or _UNNAMED)
+            return replace(state, why=why or _UNNAMED, abandoned=(why or _UNNAMED) + _may_be_missing(state))
         case JobGivenUp(reason):
             _expect(state, event, Phase.PLANNED, Phase.RUNNING, Phase.VERIFYING, Phase.INTERRUPTED)
             return replace(state, given_up=state.given_up or reason)
@@ -311,6 +311,15 @@ def apply(state: JobState | None, event: JobEvent, at: str = "") -> JobState:
             return replace(state, certificate_id=certificate_id)
         case _:
             assert_never(event)
+
+
+def _may_be_missing(state: JobState) -> str:
+    """What a job that is given up in the middle of a pass cannot know: bad places found after the last checkpoint are on
+    record only when the run ends. Going on with it would write there again, and find those that stay bad.
+    """
+    if any(item.started and not item.is_complete for item in state.passes):
+        return "; bad places found after the last checkpoint may be missing here"
+    return ""
 
 
 def _unexpected(state: JobState, event: JobEvent) -> JournalError:

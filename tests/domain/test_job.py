@@ -219,6 +219,14 @@ def test_cancelling_a_job_forgets_nothing_of_what_was_seen():
     assert folded(at_the_end).activity == seen().activity
 
 
+def test_a_job_given_up_in_the_middle_of_a_pass_says_that_bad_places_may_be_missing():
+    cut_short = folded((*planned(TWO_PASSES), SIGHT, *written(1), PassStarted(2, 0), JobAbandoned("no time")))
+    (said,) = [reason.what for reason in judge(cut_short.facts())[1] if reason.code == "abandoned"]
+    assert said == "given up: no time; bad places found after the last checkpoint may be missing here"
+    between = folded((*planned(TWO_PASSES), SIGHT, *written(1), JobAbandoned("no time")))
+    assert between.abandoned == "no time"
+
+
 def test_a_job_is_open_until_it_is_refused_or_its_certificate_is_issued():
     closed = {place for place, events in JOURNALS.items() if not folded(events).is_open}
     assert closed == {"refused", "certified"}
