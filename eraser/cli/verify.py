@@ -196,6 +196,8 @@ def _sentence(found: "Rereading") -> str:
             return f"the reading did not come to its end: {report.end.value if report else 'no place was left to read'}"
         case Finding.HASH_DIFFERS:
             return "every byte is as it was written, and the certificate's tree of hashes is of something else"
+        case Finding.WRITTEN_MEANWHILE:
+            return "somebody wrote to the drive while it was read, or nobody counted: the reading can't be relied on"
         case Finding.CERTIFICATE_FAILED:
             return "the drive is as its certificate says, and that says that the erasure failed"
 

@@ -11,7 +11,7 @@ import os
 import stat
 import struct
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -78,18 +78,7 @@ class Claim:
 
     def activity(self) -> Activity | None:
         """The kernel's counters for the drive; None for images, which have none. Raises DriveError when it is gone."""
-        if self.drive.transport is Transport.IMAGE:
-            return None
-        devices = [_device_of(fd, self._host, self.drive.path) for fd in self._fds]
-        counts = [_counters(device, self.drive.path) for device in devices]
-        counts_flushes = all(
-            len(count) > _FLUSHES and _has_request_queue(device) for device, count in zip(devices, counts, strict=True)
-        )
-        return Activity(
-            sectors_written=sum(count[_SECTORS_WRITTEN] for count in counts),
-            sectors_discarded=sum(count[_SECTORS_DISCARDED] for count in counts),
-            flushes=sum(count[_FLUSHES] for count in counts) if counts_flushes else None,
-        )
+        return activity_of(self.drive, self._fds, self._host)
 
     def flush(self) -> None:
         """Makes what anybody wrote through any of its paths go out to the drive. Blocks. Raises DriveError."""
@@ -114,6 +103,24 @@ class Claim:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def activity_of(drive: Drive, fds: Iterable[int], host: Host = LIVE) -> Activity | None:
+    """The kernel's counters for a drive that is open by these descriptors, one for each of its paths; None for images,
+    which have none. Raises DriveError when it is gone, or nobody counts.
+    """
+    if drive.transport is Transport.IMAGE:
+        return None
+    devices = [_device_of(fd, host, drive.path) for fd in fds]
+    counts = [_counters(device, drive.path) for device in devices]
+    counts_flushes = all(
+        len(count) > _FLUSHES and _has_request_queue(device) for device, count in zip(devices, counts, strict=True)
+    )
+    return Activity(
+        sectors_written=sum(count[_SECTORS_WRITTEN] for count in counts),
+        sectors_discarded=sum(count[_SECTORS_DISCARDED] for count in counts),
+        flushes=sum(count[_FLUSHES] for count in counts) if counts_flushes else None,
+    )
 
 
 def claim(

@@ -5,6 +5,7 @@ places and counts come back.
 """
 
 import asyncio
+import ctypes
 import errno
 import fcntl
 import os
@@ -28,10 +29,12 @@ from eraser.domain.evidence import (
 )
 from eraser.domain.pattern import SEED_BYTES, Constant, Pattern, RandomBytes
 from eraser.domain.program import Verification
+from eraser.drives.claim import activity_of
 from eraser.drives.discovery import identify
 from eraser.engine.transfer import Order, Target, Transfer
 from eraser.engine.tuning import Tuning, tuning_for
 from eraser.errors import CertificateError, DriveError, Refused
+from eraser.rack.blocking import in_own_thread
 
 TICK_SECONDS = 0.2
 """How often a running transfer is looked at when it has nothing to tell."""
@@ -50,6 +53,8 @@ class Finding(StrEnum):
     UNREADABLE = "unreadable"
     INCOMPLETE = "incomplete"
     """The reading ended before all places were read."""
+    WRITTEN_MEANWHILE = "written-meanwhile"
+    """Somebody wrote to the drive while it was read, or nobody knows whether: what was read need not be there now."""
     CERTIFICATE_FAILED = "certificate-failed"
     """The drive is as its certificate says, and that says that the erasure failed."""
 
@@ -71,6 +76,8 @@ class Rereading:
     expected_root: bytes
     """Root in the certificate where it can be compared with `hash_tree`, else empty."""
     certificate_outcome: Outcome
+    is_undisturbed: bool
+    """Whether the kernel counted no write and no discard of the drive meanwhile; an image has no such count."""
 
     @property
     def finding(self) -> Finding:
@@ -84,6 +91,8 @@ class Rereading:
             return Finding.UNREADABLE
         if report.end is not EndReason.COMPLETED or report.bytes_done != self.total_bytes:
             return Finding.INCOMPLETE
+        if not self.is_undisturbed:
+            return Finding.WRITTEN_MEANWHILE
         if self.expected_root and (self.hash_tree is None or self.hash_tree.root != self.expected_root):
             return Finding.HASH_DIFFERS
         # An extent that the certificate lists as bad was left, whatever the outcome says.
@@ -233,6 +242,7 @@ async def reread(
     tree = _comparable_tree(certificate, number, kind, tuning) if rest == places else None
     total = sum(extent.length_bytes for extent in rest)
     run = _Run(opened, tuning, now_utc, on_progress)
+    before = await _written_so_far(opened)
     report: TransferReport | None = None
     known_bad: TransferReport | None = None
     leaves: tuple[bytes, ...] = ()
@@ -252,7 +262,28 @@ async def reread(
         hash_tree=HashTree(tree.extent_bytes, len(leaves), merkle.root(leaves)) if tree and is_whole else None,
         expected_root=tree.root if tree else b"",
         certificate_outcome=certificate.outcome,
+        is_undisturbed=before is not None and before == await _written_so_far(opened),
     )
+
+
+_WRITE_OUT_SECONDS = 120.0
+"""How long it may take until what others wrote has gone out of the page cache."""
+_SYNC_AND_WAIT = 7
+"""SYNC_FILE_RANGE_WAIT_BEFORE, _WRITE and _WAIT_AFTER of sync_file_range(2)."""
+
+
+async def _written_so_far(opened: OpenDrive) -> tuple[int, int] | None:
+    """Sectors written to the drive and discarded since it appeared, after what others left in the page cache went out.
+    None where nobody knows."""
+    if opened.drive.transport is Transport.IMAGE:
+        return (0, 0)
+    try:
+        async with asyncio.timeout(_WRITE_OUT_SECONDS):
+            await in_own_thread(_write_out, opened.fd)
+            now = activity_of(opened.drive, (opened.fd,))
+    except (OSError, DriveError, TimeoutError):
+        return None
+    return (now.sectors_written, now.sectors_discarded) if now is not None else None
 
 
 def _places(
@@ -346,3 +377,14 @@ def reread_now(
         return opened.drive, asyncio.run(
             reread(opened, certificate, kind, random_bytes=random_bytes, now_utc=now_utc, on_progress=on_progress)
         )
+
+
+def _write_out(fd: int) -> None:
+    """Makes the kernel write to the drive what others left in the page cache. Unlike fsync(2) it sends the drive no command of
+    our own, not even a flush. Blocks. Raises OSError. Python does not offer it.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    everything = ctypes.c_int64(0)
+    if libc.sync_file_range(fd, everything, everything, _SYNC_AND_WAIT):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

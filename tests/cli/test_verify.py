@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 
 from eraser.errors import ExitStatus
 from tests.cli.command import Command, assert_one_clear_sentence
-from tests.lab import BadSectors, On, Sectors, fuse_drive, image_drive, loop_drive, mounted
+from tests.lab import BadSectors, On, Sectors, Slow, fuse_drive, image_drive, loop_drive, mounted
 
 pytestmark = pytest.mark.lab("root", "loop")
 
@@ -202,6 +203,33 @@ def test_errors_are_json_too_when_asked_for(eraser: Command, tmp_path: Path) -> 
     assert (done.status, done.lines[0]["result"]) == (2, "usage")
 
 
+def verifying(eraser: Command, device: Path, certificate: Path) -> subprocess.Popen[str]:
+    """The command while it runs."""
+    return subprocess.Popen(
+        [Path(sys.executable).with_name("eraser"), "verify", device, "--certificate", certificate, "--json"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "XDG_DATA_HOME": str(eraser.folder / "data")},
+    )
+
+
+@pytest.mark.lab("fuse")
+def test_a_write_behind_the_reader_makes_the_reading_unreliable(eraser: Command) -> None:
+    with fuse_drive(SIZE) as drive:
+        certificate = eraser.erase(drive.device, "--standard", "random")
+        drive.become(Slow(SIZE))
+        begun = drive.counts.bytes_read
+        process = verifying(eraser, drive.device, certificate)
+        drive.wait_for(lambda counts: counts.bytes_read > begun + SIZE // 2, "a half to be read")
+        with drive.device.open(
+            "r+b", buffering=0
+        ) as writer:  # open to the end, so that the byte may stay in the page cache
+            os.pwrite(writer.fileno(), b"x", 0)
+            output, _ = process.communicate(timeout=60)
+    answer = json.loads(output)
+    assert (process.returncode, answer["result"], answer["mismatched_sectors"]) == (4, "written-meanwhile", 0)
+
+
 @pytest.mark.lab("fuse")
 def test_ctrl_c_ends_it_as_interrupted(eraser: Command) -> None:
     from tests.lab import Hangs, wait_until
@@ -209,15 +237,7 @@ def test_ctrl_c_ends_it_as_interrupted(eraser: Command) -> None:
     with fuse_drive(SIZE) as drive:
         certificate = eraser.erase(drive.device, "--standard", "random")
         drive.become(Hangs(On.READ))
-        process = subprocess.Popen(
-            [
-                Path(sys.executable).with_name("eraser"),
-                *("verify", drive.device, "--certificate", certificate, "--json"),
-            ],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "XDG_DATA_HOME": str(eraser.folder / "data")},
-        )
+        process = verifying(eraser, drive.device, certificate)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         wait_until(lambda: any("eraser-transfer" in _name(pid) for pid in children.read_text().split()), "the transfer")
         process.send_signal(signal.SIGINT)

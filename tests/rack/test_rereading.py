@@ -78,7 +78,7 @@ TREE = HashTree(1 << 30, 3, b"r" * 32)
 
 def a_rereading(**changes: Any) -> Rereading:
     whole = Rereading(
-        1, Verification.FULL, None, CAPACITY_BYTES, a_report(), None, TREE, TREE.root, Outcome.PASSED
+        1, Verification.FULL, None, CAPACITY_BYTES, a_report(), None, TREE, TREE.root, Outcome.PASSED, True
     )  # fmt: skip
     return replace(whole, **changes)
 
@@ -96,6 +96,9 @@ def a_rereading(**changes: Any) -> Rereading:
         ({"hash_tree": replace(TREE, root=b"q" * 32)}, Finding.HASH_DIFFERS),
         ({"hash_tree": None}, Finding.HASH_DIFFERS),
         ({"certificate_outcome": Outcome.FAILED}, Finding.CERTIFICATE_FAILED),
+        ({"is_undisturbed": False}, Finding.WRITTEN_MEANWHILE),
+        ({"is_undisturbed": False, "report": a_report(mismatched_sectors=1)}, Finding.DIFFERS),
+        ({"is_undisturbed": False, "certificate_outcome": Outcome.FAILED}, Finding.WRITTEN_MEANWHILE),
         ({"known_bad": a_report()}, Finding.CERTIFICATE_FAILED),
         *(
             ({"report": a_report(end=end)}, Finding.INCOMPLETE)
