@@ -205,6 +205,22 @@ def test_a_hot_drive_rests_until_it_is_cool(tmp_path: Path) -> None:
     assert alarms(played(tmp_path, story)) == [("alarm begins", "hot"), ("alarm ends", "hot")]
 
 
+def test_a_drive_that_is_hot_before_its_job_begins_is_not_written_to(tmp_path: Path) -> None:
+    drive = MemoryDrive(sectors=LONG, celsius=70.0, step_seconds=0.05)
+
+    async def story(at: At) -> None:
+        at.memory.plug(drive, "A1")
+        await at.until("A1", BayState.ASKING)
+        await asyncio.sleep(3)
+        assert at.bay("A1").alarms == ("hot",)
+        await at.station.start("A1", "", at.bay("A1").sighting)
+        await at.until("A1", BayState.PAUSED)
+        await assert_rests(at, drive, 30)
+        assert drive.ios == 0
+
+    played(tmp_path, story, by_itself=False)
+
+
 def test_a_person_s_resume_does_not_override_heat(tmp_path: Path) -> None:
     drive = MemoryDrive(sectors=LONG, celsius=70.0)
 
