@@ -9,6 +9,7 @@ import click
 from eraser import settings
 from eraser.cli.quantities import human_seconds, human_size
 from eraser.console.client import StationClient
+from eraser.domain.watchdog import Alarm
 from eraser.rack.view import BaySnapshot, BayState, StationSnapshot
 
 STUCK_SECONDS = 10.0
@@ -65,8 +66,8 @@ def note_words(bay: BaySnapshot) -> str:
     words = [bay.reason] if bay.reason else []
     if bay.waits_for and bay.state is BayState.WAITING:
         words.append(f"waits for {bay.waits_for}")
-    words += [f"{alarm}: {why}" for alarm, why in zip(bay.alarms, bay.alarm_reasons, strict=True) if alarm != "stuck"]
-    if bay.oldest_io_seconds > STUCK_SECONDS:
+    words += [f"{alarm}: {why}" for alarm, why in zip(bay.alarms, bay.alarm_reasons, strict=True)]
+    if bay.oldest_io_seconds > STUCK_SECONDS and Alarm.STUCK.value not in bay.alarms:
         words.append(f"no answer for {bay.oldest_io_seconds:.0f} s")
     counts = ((bay.bad_bytes, "bytes bad"), (bay.mismatched_sectors, "sectors differ"), (bay.retries, "retries"))
     words += [f"{count:,} {what}" for count, what in counts if count]

@@ -279,6 +279,9 @@ async def _simulated(
     )
     intake = _intake(configuration, ledger, starts_by_itself=True)
     watch = _watch(configuration, no_thermometer)
+    # Here drives that hang are given up early: what there is to see is seen before.
+    limits = replace(watch.limits, io_seconds=min(watch.limits.io_seconds, pace.no_progress_seconds / 2))
+    watch = replace(watch, limits=limits)
     rack = Rack(parts, shelf, shelf, bay_map, intake, LedgerHistory(ledger.journal), health, watch)
     chance = random.Random(simulation.seed)
     return rack, story.Story(shelf, bay_map, rack.snapshot, chance, pace, keeps_departed=not simulation.over_zram)

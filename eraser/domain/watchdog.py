@@ -165,6 +165,11 @@ class JobWatch:
     _counts: deque[tuple[float, int]] = field(default_factory=deque)
 
     @property
+    def work(self) -> str:
+        """What the drive does now; empty before the first look."""
+        return self._last.stage[0] if self._last is not None else ""
+
+    @property
     def findings(self) -> dict[Alarm, str]:
         """What is the matter, in words; empty when nothing is."""
         slow = self._slow_itself or self._slow_twins

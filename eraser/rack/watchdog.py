@@ -172,7 +172,7 @@ class Watchdog:
         rates: dict[tuple[str, str, int], list[tuple[_Watched, float]]] = defaultdict(list)
         kinds: dict[int, tuple[str, str, int]] = {}
         for bay, watched in pairs:
-            kind = _kind(bay.drive, watched.job)
+            kind = _kind(bay.drive, watched.watch)
             window = watched.watch.latest if watched.watch is not None else None
             if kind is not None and window is not None and window.ended_at >= oldest:
                 rates[kind].append((watched, window.outer_rate))
@@ -252,8 +252,8 @@ def _place(progress: Progress) -> float:
     return 1.0 - done if progress.is_reverse else done
 
 
-def _kind(drive: Drive | None, job: JobRun | None) -> tuple[str, str, int] | None:
+def _kind(drive: Drive | None, watch: JobWatch | None) -> tuple[str, str, int] | None:
     """What twins have in common: model, size, and what they are doing."""
-    if drive is None or job is None or not drive.identity.model:
+    if drive is None or watch is None or not drive.identity.model:
         return None
-    return drive.identity.model, job.progress().stage.value, drive.geometry.capacity_bytes
+    return drive.identity.model, watch.work, drive.geometry.capacity_bytes

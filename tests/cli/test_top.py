@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from eraser.cli.asking import note_words
 from eraser.cli.top import BayCell, RackApp, shelves
 from eraser.errors import EraserError
 from eraser.rack.view import BayState
@@ -67,3 +68,9 @@ def test_bays_without_a_position_come_in_rows_of_their_own() -> None:
     bays = tuple(a_busy_bay(f"B{number}", shelf="", row=0, column=0) for number in range(10))
     ((shelf, rows),) = shelves(bays)
     assert (shelf, [len(row) for row in rows]) == ("", [8, 2])
+
+
+def test_what_is_the_matter_with_a_drive_is_said_once() -> None:
+    stuck = a_busy_bay(alarms=("stuck", "hot"), alarm_reasons=("an I/O has been out", "61 °C"), oldest_io_seconds=40.0)
+    assert note_words(stuck).startswith("stuck: an I/O has been out, hot: 61 °C, 4,096 bytes bad")
+    assert "no answer for 12 s" in note_words(a_busy_bay(oldest_io_seconds=12.0))

@@ -175,6 +175,14 @@ def test_a_drive_whose_errors_grow_is_named(tmp_path: Path) -> None:
 # ---- hot
 
 
+async def assert_rests(at: At, drive: MemoryDrive, seconds: float) -> None:
+    """Nothing at all is done to the drive, after what was under way when it was told to rest."""
+    await asyncio.sleep(2 * STEP_SECONDS)
+    before = drive.ios
+    await asyncio.sleep(seconds)
+    assert drive.ios == before and at.bay("A1").state is BayState.PAUSED
+
+
 def test_a_hot_drive_rests_until_it_is_cool(tmp_path: Path) -> None:
     drive = MemoryDrive(sectors=LONG, celsius=45.0)
 
@@ -187,17 +195,30 @@ def test_a_hot_drive_rests_until_it_is_cool(tmp_path: Path) -> None:
         seen = await at.until("A1", BayState.PAUSED, seconds=READ_EVERY_SECONDS + 2)
         assert seen.alarms == ("hot",) and seen.pauses == ("heat",)
         assert seen.waits_for == "rests until it is below 50 °C"
-        done = at.bay("A1").written_bytes
         drive.celsius = 55.0
-        await asyncio.sleep(100)
-        seen = at.bay("A1")
-        assert seen.state is BayState.PAUSED and seen.written_bytes <= done + 2 * STEP_BYTES
+        await assert_rests(at, drive, 100)
         drive.celsius = 49.0
         await at.until("A1", BayState.WRITING, seconds=READ_EVERY_SECONDS + 2)
         assert at.bay("A1").alarms == at.bay("A1").pauses == ()
         await at.until("A1", BayState.PASSED, seconds=1000)
 
     assert alarms(played(tmp_path, story)) == [("alarm begins", "hot"), ("alarm ends", "hot")]
+
+
+def test_a_drive_that_is_hot_before_its_job_begins_is_not_written_to(tmp_path: Path) -> None:
+    drive = MemoryDrive(sectors=LONG, celsius=70.0, step_seconds=0.05)
+
+    async def story(at: At) -> None:
+        at.memory.plug(drive, "A1")
+        await at.until("A1", BayState.ASKING)
+        await asyncio.sleep(3)
+        assert at.bay("A1").alarms == ("hot",)
+        await at.station.start("A1", "", at.bay("A1").sighting)
+        await at.until("A1", BayState.PAUSED)
+        await assert_rests(at, drive, 30)
+        assert drive.ios == 0
+
+    played(tmp_path, story, by_itself=False)
 
 
 def test_a_person_s_resume_does_not_override_heat(tmp_path: Path) -> None:
@@ -211,8 +232,8 @@ def test_a_person_s_resume_does_not_override_heat(tmp_path: Path) -> None:
         await at.station.pause("A1")
         assert at.station._bays["A1"].snapshot().pauses == ("heat", "person")
         await at.station.resume("A1")  # takes back the person's own pause
-        await asyncio.sleep(30)
-        assert at.bay("A1").state is BayState.PAUSED and at.bay("A1").pauses == ("heat",)
+        await assert_rests(at, drive, 30)
+        assert at.bay("A1").pauses == ("heat",)
         drive.celsius = 40.0
         await at.until("A1", BayState.WRITING, seconds=READ_EVERY_SECONDS + 2)
 
@@ -233,8 +254,9 @@ def test_cooling_does_not_resume_what_a_person_paused(tmp_path: Path, person_fir
         if not person_first:
             await at.station.pause("A1")
         drive.celsius = 30.0
-        await asyncio.sleep(READ_EVERY_SECONDS + 60)
-        assert at.bay("A1").state is BayState.PAUSED and at.bay("A1").pauses == ("person",)
+        await asyncio.sleep(READ_EVERY_SECONDS + 2)
+        await assert_rests(at, drive, 60)
+        assert at.bay("A1").pauses == ("person",)
         await at.station.resume("A1")
         await at.until("A1", BayState.PASSED, seconds=1000)
 
