@@ -235,6 +235,8 @@ def _add_custody(router: APIRouter, desk: Desk) -> None:
     @router.post("/custody", status_code=HTTPStatus.CREATED)
     async def record(request: Request, order: CustodyOrder) -> Any:
         event = order.custody_event()
+        if isinstance(event, custody.Received):
+            await _lot(desk, event.lot_id)  # a slip would make a lot of which nobody knows what to do with its drives
         name = await desk.custody.named(order.drive)
         if name is None:
             if not isinstance(event, custody.Received):
