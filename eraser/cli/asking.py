@@ -64,8 +64,8 @@ def progress_words(bay: BaySnapshot) -> str:
 def note_words(bay: BaySnapshot) -> str:
     """What somebody should know: why it waits or was refused, what is bad, what hangs."""
     words = [bay.reason] if bay.reason else []
-    if bay.waits_for and bay.state is BayState.WAITING:
-        words.append(f"waits for {bay.waits_for}")
+    if bay.waits_for and bay.state in (BayState.WAITING, BayState.ASKING):
+        words.append(bay.waits_for)
     words += [f"{alarm}: {why}" for alarm, why in zip(bay.alarms, bay.alarm_reasons, strict=True)]
     if bay.oldest_io_seconds > STUCK_SECONDS and Alarm.STUCK.value not in bay.alarms:
         words.append(f"no answer for {bay.oldest_io_seconds:.0f} s")

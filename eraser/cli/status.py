@@ -38,4 +38,6 @@ def status_command(socket_path: Path | None, as_json: bool) -> None:
 def _line(bay: BaySnapshot) -> str:
     state = click.style(f"{state_words(bay):<15}", fg=COLOURS.get(bay.state))
     label = bay.drive.label if bay.drive is not None else ""
+    if known := ", ".join(filter(None, (bay.asset_tag, f"lot {bay.lot}" if bay.lot else ""))):
+        label = f"{label} ({known})"
     return f"{bay.name:<12} {state} {label:<30} {progress_words(bay):<34} {note_words(bay)}".rstrip()

@@ -5,6 +5,7 @@ and from the station's own user.
 """
 
 import asyncio
+import pwd
 from collections.abc import Collection
 from http import HTTPStatus
 
@@ -48,6 +49,15 @@ def refusal(method: str, path: str, peer_uid: int | None, masters: Collection[in
             remedy="Give the order as root: with sudo.",
         )
     return None
+
+
+def peer_name(scope: Scope) -> str:
+    """Who stands in the records of what this request begins: the user that the kernel says opened the connection."""
+    uid: int = scope["state"]["peer_uid"]
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
 
 
 class Gate:

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from starlette.exceptions import HTTPException
 
-from eraser.console.access import Gate, problem_response
+from eraser.console.access import Gate, peer_name, problem_response
 from eraser.console.desk import Desk, desk_router
 from eraser.console.forms import StationForm, station_form
 from eraser.console.metrics import MetricsPage, exposition_for
@@ -134,15 +134,15 @@ def _add_looks(app: FastAPI, station: StationPort) -> None:
 
 def _add_orders(app: FastAPI, station: StationPort) -> None:
     @app.post("/api/v1/bays/{bay}/start", status_code=HTTPStatus.ACCEPTED)
-    async def start(bay: str, order: StartOrder) -> Accepted:
+    async def start(request: Request, bay: str, order: StartOrder) -> Accepted:
         _bay(station, bay)
-        await station.start(bay, order.standard or "", order.sighting)
+        await station.start(bay, order.standard or "", order.sighting, operator=peer_name(request.scope))
         return Accepted(order="start", bay=bay)
 
     @app.post("/api/v1/bays/{bay}/retry", status_code=HTTPStatus.ACCEPTED)
-    async def retry(bay: str, order: Seen) -> Accepted:
+    async def retry(request: Request, bay: str, order: Seen) -> Accepted:
         _bay(station, bay)
-        await station.retry(bay, order.sighting)
+        await station.retry(bay, order.sighting, operator=peer_name(request.scope))
         return Accepted(order="retry", bay=bay)
 
     @app.post("/api/v1/bays/{bay}/maintenance", status_code=HTTPStatus.ACCEPTED)

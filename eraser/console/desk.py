@@ -3,7 +3,6 @@
 Who is written down as the operator is who the kernel says opened the socket; only root may speak for somebody else.
 """
 
-import pwd
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -12,6 +11,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
+from eraser.console.access import peer_name
 from eraser.console.forms import DriveForm, LotForm, desk_form
 from eraser.console.problems import Forbidden, NotFound
 from eraser.domain import custody
@@ -235,6 +235,8 @@ def _add_custody(router: APIRouter, desk: Desk) -> None:
     @router.post("/custody", status_code=HTTPStatus.CREATED)
     async def record(request: Request, order: CustodyOrder) -> Any:
         event = order.custody_event()
+        if isinstance(event, custody.Received):
+            await _lot(desk, event.lot_id)  # a slip would make a lot of which nobody knows what to do with its drives
         name = await desk.custody.named(order.drive)
         if name is None:
             if not isinstance(event, custody.Received):
@@ -247,17 +249,11 @@ def _add_custody(router: APIRouter, desk: Desk) -> None:
 
 def _operator(request: Request, order: _Order) -> str:
     """Who is written down. Raises Forbidden where another name is asked for by anybody but root."""
-    uid = request.scope["state"]["peer_uid"]
-    if order.operator and uid != ROOT_UID:
+    if order.operator and request.scope["state"]["peer_uid"] != ROOT_UID:
         raise Forbidden(
             "not-root", "only root may record for another operator", subject=order.operator, remedy="Leave it out."
         )
-    if order.operator:
-        return _printable(order.operator)
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
+    return _printable(order.operator) if order.operator else peer_name(request.scope)
 
 
 def _printable(text: str) -> str:

@@ -5,7 +5,7 @@ is guessed: the drive is asked about, and never erased by itself.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from eraser.domain.custody import (
     Article,
@@ -65,22 +65,31 @@ class Belonging:
     lot_id: str
     is_arrival: bool
     question: str = ""
+    may_join: str = ""
+    """The lot of its bay, which it may have come with: it was plugged in before that was taken in."""
 
 
-def belonging(name: DriveName | None, bay: str, open_lots: Sequence[OpenLot], past: Gathered | None) -> Belonging:
-    """Of the drive of this name in this bay. `past` is what is on record of it, None for a drive without a name."""
+def belonging(
+    name: DriveName | None, bay: str, open_lots: Sequence[OpenLot], past: Gathered | None, *, is_ordered: bool = False
+) -> Belonging:
+    """Of the drive of this name in this bay. `past` is what is on record of it, None for a drive without a name.
+
+    `is_ordered`: a person who sees it there has just said that it is to be erased.
+    """
     now = standing(past.records) if past is not None else Standing()
     serial = name.serial if name is not None else ""
     expecting = [item for item in open_lots if serial and serial in item.lot.expected_serials]
     taking = next((item for item in open_lots if item.opening.is_at(bay)), None)
     if now.is_here and past is not None:
         found = _of_one_that_is_here(past.records, now, expecting, taking)
+        if found.may_join and is_ordered:
+            found = Belonging(found.may_join, True)
     else:
         found = _of_a_newcomer(expecting, taking)
     open_lot = next((item for item in open_lots if item.lot.lot_id == found.lot_id), None)
     question = _on_record(now, past) or found.question or (_unexpected(open_lot, name) if open_lot is not None else "")
     # Nothing is received that is on record as destroyed: somebody is wrong, and a person has to find out who.
-    return Belonging(found.lot_id, found.is_arrival and not now.is_destroyed, question)
+    return replace(found, is_arrival=found.is_arrival and not now.is_destroyed, question=question)
 
 
 def _of_a_newcomer(expecting: Sequence[OpenLot], taking: OpenLot | None) -> Belonging:
@@ -106,8 +115,8 @@ def _of_one_that_is_here(
         return Belonging(mine, False)
     theirs = taking.lot.lot_id
     if not mine and now.outcome is None and not now.quarantine:
-        # Plugged in first, its lot opened afterwards; nothing has been done with it meanwhile.
-        return Belonging(theirs, True)
+        what = f"it was here before lot {theirs} was taken in: start it if it is to be erased as one of that"
+        return Belonging(mine, False, what, may_join=theirs)
     came = f"came with lot {mine}" if mine else "came without a lot"
     return Belonging(mine, False, f"it {came}, and this bay takes in lot {theirs}: receive it by hand if it came anew")
 

@@ -67,14 +67,16 @@ class Intake:
         """The lots that this station takes in now."""
         return await self._store.read(partial(_openings, self._station_id))
 
-    async def take_in(self, drive: Drive, bay: str, operator: str, known_tag: str = "") -> TakenIn:
+    async def take_in(
+        self, drive: Drive, bay: str, operator: str, known_tag: str = "", *, is_ordered: bool = False
+    ) -> TakenIn:
         """Writes down that the drive is in this bay: that it arrived, or that it was moved here; nothing if that is known.
 
-        `known_tag` is what an earlier call answered while the drive was in the bay all the time. Durable when it returns, and
-        may be called again after any failure.
+        `known_tag` is what an earlier call answered while the drive was in the bay all the time; `is_ordered`: a person has
+        just said that it is to be erased. Durable when it returns, and may be called again after any failure.
         """
         entry = _Entry(drive, self._station_id, bay, operator, self._now_utc(), known_tag)
-        return await self._store.write(partial(_take_in, entry))
+        return await self._store.write(partial(_take_in, entry, is_ordered))
 
     async def set_aside(self, drive: Drive, bay: str, reason: str, operator: str, known_tag: str = "") -> None:
         """Quarantines the drive, unless it is already. A drive without a name has no history to write it into."""
@@ -150,7 +152,7 @@ def _openings(station_id: str, connection: Connection) -> list[Opening]:
 # ---- drives that arrive
 
 
-def _take_in(entry: _Entry, connection: Connection) -> TakenIn:
+def _take_in(entry: _Entry, is_ordered: bool, connection: Connection) -> TakenIn:
     hold_gate(connection)
     tag = entry.tag(connection)
     name = drive_name(entry.drive.identity, tag)
@@ -160,7 +162,7 @@ def _take_in(entry: _Entry, connection: Connection) -> TakenIn:
         found = belonging(None, entry.bay, open_lots, None)
         return TakenIn(found, _lot(found, connection), "", Standing())
     past = records_of(name, connection)
-    found = belonging(name, entry.bay, open_lots, past)
+    found = belonging(name, entry.bay, open_lots, past, is_ordered=is_ordered)
     if tag:
         spend_bay_tag(tag, entry.drive.identity, entry.at, entry.operator, connection)
     now = standing(past.records)

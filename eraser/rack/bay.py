@@ -127,6 +127,8 @@ class _Wish:
     order: _Order = _Order.NONE
     standard: str = ""
     seen: Drive | None = None
+    operator: str = ""
+    """Who wished it, where that is known."""
 
 
 @dataclass(slots=True)
@@ -243,11 +245,11 @@ class BayRun:
 
     # ---- what people order
 
-    def start(self, standard: str, seen: str) -> None:
+    def start(self, standard: str, seen: str, operator: str = "") -> None:
         """Erases the drive from the start; a job that somebody cancelled is given up for it. Raises Refused."""
         self._expect_seen(seen)
         self._expect("start", *_STARTABLE)
-        self._take_wish(_Wish(_Order.START, standard, self._shown.drive))
+        self._take_wish(_Wish(_Order.START, standard, self._shown.drive, operator))
 
     def pause(self, seen: str | None = None) -> None:
         """Holds the job at a checkpoint. Raises Refused."""
@@ -288,14 +290,14 @@ class BayRun:
             self._station.admissions.withdraw(self.name)
             self._station.tell_change()  # it may wait for another bay, and then says so
 
-    def retry(self, seen: str) -> None:
+    def retry(self, seen: str, operator: str = "") -> None:
         """Looks at the drive anew and erases it; an interrupted job goes on. One that could not be identified before is treated
         as if it were new, since nobody knew what it was. Raises Refused.
         """
         self._expect_seen(seen)
         self._expect("retry", *_REPEATABLE)
         drive = self._shown.drive
-        self._take_wish(_Wish(_Order.RETRY, seen=drive) if drive is not None else _Wish())
+        self._take_wish(_Wish(_Order.RETRY, seen=drive, operator=operator) if drive is not None else _Wish())
 
     def maintain(self, on: bool) -> None:
         """Begins nothing here until it is taken back; what runs stops at a checkpoint."""
@@ -600,7 +602,7 @@ class BayRun:
         """A new job: where a person said so, or where the lot starts by itself and the drive has no past here."""
         # A disk that the machine itself uses has not arrived: nothing of it goes on record.
         await self._station.parts.call(self._station.access.refuse_if_used, drive)
-        terms = await self._take_in(drive)
+        terms = await self._take_in(drive, None if wish.order is _Order.NONE else wish.operator)
         prepared = await self._prepare(drive, terms, wish)
         self._shown.standard, self._shown.passes = prepared.plan.standard, len(prepared.plan.passes)
         if wish.order is _Order.NONE and (question := await self._question(drive, terms)):
@@ -610,9 +612,9 @@ class BayRun:
             sighting, drive, terms, given_up or prepared, lambda erasing: erasing.begin(prepared, given_up)
         )
 
-    async def _take_in(self, drive: Drive) -> Terms:
-        shown = self._shown
-        terms = await self._on_record(lambda: self._station.intake.take_in(drive, self.name, shown.asset_tag))
+    async def _take_in(self, drive: Drive, ordered_by: str | None = None) -> Terms:
+        shown, intake = self._shown, self._station.intake
+        terms = await self._on_record(lambda: intake.take_in(drive, self.name, shown.asset_tag, ordered_by=ordered_by))
         shown.lot, shown.asset_tag = terms.lot_id, terms.asset_tag
         return terms
 

@@ -41,8 +41,11 @@ class Reception(Protocol):
     `take_in` has returned for it, so a drive whose arrival can't be recorded waits.
     """
 
-    async def take_in(self, drive: Drive, bay: BayName, known_tag: str = "") -> Terms:
-        """The drive was identified in this bay. `known_tag`: the tag of an earlier answer, if it has not left since."""
+    async def take_in(self, drive: Drive, bay: BayName, known_tag: str = "", *, ordered_by: str | None = None) -> Terms:
+        """The drive was identified in this bay. `known_tag`: the tag of an earlier answer, if it has not left since.
+
+        `ordered_by`: who has just said that it is to be erased, empty if that person has no name here; None for nobody.
+        """
         ...
 
     async def set_aside(self, drive: Drive, bay: BayName, reason: str, known_tag: str = "") -> None:
@@ -61,9 +64,10 @@ class Intake:
     request: Request
     starts_by_itself: bool
 
-    async def take_in(self, drive: Drive, bay: BayName, known_tag: str = "") -> Terms:
+    async def take_in(self, drive: Drive, bay: BayName, known_tag: str = "", *, ordered_by: str | None = None) -> Terms:
         """As for any other."""
-        return Terms(self.request, self.starts_by_itself)
+        request = replace(self.request, operator=ordered_by) if ordered_by else self.request
+        return Terms(request, self.starts_by_itself)
 
     async def set_aside(self, drive: Drive, bay: BayName, reason: str, known_tag: str = "") -> None:
         """Nothing is recorded here."""
@@ -82,12 +86,14 @@ class LotIntake:
         self._station_id = station_id
         self._now_utc = now_utc
 
-    async def take_in(self, drive: Drive, bay: BayName, known_tag: str = "") -> Terms:
+    async def take_in(self, drive: Drive, bay: BayName, known_tag: str = "", *, ordered_by: str | None = None) -> Terms:
         """Its arrival is on record; then as its lot says."""
+        usual = await self._usual.take_in(drive, bay, ordered_by=ordered_by)
         if _NO_THING.intersection(drive.conditions):
-            return await self._usual.take_in(drive, bay)
-        found = await self._ledger.take_in(drive, bay, self._usual.request.operator, known_tag)
-        return self._terms(found)
+            return usual
+        operator, is_ordered = usual.request.operator, ordered_by is not None
+        found = await self._ledger.take_in(drive, bay, operator, known_tag, is_ordered=is_ordered)
+        return self._terms(usual, found)
 
     async def set_aside(self, drive: Drive, bay: BayName, reason: str, known_tag: str = "") -> None:
         """On record, unless it is already."""
@@ -98,11 +104,9 @@ class LotIntake:
         """Of all stations on the ledger."""
         return place_of(self._station_id, bay)
 
-    def _terms(self, found: "TakenIn") -> Terms:
-        usual, lot_id = self._usual, found.belonging.lot_id
-        terms = Terms(
-            usual.request, usual.starts_by_itself, found.belonging.question, lot_id=lot_id, asset_tag=found.asset_tag
-        )
+    def _terms(self, usual: Terms, found: "TakenIn") -> Terms:
+        lot_id = found.belonging.lot_id
+        terms = replace(usual, question=found.belonging.question, lot_id=lot_id, asset_tag=found.asset_tag)
         if found.lot is not None:
             return self._by_lot(terms, found.lot)
         if lot_id:  # received by hand, with a lot that nobody has described

@@ -423,11 +423,11 @@ class Rack:
         """As drawn at the last tick."""
         return self._snapshot
 
-    async def start(self, bay: str, standard: str, seen: str) -> None:
+    async def start(self, bay: str, standard: str, seen: str, *, operator: str = "") -> None:
         """Erases the drive in a bay that asks, from the start; an empty standard is the station's own."""
         if standard:
             standard_named(standard)
-        self._ordered("start", bay).start(standard, seen)
+        self._ordered("start", bay).start(standard, seen, operator)
 
     async def pause(self, bay: str, seen: str | None = None) -> None:
         """Holds its job at a checkpoint."""
@@ -441,9 +441,9 @@ class Rack:
         """Stops its job at a checkpoint; it goes on only when a person says so."""
         self._ordered("cancel", bay).cancel(seen)
 
-    async def retry(self, bay: str, seen: str) -> None:
+    async def retry(self, bay: str, seen: str, *, operator: str = "") -> None:
         """Begins anew with a drive that failed or was refused; an interrupted job goes on."""
-        self._ordered("retry", bay).retry(seen)
+        self._ordered("retry", bay).retry(seen, operator)
 
     async def maintain(self, bay: str, *, on: bool) -> None:
         """Takes a bay out of service, or back into it."""

@@ -74,30 +74,33 @@ def test_a_change_leaves_alone_what_is_not_said(at: At) -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("arguments", "status"),
-    [
-        (("lot", "add", "L8"), 2),
-        (("lot", "add", "L8", "--standard", "no-such"), 2),
-        (("lot", "add", "L7", "--standard", "zero"), 3),
-        (("lot", "show", "L8"), 2),
-        (("lot", "open", "L7", "--bays", "A1-A9"), 2),
-        (("lot", "close", "L7"), 3),
-        (("tag", "T-1"), 2),
-        (("tag", "T-1", "--bay", "Z1"), 2),
-        (("custody", "show", "S9"), 2),
-        (("custody", "destroyed", "S9", "--how", "shredded"), 2),
-        (("custody", "release-to-sale", "S1"), 3),
-        (("custody", "hand-over", "S1", "--to", "a buyer"), 3),
-    ],
-)
-def test_what_cannot_be_is_one_clear_sentence(at: At, arguments: tuple[str, ...], status: int) -> None:
+WRONG: list[tuple[tuple[str, ...], int]] = [
+    (("lot", "add", "L8"), 2),
+    (("lot", "add", "L8", "--standard", "no-such"), 2),
+    (("lot", "add", "L7", "--standard", "zero"), 3),
+    (("lot", "show", "L8"), 2),
+    (("lot", "open", "L7", "--bays", "A1-A9"), 2),
+    (("lot", "close", "L7"), 3),
+    (("tag", "T-1"), 2),
+    (("tag", "T-1", "--bay", "Z1"), 2),
+    (("custody", "show", "S9"), 2),
+    (("custody", "receive", "S9", "--lot", "L8"), 2),
+    (("custody", "destroyed", "S9", "--how", "shredded"), 2),
+    (("custody", "release-to-sale", "S1"), 3),
+    (("custody", "hand-over", "S1", "--to", "a buyer"), 3),
+]
+"""What is asked of a desk that knows the lot L7 and a drive S1 that has not been erased, and the status of the answer."""
+
+
+def test_what_cannot_be_is_one_clear_sentence(at: At) -> None:
     at.done("lot", "add", "L7", "--standard", "nist-clear")
     at.done("custody", "receive", "S1", "--lot", "L7")
-    assert_one_clear_sentence(at(*arguments), status)
+    for arguments, status in WRONG:
+        assert_one_clear_sentence(at(*arguments), status)
 
 
 def test_a_drives_way_is_shown_from_its_arrival_to_its_end(at: At) -> None:
+    at.done("lot", "add", "L7", "--standard", "nist-clear")
     at.done("tag", "T-1", "--serial", "S1")
     at.done("custody", "receive", "S1", "--lot", "L7", "--operator", "operator-9")
     assert "Not for sale: no job has passed" in at.done("custody", "show", "T-1").stdout
@@ -118,6 +121,7 @@ def test_a_drives_way_is_shown_from_its_arrival_to_its_end(at: At) -> None:
 
 
 def test_one_drive_that_is_refused_keeps_no_other_back(at: At) -> None:
+    at.done("lot", "add", "L7", "--standard", "nist-clear")
     at.done("custody", "receive", "S1", "S2", "--lot", "L7")
     done = at("custody", "destroyed", "S1", "S9", "S2", "--how", "shredded", "--json")
     assert done.status == 2 and "S9" in done.stderr
@@ -130,6 +134,7 @@ def test_who_called_sudo_is_the_operator_unless_root_says_otherwise(at: At) -> N
         return found
 
     record = ("custody", "quarantine", "S1", "--reason", "x", "--json")
+    at.done("lot", "add", "L7", "--standard", "nist-clear")
     at.done("custody", "receive", "S1", "--lot", "L7")
     assert operator(json.loads(at.done(*record, SUDO_USER="clerk").stdout)) == "clerk"
     assert operator(json.loads(at.done(*record, "--operator", "boss", SUDO_USER="clerk").stdout)) == "boss"

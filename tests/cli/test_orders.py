@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from eraser.rack.view import StationSnapshot
+from eraser.rack.view import BayState, StationSnapshot
 from tests.cli.command import Command, assert_one_clear_sentence
 from tests.console.running import answering
 from tests.console.stations import FakeStation, a_busy_bay, a_snapshot, an_empty_bay
@@ -38,6 +38,16 @@ def test_status_shows_each_bay_and_what_is_wrong(eraser: Command, station: FakeS
     assert second.split() == ["A2", "empty"]
     assert summary == "2 bays: 1 writing, 1 empty. Since the start: 5 passed, 1 failed."
     assert problem == "Not ready: the ledger's disk is full"
+
+
+def test_status_says_what_a_bay_asks_and_whose_its_drive_is(eraser: Command, socket: Path) -> None:
+    asked = "lot L7 does not expect this serial number"
+    asking = a_busy_bay("A1", state=BayState.ASKING, waits_for=asked, lot="L7", asset_tag="T-1")
+    waiting = a_busy_bay("A2", state=BayState.WAITING, waits_for="waits for bay A3 to be done with it")
+    with answering(FakeStation(a_snapshot(asking, waiting)), socket):
+        first, second, _ = eraser("status", "--socket", socket).stdout.splitlines()
+    assert asked in first and "(T-1, lot L7)" in first
+    assert second.count("waits for") == 1
 
 
 def test_status_in_json_is_what_the_api_says(eraser: Command, station: FakeStation, socket: Path) -> None:

@@ -72,6 +72,7 @@ class FakeStation:
 
     shown: StationSnapshot = field(default_factory=a_snapshot)
     orders: list[tuple[Any, ...]] = field(default_factory=list)
+    operators: list[str] = field(default_factory=list)
     refusing: set[str] = field(default_factory=set)
     snapshots: int = 0
 
@@ -79,8 +80,9 @@ class FakeStation:
         self.snapshots += 1
         return self.shown
 
-    async def start(self, bay: str, standard: str, seen: str) -> None:
+    async def start(self, bay: str, standard: str, seen: str, *, operator: str = "") -> None:
         self._note("start", bay, seen, standard)
+        self.operators.append(operator)
 
     async def pause(self, bay: str, seen: str | None = None) -> None:
         self._note("pause", bay, seen)
@@ -91,8 +93,9 @@ class FakeStation:
     async def cancel(self, bay: str, seen: str | None = None) -> None:
         self._note("cancel", bay, seen)
 
-    async def retry(self, bay: str, seen: str) -> None:
+    async def retry(self, bay: str, seen: str, *, operator: str = "") -> None:
         self._note("retry", bay, seen)
+        self.operators.append(operator)
 
     async def maintain(self, bay: str, *, on: bool) -> None:
         self._note("maintain", bay, None, on)

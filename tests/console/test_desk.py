@@ -178,6 +178,8 @@ async def test_what_jobs_did_is_not_recorded_by_hand(served: Served) -> None:
 async def test_only_a_drive_that_arrives_may_be_unknown(served: Served) -> None:
     assert_problem(await served.record({"kind": "destroyed", "how": "shredded"}), 404, "not-found")
     assert_problem(await served.get("custody?drive=S9"), 404, "not-found")
+    assert_problem(await served.record({"kind": "received", "lot_id": "L7"}), 404, "not-found")
+    await served.post("lots", {"lot_id": "L7", "policy": POLICY})
     assert (await served.record({"kind": "received", "lot_id": "L7", "received_from": "a school"})).status == 201
     history = await served.ledger.custody.named(SERIAL)
     assert history is not None
@@ -197,6 +199,7 @@ async def test_a_name_of_several_drives_destroys_none(served: Served) -> None:
 
 
 async def test_the_operator_is_who_opened_the_socket(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    await served.post("lots", {"lot_id": "L7", "policy": POLICY})
     await served.record({"kind": "received", "lot_id": "L7"})
     await served.record({"kind": "quarantined", "reason": "it clicks"}, operator="operator-9")
     monkeypatch.setattr(desk_module, "ROOT_UID", -1)  # as if somebody else asked

@@ -108,6 +108,7 @@ async def test_orders_with_a_body_reach_the_station(served: Served) -> None:
         ("maintain", "A1", True),
         ("drain", False),
     ]
+    assert served.station.operators == ["root", "root"]
 
 
 @pytest.mark.parametrize("order", ["start", "retry", "pause", "resume", "cancel"])

@@ -113,8 +113,17 @@ def test_a_drive_that_another_lot_expects_has_come_anew() -> None:
     assert in_bay("A1", *lots, history=done) == Belonging("L7", False)
 
 
-def test_a_drive_plugged_in_before_its_lot_was_opened_joins_it_if_nothing_has_been_done_with_it() -> None:
-    assert in_bay("A1", an_open_lot("L7", "A1"), history=past(Received(""))) == Belonging("L7", True)
+def test_a_drive_plugged_in_before_its_lot_was_opened_joins_it_when_somebody_says_so() -> None:
+    found = in_bay("A1", an_open_lot("L7", "A1"), history=past(Received("")))
+    assert (found.lot_id, found.is_arrival) == ("", False) and "before lot L7 was taken in" in found.question
+    said = belonging(NAME, "A1", [an_open_lot("L7", "A1")], past(Received("")), is_ordered=True)
+    assert said == Belonging("L7", True)
+
+
+def test_a_drive_that_came_without_a_lot_and_was_erased_does_not_join_one() -> None:
+    history = past(Received(""), Erased("j", Outcome.PASSED))
+    said = belonging(NAME, "A1", [an_open_lot("L7", "A1")], history, is_ordered=True)
+    assert (said.lot_id, said.is_arrival) == ("", False)
     found = in_bay("A1", an_open_lot("L7", "A1"), history=past(Received(""), Erased("j", Outcome.PASSED)))
     assert (found.lot_id, found.is_arrival) == ("", False) and "came without a lot" in found.question
 

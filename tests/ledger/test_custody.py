@@ -139,6 +139,15 @@ async def test_a_cloned_serial_number_does_not_lend_its_pass(url: str) -> None:
         await plant.record(Released(), NAME)
 
 
+async def test_a_name_of_several_drives_lets_none_of_them_go(url: str) -> None:
+    async with a_plant(url) as plant:
+        await plant.record(Received("lot-1"))
+        await plant.record(Received("lot-1"), DriveName(NAME.serial, "5000c500ffffffff"))
+        for event in (Released(), HandedOver("a buyer"), Destroyed("shredded")):
+            with pytest.raises(Refused, match="several drives"):
+                await plant.record(event, DriveName(NAME.serial))
+
+
 async def test_two_releases_at_once_are_one(url: str) -> None:
     async with a_plant(url) as one:
         await one.record(Received("lot-1"))

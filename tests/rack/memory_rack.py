@@ -185,9 +185,9 @@ class At:
     def bay(self, name: str) -> BaySnapshot:
         return next(bay for bay in self.station.snapshot().bays if bay.name == name)
 
-    async def start(self, bay: str, standard: str = "") -> None:
+    async def start(self, bay: str, standard: str = "", operator: str = "") -> None:
         """Of what is shown now."""
-        await self.station.start(bay, standard, self.bay(bay).sighting)
+        await self.station.start(bay, standard, self.bay(bay).sighting, operator=operator)
 
     async def retry(self, bay: str) -> None:
         """Of what is shown now."""

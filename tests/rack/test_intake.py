@@ -262,6 +262,40 @@ def test_a_drive_with_something_on_record_against_it_is_not_erased_by_itself(
     played(tmp_path, story, by_itself=True)
 
 
+def test_a_drive_plugged_in_before_its_lot_was_opened_is_not_erased_by_itself_and_joins_it_when_started(
+    tmp_path: Path,
+) -> None:
+    drive = MemoryDrive()
+
+    async def story() -> None:
+        with a_ledger_desk(tmp_path) as desk:
+            memory = MemoryRack()
+            async with a_lot_station(tmp_path, desk, memory=memory) as at:
+                memory.plug(drive, "A1")
+                await at.until("A1", BayState.ASKING)
+                await desk.open("L7")
+            memory = MemoryRack()
+            async with a_lot_station(tmp_path, desk, memory=memory) as at:
+                memory.plug(drive, "A1")
+                seen = await at.until("A1", BayState.ASKING)
+                assert "before lot L7 was taken in" in seen.waits_for and drive.ios == 0
+                await at.start("A1", operator="clerk")
+                seen = await at.until("A1", BayState.PASSED)
+                assert (seen.lot, seen.standard) == ("L7", "zero")
+                assert (await desk.lots.arrivals("L7")).arrived == 1
+                records = (await desk.custody.history(DriveName("S1"))).gathered.records
+                assert [(record.event.kind, record.operator) for record in records] == [
+                    ("received", OPERATOR),
+                    ("registered", OPERATOR),
+                    ("received", "clerk"),
+                    ("registered", "clerk"),
+                    ("erased", "clerk"),
+                    ("verified", "clerk"),
+                ]
+
+    run(story())
+
+
 def test_a_quarantine_ends_when_a_later_job_passes(tmp_path: Path) -> None:
     async def story(at: At, desk: LedgerDesk) -> None:
         await desk.open("L7")
