@@ -247,6 +247,8 @@ def apply(state: JobState | None, event: JobEvent, at: str = "") -> JobState:
         had_outsiders = state.had_outsiders or state.activity.has_foreign_writes
         state = replace(state, activity=None, other_users=None, had_outsiders=had_outsiders)
     match event:
+        case Checkpoint():  # first: nearly all events are
+            return _checkpoint(state, event)
         case JobQueued():
             raise _unexpected(state, event)
         case DriveIdentified(drive):
@@ -267,8 +269,6 @@ def apply(state: JobState | None, event: JobEvent, at: str = "") -> JobState:
             return _markers_checked(state, event, evidence)
         case PassStarted(number, position):
             return _pass_started(state, event, number, position)
-        case Checkpoint():
-            return _checkpoint(state, event)
         case PassEnded(number, report):
             return _pass_ended(state, event, number, report)
         case SightChecked(check):

@@ -128,6 +128,12 @@ def _first_line(error: object) -> str:
     return (str(error).strip().splitlines() or ["no reason given"])[0]
 
 
+def _is_somebody_elses(connection: sqlite3.Connection) -> bool:
+    """Whether it has tables and none of ours: it is refused later, and must not be changed before that."""
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return bool(tables) and "alembic_version" not in tables
+
+
 def _use_wal(connection: sqlite3.Connection) -> None:
     """Changes the journal's mode for good. Of two that do so at once SQLite turns one away without waiting for the other
     (https://www.sqlite.org/wal.html, "activating"), whatever the busy timeout.
@@ -160,7 +166,8 @@ def _sqlite(url: URL) -> Engine:
     def connected(connection: sqlite3.Connection, _: Any) -> None:
         # BEGIN is ours: the driver's own comes late and takes no write lock.
         connection.isolation_level = None
-        _use_wal(connection)
+        if not _is_somebody_elses(connection):
+            _use_wal(connection)
         for pragma in ("synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON"):
             connection.execute(f"PRAGMA {pragma}")
 

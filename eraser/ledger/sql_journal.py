@@ -11,7 +11,20 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, false, func, insert, literal_column, or_, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    exists,
+    false,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from eraser.domain.custody import (
     CustodyEvent,
@@ -52,6 +65,10 @@ LEASE_SECONDS = 60.0
 _INSERT_EVENT = insert(job_events)
 _IDENTIFIED = 1
 """Number of the event that says on which drive a job is: right after its request."""
+_PLANNED = 2
+"""Number of the event with the plan."""
+NEVER_BEGUN = "never-begun"
+"""Why a job is refused that its station left without a plan. Of its drive that says nothing."""
 _EVENT = (
     job_events.c.job_id,
     job_events.c.sequence,
@@ -69,6 +86,8 @@ class OpenJob:
     job_id: str
     is_certificate_due: bool
     """Whether it has ended, and this station is to issue its certificate: nobody else's file can be there then."""
+    is_unplanned: bool = False
+    """Whether this station died before it had a plan: nothing was begun, and nothing can go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +337,7 @@ def custody_events(event: JobEvent, before: JobState) -> list[CustodyEvent]:
             if before.final_verification is not None:
                 ended.append(Verified(job_id, before.final_verification.kind))
             return ended
-        case JobRefused(reason):
+        case JobRefused(reason) if reason != NEVER_BEGUN:
             return [Quarantined(f"it was refused: {reason}", job_id)]
         case _:
             return []
@@ -438,8 +457,10 @@ def _is_named_as(identity: Identity) -> ColumnElement[bool]:
 def _open_jobs(station_id: str, connection: Connection) -> list[OpenJob]:
     # SQLite is one station's alone, whatever it was called when it worked on the job.
     is_ours = true() if connection.dialect.name == "sqlite" else jobs.c.holder == station_id
-    query = select(jobs.c.job_id, and_(jobs.c.outcome.is_not(None), is_ours)).where(jobs.c.is_open == true())
-    return [OpenJob(job_id, bool(is_due)) for job_id, is_due in connection.execute(query.order_by(jobs.c.job_id))]
+    is_planned = exists().where(job_events.c.job_id == jobs.c.job_id, job_events.c.sequence == _PLANNED)
+    query = select(jobs.c.job_id, and_(jobs.c.outcome.is_not(None), is_ours), and_(~is_planned, is_ours))
+    found = connection.execute(query.where(jobs.c.is_open == true()).order_by(jobs.c.job_id))
+    return [OpenJob(job_id, bool(is_due), bool(is_unplanned)) for job_id, is_due, is_unplanned in found]
 
 
 def _contradiction(job_id: str, connection: Connection) -> str:

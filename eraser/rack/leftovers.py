@@ -8,12 +8,12 @@ from contextlib import suppress
 from dataclasses import replace
 
 from eraser.domain.drive import Drive
-from eraser.domain.events import JobQueued
+from eraser.domain.events import JobQueued, JobRefused
 from eraser.domain.job import JobState
 from eraser.errors import EraserError, JournalError, Refused
 from eraser.ledger.errors import JobHeld
 from eraser.ledger.journal import FileJournal
-from eraser.ledger.sql_journal import SqlJobLog, SqlJournal
+from eraser.ledger.sql_journal import NEVER_BEGUN, SqlJobLog, SqlJournal
 from eraser.rack.blocking import BlockingCall
 from eraser.rack.erasing import Erasing, Station, open_job
 from eraser.rack.ledger_health import Trouble
@@ -33,10 +33,24 @@ class Leftovers:
         self._trouble = trouble
 
     async def first(self) -> None:
-        """Issues the certificates that are due, as far as that takes no long time."""
+        """Ends what was never begun and issues the certificates that are due, as far as that takes no long time."""
         with suppress(TimeoutError):
             async with asyncio.timeout(FIRST_SECONDS):
+                await self._end_unplanned()
                 await self._issue_due()
+
+    async def _end_unplanned(self) -> None:
+        """Jobs that died between their first events: left open, they would keep their drives from leaving the house."""
+        try:
+            for job in await self._journal.open_jobs():
+                if job.is_unplanned:
+                    log = await self._journal.take_up(job.job_id)
+                    try:
+                        await log.append(JobRefused(NEVER_BEGUN, "the station ended before it was planned"))
+                    finally:
+                        await log.close()
+        except JournalError as error:
+            self._trouble("ledger", str(error))
 
     async def run(self) -> None:
         """Says which jobs can't be believed, and goes on issuing what is due, until it is cancelled."""

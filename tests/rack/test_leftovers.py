@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from eraser.certificates.issuer import Issued
-from eraser.domain.events import CertificateIssued, JobQueued
+from eraser.domain.custody import DriveName
+from eraser.domain.events import CertificateIssued, DriveIdentified, JobQueued
 from eraser.domain.job import JobState, fold
 from eraser.errors import JournalError, Refused
+from eraser.ledger.check import check
+from eraser.ledger.custody import Custody
 from eraser.ledger.engine import sqlite_url
 from eraser.ledger.journal import FileJournal
 from eraser.ledger.sql_journal import SqlJournal
@@ -90,6 +93,19 @@ async def test_certificates_that_are_due_are_issued_without_their_drives(url: st
         assert certified(tmp_path) == ["due", "due-too"]
         assert [state.job_id for state in await journal.open_states()] == ["running"]
         assert looked.problems == {}
+
+
+async def test_a_job_that_died_before_its_plan_ends_and_says_nothing_of_its_drive(url: str, tmp_path: Path) -> None:
+    async with opened(url) as journal:
+        await journal.begin(a_request("queued"))
+        log = await journal.begin(a_request("identified"))
+        await log.append(DriveIdentified(DRIVE))
+    async with opened(url) as journal:
+        await Looked(journal, Papers(tmp_path)).leftovers().first()
+        assert await journal.open_jobs() == []
+        history = await Custody(journal.store, now_utc).history(DriveName(DRIVE.identity.serial))
+        assert (history.open_jobs, history.gathered.records) == (0, ())
+    assert check(url).is_clean
 
 
 class Dying(Papers):
