@@ -20,7 +20,7 @@ SOURCES := pyproject.toml meson.build meson.options ops/install.sh \
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: install ## erase a disk image full of customers' data, and prove it
+run: install ## erase a disk image and prove it; then a simulated rack of 24 bays at work
 	@ops/demo.sh
 
 install: $(VENV)/installed ## build the package and install it into .venv

@@ -3,6 +3,7 @@
 What can be configured beyond these is in `eraser.configuration`, which takes longer to load.
 """
 
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -56,5 +57,14 @@ SOCKET_FILE = Path("/run/eraser/eraser.sock")
 
 
 def socket_file(environ: Mapping[str, str]) -> Path:
-    """Where a station of this host answers: `$ERASER_HTTP__SOCKET`, as the station itself reads it, else the usual place."""
-    return Path(environ.get("ERASER_HTTP__SOCKET") or SOCKET_FILE)
+    """Where a station of this host answers, as the station itself reads it: `$ERASER_HTTP__SOCKET`, else what its configuration
+    file says, else the usual place. A file that this user cannot read, or that is being written, says nothing.
+    """
+    if given := environ.get("ERASER_HTTP__SOCKET"):
+        return Path(given)
+    try:
+        http = tomllib.loads(config_file(environ).read_text()).get("http")
+    except (OSError, ValueError):
+        http = None
+    said = http.get("socket") if isinstance(http, dict) else None
+    return Path(said) if said and isinstance(said, str) else SOCKET_FILE

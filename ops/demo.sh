@@ -1,5 +1,6 @@
 #!/bin/sh
-# make run: a disk image full of customers' data, erased and proved before your eyes. Writes only below demo/.
+# make run: a disk image full of customers' data, erased and proved before your eyes; then a rack of 24 bays at work.
+# Without a terminal it ends by itself. Writes only below demo/, and touches no drive.
 set -eu
 
 eraser=${ERASER:-.venv/bin/eraser}
@@ -23,3 +24,67 @@ printf 'Its certificate:             %s\n' "$certificate"
 printf 'Look at it:                  %s certificate show %s\n' "$eraser" "$certificate"
 printf 'Check it:                    %s certificate verify %s\n' "$eraser" "$certificate"
 [ "$left" = 0 ]
+
+# ---- the rack
+
+rack=$folder/rack
+log=$folder/rack.log
+look_for=$(dirname "$0")/look-for-markers.py
+python=$(dirname "$eraser")/python
+rack_seconds=40
+
+is_free() { "$python" -c 'import socket, sys; socket.create_server(("127.0.0.1", int(sys.argv[1])))' "$1" 2>/dev/null; }
+port=8080
+while ! is_free "$port"; do port=$((port + 1)); done
+
+"$eraser" serve --simulate 24 --fast --data "$rack" --listen "127.0.0.1:$port" >"$log" 2>&1 &
+station=$!
+trap 'kill "$station" 2>/dev/null || true; wait "$station" 2>/dev/null || true' EXIT
+trap 'exit 130' INT TERM
+
+status() { "$eraser" status --socket "$rack/eraser.sock" "$@"; }
+tries=0
+until status >/dev/null 2>&1; do
+    tries=$((tries + 1))
+    if [ "$tries" -gt 60 ] || ! kill -0 "$station" 2>/dev/null; then
+        tail -5 "$log" >&2
+        exit 1
+    fi
+    sleep 0.5
+done
+
+cat <<END
+
+A rack of 24 bays, all of it made up: drives full of customers' records come and go, some of them sick or pulled too early.
+What is real: the engine, the scheduler, the ledger, the certificates. It serves here until the end of this demonstration:
+
+    http://127.0.0.1:$port/metrics    for Prometheus
+    http://127.0.0.1:$port/health/ready
+    $eraser status --socket $rack/eraser.sock
+    $eraser top --socket $rack/eraser.sock    live, bay by bay
+    $log    its log
+
+END
+if [ -t 0 ] && [ -t 1 ]; then
+    printf 'Press Enter to watch it live; there, q ends the demonstration. '
+    read -r _ || true
+    "$eraser" top --socket "$rack/eraser.sock"
+else
+    seconds=0
+    while [ "$seconds" -lt "$rack_seconds" ]; do
+        sleep 8
+        seconds=$((seconds + 8))
+        printf '%2d s  %s\n' "$seconds" "$(status | tail -1)"
+    done
+    echo
+    status
+    echo
+fi
+
+echo 'Stopping it at checkpoints.'
+kill "$station"
+wait "$station" || true
+trap - EXIT INT TERM
+printf '\nWhat an independent reader finds on the drives (ops/look-for-markers.py, nothing of eraser in it):\n'
+"$python" "$look_for" "$rack"
+printf 'The certificates:            %s\n' "$rack/certificates"

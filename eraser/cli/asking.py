@@ -32,7 +32,7 @@ socket_option = click.option(
     "socket_path",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The station's socket, instead of $ERASER_HTTP__SOCKET or /run/eraser/eraser.sock.",
+    help="The station's socket, instead of $ERASER_HTTP__SOCKET, the configuration's or /run/eraser/eraser.sock.",
 )
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import click
 from eraser import settings
 
 if TYPE_CHECKING:  # loaded by the command itself, not by its help
+    from eraser.cli.notifying import Manager
     from eraser.configuration.model import Configuration
     from eraser.ledger.station_ledger import StationLedger
     from eraser.rack.erasing import Request, Station
@@ -69,12 +71,10 @@ def serve_command(
     """Watch the bays; identify, guard, plan and erase the drives that are plugged into them.
 
     Drives wait for somebody to start them unless the configuration says `start = "by-itself"`. SIGTERM, SIGINT: every job
-    stops at a checkpoint, and goes on when the station runs again.
+    stops at a checkpoint, and goes on when the station runs again. SIGHUP: the configuration is read again.
     """
     simulation = _Simulation(simulate, fast, seed, simulate_devices == "zram") if simulate is not None else None
-    configuration = _configuration(config_path, data, listen, simulation)
-    _begin_log(configuration)
-    asyncio.run(_serve(configuration, simulation))
+    asyncio.run(_serve(lambda: _configuration(config_path, data, listen, simulation), simulation))
 
 
 def _configuration(
@@ -109,11 +109,16 @@ def _begin_log(configuration: "Configuration") -> None:
     logging.configure(chosen.level, as_json=as_json, serials=chosen.serials.value)
 
 
-async def _serve(configuration: "Configuration", simulation: _Simulation | None) -> None:
+async def _serve(read: "Callable[[], Configuration]", simulation: _Simulation | None) -> None:
+    from eraser.cli.asking import summary_words
+    from eraser.cli.notifying import Manager, keep_told
+    from eraser.cli.reloading import Reload
     from eraser.rack.ledger_health import LedgerHealth, keep_lease
     from eraser.rack.leftovers import Leftovers
 
-    health = LedgerHealth()
+    configuration = read()
+    _begin_log(configuration)
+    health, manager = LedgerHealth(), Manager(os.environ)
     async with AsyncExitStack() as stack:
         ledger = await _ledger(configuration, health, stack)
         story = None
@@ -122,9 +127,11 @@ async def _serve(configuration: "Configuration", simulation: _Simulation | None)
         else:
             rack = await _real(configuration, ledger, health, stack)
         keeper = await _log(configuration, ledger, health)
+        reload = Reload(rack, manager, configuration, read, lambda new: _reconfigure(rack, new, ledger, simulation))
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, _stop, rack)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, _stop, rack, manager)
+        loop.add_signal_handler(signal.SIGHUP, reload.ask)
         await _answer(rack, configuration, ledger, stack)
         leftovers = Leftovers(rack.parts, ledger.journal, rack.trouble)
         await leftovers.first()
@@ -133,21 +140,34 @@ async def _serve(configuration: "Configuration", simulation: _Simulation | None)
                 tasks.create_task(keep_lease(ledger.journal, rack.trouble)),
                 tasks.create_task(keeper.run()),
                 tasks.create_task(leftovers.run()),
+                tasks.create_task(reload.run()),
+                tasks.create_task(keep_told(manager, rack, lambda: summary_words(rack.snapshot()))),
             ]
             if story is not None:
                 beside.append(tasks.create_task(story.play()))
             await rack.run()
             for task in beside:
                 task.cancel()
-        await keeper.look()
 
 
-def _stop(rack: "Rack") -> None:
+def _stop(rack: "Rack", manager: "Manager") -> None:
+    manager.stopping()
     rack.stop()
     # Not the loop's: whatever holds the loop up must not hold this up.
     end = threading.Timer(END_SECONDS, os._exit, (0,))
     end.daemon = True
     end.start()
+
+
+def _reconfigure(
+    rack: "Rack", configuration: "Configuration", ledger: "StationLedger", simulation: _Simulation | None
+) -> None:
+    """What can be taken up while it runs. The fictional rack keeps its own bays and starts by itself."""
+    _begin_log(configuration)
+    by_itself = simulation is not None or configuration.lots.start == "by-itself"
+    intake = _intake(configuration, ledger, starts_by_itself=by_itself)
+    bay_map = configuration.bay_map() if simulation is None else rack.map
+    rack.reconfigure(bay_map, intake, _watch(configuration, rack.watch.thermometer))
 
 
 async def _answer(rack: "Rack", configuration: "Configuration", ledger: "StationLedger", stack: AsyncExitStack) -> None:

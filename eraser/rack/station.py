@@ -152,8 +152,8 @@ class Rack:
         self._sightings = (f"{run}-{number}" for number in itertools.count(1))
         self._lags: list[float] = []
         self._ledger = ledger or LedgerHealth()
-        self._watch = watch or Watch()
-        self._watchdog = Watchdog(self._bays.values(), self._watch, parts.call, self.log)
+        self.watch = watch or Watch()
+        self._watchdog = Watchdog(self._bays.values(), self.watch, parts.call, self.log)
         self._pictures: dict[str, BaySnapshot] = {}
         self._draw()
 
@@ -279,6 +279,11 @@ class Rack:
 
     # ---- another configuration
 
+    @property
+    def map(self) -> BayMap:
+        """As it is now."""
+        return self._map
+
     def reconfigure(self, bay_map: BayMap, intake: Reception, watch: Watch) -> None:
         """From now on this counts: what is done to drives that arrive, the bays, and what they share. Jobs that run go on: a
         drive whose bay is no longer where it is stays there until its job has ended, and is then where the map has it.
@@ -296,9 +301,10 @@ class Rack:
         for name, run in gone.items():
             if run.is_at_work:
                 self.log.warning("a bay is no longer in the map; the job in it goes on to its end", bay=name)
-        self._watch = watch
+        self.watch = watch
         self._move()
         self.admissions.revise({bay.name: bay.needs() for bay in self._bays.values()})
+        self._draw()
 
     def _move(self) -> None:
         """Puts every drive where the map has it, unless a job is at work on it; takes away bays that are no more."""
@@ -322,7 +328,7 @@ class Rack:
                 self._is_moving = True
             else:
                 self._bays.pop(name).stop()
-        self._watchdog.reconfigure(self._bays.values(), self._watch)
+        self._watchdog.reconfigure(self._bays.values(), self.watch)
 
     # ---- the picture
 

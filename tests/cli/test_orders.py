@@ -157,3 +157,25 @@ def test_the_status_of_96_bays_is_one_object(eraser: Command, station: FakeStati
     station.shown = a_snapshot(*(a_busy_bay(f"B{number}") for number in range(96)))
     done = eraser("status", "--json", "--socket", socket)
     assert len(json.loads(done.stdout)["bays"]) == 96
+
+
+def test_the_configuration_says_where_the_station_answers(
+    eraser: Command, station: FakeStation, socket: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "eraser.toml"
+    file.write_text(f'[http]\nsocket = "{socket}"\n')
+    assert eraser("status", ERASER_CONFIG=str(file)).status == 0
+    other = {"ERASER_CONFIG": str(file), "ERASER_HTTP__SOCKET": "/nowhere"}
+    assert "/nowhere: no station answers there" in eraser("status", **other).stderr
+    assert eraser("status", "--socket", socket, **other).status == 0
+
+
+@pytest.mark.parametrize("text", ["[http", "http = 3", "[http]\nsocket = 3", '[http]\nsocket = ""', "\xff", None])
+def test_a_configuration_that_says_nothing_leaves_the_usual_place(
+    eraser: Command, tmp_path: Path, text: str | None
+) -> None:
+    file = tmp_path / "eraser.toml"
+    if text is not None:
+        file.write_bytes(text.encode("latin-1"))
+    done = eraser("status", ERASER_CONFIG=str(file))
+    assert "/run/eraser/eraser.sock: no station answers there" in done.stderr

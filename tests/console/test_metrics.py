@@ -109,6 +109,9 @@ def test_latencies_add_up_to_few_cumulative_buckets() -> None:
         if name == "eraser_bay_io_latency_seconds_bucket"
     }
     assert counts == {0.001024: 5, 0.016384: 12, 0.131072: 12, 1.048576: 12, 8.388608: 23, float("inf"): 36}
+    assert value(found, "eraser_bay_io_latency_seconds_count", bay="A1") == 36
+    middles = (5 * 2**9 + 7 * 2**10 + 11 * 2**20 + 13 * 2**31) * 1.5 / 1e6
+    assert value(found, "eraser_bay_io_latency_seconds_sum", bay="A1") == middles
 
 
 def test_a_bay_has_at_most_forty_series_and_no_serial_number() -> None:

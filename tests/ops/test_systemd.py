@@ -23,6 +23,8 @@ def test_systemd_has_nothing_against_the_unit(tmp_path: Path) -> None:
 
 def test_only_the_station_is_told_to_stop_and_it_has_longer_than_it_takes() -> None:
     settings = dict(line.split("=", 1) for line in UNIT.read_text().splitlines() if "=" in line and line[0] != "#")
+    assert settings["Type"] == "notify"
+    assert settings["ExecReload"] == "/bin/kill -HUP $MAINPID"
     assert settings["KillMode"] == "mixed"
     assert int(settings["TimeoutStopSec"]) > 10
     assert settings["LimitMEMLOCK"] == "infinity"

@@ -17,7 +17,7 @@ from eraser.engine.transfer import Order, Snapshot
 from eraser.engine.tuning import Tuning
 from eraser.errors import DriveError, Refused
 from eraser.ledger.journal import FileJournal, Journal
-from eraser.rack.erasing import Request, Station
+from eraser.rack.erasing import Issuer, Request, Station
 from eraser.rack.filing import JournalOfFiles
 from eraser.rack.intake import Intake, Reception
 from eraser.rack.presence import Arrived, Event, Left, Sighting
@@ -229,17 +229,18 @@ async def a_station(
     intake: Reception | None = None,
     request: Request = Request("random"),  # noqa: B008  a frozen value
     watch: Watch | None = None,
-    papers: Papers | None = None,
+    papers: Issuer | None = None,
+    now_utc: Callable[[], str] = lambda: "2027-01-01T00:00:00.000Z",
 ) -> AsyncIterator[At]:
     """A station of three bays that runs until the block ends. The journal is in `folder` unless it is given."""
     memory = memory or MemoryRack()
     names = itertools.count(1)
     before = len(list(folder.rglob("*.journal")))  # noqa: ASYNC240
-    files = FileJournal(folder / "journal", lambda: "2027-01-01T00:00:00.000Z")
+    files = FileJournal(folder / "journal", now_utc)
     parts = Station(
         journal=journal or JournalOfFiles(files, at_once),
         issue=papers or Papers(folder),
-        now_utc=lambda: "2027-01-01T00:00:00.000Z",
+        now_utc=now_utc,
         random_bytes=seeded_chance(seed),
         new_id=lambda: f"job-{before + next(names)}",
         tune=lambda drive: TUNING,
