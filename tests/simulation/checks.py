@@ -105,7 +105,7 @@ class Checks:
             return
         if difference := same_drive(state.drive, disk.drive):
             self.fail(f"{held.job_id} works on drive {disk.number}, which is another: {difference}")
-        if disk.used_by:
+        if disk.used_by and not held.plugging.is_out:
             self.fail(f"{held.job_id} works on drive {disk.number}, which is mounted at {disk.used_by}")
         if held.plugging.claim is not held:
             self.fail(f"{held.job_id} works on drive {disk.number} without its claim")
