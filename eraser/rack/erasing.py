@@ -416,9 +416,15 @@ class Erasing:
                 await self.job.run()
             finally:
                 await self._close(erasable)
+            await self._record_late_cancel(log)
             return await self._issue(log, self.job)
         finally:
             await log.close()
+
+    async def _record_late_cancel(self, log: JobLog) -> None:
+        """A job that was interrupted is still put away when a person cancels it: then, too, it goes on only on their word."""
+        if self._by_person and log.state.outcome is None and not log.state.is_cancelled:
+            await self._append(log, JobCancelled())
 
     async def _not_claimed(self, log: JobLog, error: Refused | DriveError) -> Result:
         """A drive that was free a moment ago and is not now. A job that has written stays open."""

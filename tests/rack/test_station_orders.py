@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -263,6 +264,28 @@ def test_a_pull_in_the_middle_of_a_cancel_does_not_undo_it(tmp_path: Path) -> No
         await at.until("A1", BayState.EMPTY)
         at.memory.plug(drive, "A1")
         await at.until("A1", BayState.ASKING)
+
+    played(tmp_path, story)
+
+
+def test_a_cancel_while_an_interrupted_job_is_put_away_holds(tmp_path: Path) -> None:
+    class CancelledAtItsEnd(MemoryDrive):
+        def close(self) -> None:
+            super().close()
+            with suppress(StopIteration):
+                at_work.pop().station.cancel("A1").send(None)
+
+    drive = CancelledAtItsEnd()
+    at_work: list[At] = []
+
+    async def story(at: At) -> None:
+        at_work.append(at)
+        at.memory.plug(drive, "A1")
+        drive.gone_after_ios = 20
+        await at.until("A1", BayState.INTERRUPTED)
+        at.memory.pull("A1")
+        at.memory.plug(drive, "A2")
+        await at.until("A2", BayState.ASKING)
 
     played(tmp_path, story)
 

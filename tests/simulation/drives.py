@@ -54,6 +54,7 @@ class FaultyDrive(SimulatedDrive):
     customer_waits: bool = False
     deadline: float = math.inf
     woke_at: float = 0.0
+    is_hot: bool = False
     node: str = ""
     instance: int = 0
 

@@ -8,18 +8,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from unittest import mock
 
 from eraser.certificates.issuer import Issued
 from eraser.domain.bay import BayName
 from eraser.domain.drive import Drive
 from eraser.domain.job import JobState
 from eraser.ledger.errors import LedgerFull
+from eraser.rack import station
 from eraser.rack.erasing import Request, Station
 from eraser.rack.history import LedgerHistory
 from eraser.rack.intake import Terms
 from eraser.rack.presence import Event, Presence
 from eraser.rack.station import Rack
 from eraser.rack.view import BaySnapshot
+from eraser.rack.watchdog import Watch
 from tests.rack.simulated_time import SimulatedTimeLoop
 from tests.simulation.drives import TUNING, StillHangs
 from tests.simulation.journal import Disk, LossyJournal, Writing
@@ -122,8 +125,11 @@ class Program:
         self._news = asyncio.Event()
         world.when_slots_change = self._news.set
         self._news.set()
-        self.rack = Rack(self.parts, world, self, world.bay_map, desk, LedgerHistory(self.journal))  # type: ignore[arg-type]
-        self.rack.log = Log(self)
+        self.watch = Watch(thermometer=world.celsius)
+        with mock.patch.object(station.structlog, "get_logger", lambda: Log(self)):
+            self.rack = Rack(
+                self.parts, world, self, world.bay_map, desk, LedgerHistory(self.journal), watch=self.watch
+            )  # type: ignore[arg-type]
         world.checks.program_begins()
 
     def now_utc(self) -> str:
@@ -182,6 +188,11 @@ class Program:
         """The number of the plugging that the bay shows, 0 where it shows none."""
         drive = self.rack._bays[BayName(name)].drive
         return drive.disk_sequence if drive is not None else 0
+
+    def attended(self, name: str) -> int:
+        """The number of the plugging that the bay has to do with now, 0 for none."""
+        sighting = self.rack._bays[BayName(name)].sighting
+        return sighting.instance if sighting is not None else 0
 
     def stop(self) -> None:
         """As by SIGTERM."""

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from eraser.domain.bay import BandwidthDomain, Bay, BayMap, BayName, PlaceKind, PlacePattern, PowerDomain
 from eraser.domain.evidence import EndReason, FlushProof
+from eraser.domain.failure import FailureCriteria
 from eraser.domain.pattern import Constant
-from eraser.domain.program import PassSpec, RandomStream, Standing
+from eraser.domain.program import PassSpec, RandomStream, Standing, Verification
 from eraser.domain.program import Program as Passes
 from eraser.errors import Refused, UsageError
 from eraser.rack.erasing import Request
 from eraser.rack.view import BaySnapshot, BayState
+from tests.simulation.checks import SECOND
 from tests.simulation.drives import FaultyDrive
 from tests.simulation.journal import Disk
 from tests.simulation.program import Program
@@ -46,7 +48,8 @@ TWO_PASSES = Passes(
 )
 REQUESTS = (
     Request("random"),
-    Request("random"),
+    Request("random", verification=Verification.SAMPLED),
+    Request("random", failure=FailureCriteria(max_bad_extents=0)),
     Request("zero"),
     Request("gb-46864-2025"),
     Request("two", custom=TWO_PASSES),
@@ -184,6 +187,9 @@ class Story:
             self._jump: 1,
             self._stop: 1,
             self._swap: 2,
+            self._plug_second: 1,
+            self._heat: 1,
+            self._reconfigure: 1,
         }
         return [act for act, weight in weights.items() for _ in range(weight)]
 
@@ -229,6 +235,26 @@ class Story:
         if free and self._shelf and not self.is_quiet:
             disk = self._shelf.pop(self._chance.randrange(len(self._shelf)))
             self.world.plug(disk, self._chance.choice(free))
+
+    def _plug_second(self) -> None:
+        """Where there is one already: a hub shows two, or the kernel has not let go of the first."""
+        taken = [bay for bay in self.world.slots if not bay.endswith(SECOND) and bay + SECOND not in self.world.slots]
+        if taken and self._shelf and not self.is_quiet:
+            self.world.plug(self._shelf.pop(), self._chance.choice(taken) + SECOND)
+
+    def _heat(self) -> None:
+        if self.world.slots:
+            disk = self.world.slots[self._chance.choice(list(self.world.slots))].disk
+            disk.is_hot = True
+            self.world.tell(f"drive {disk.number} is hot")
+            self.world.at(self._chance.uniform(5.0, 15.0), lambda: setattr(disk, "is_hot", False))
+
+    def _reconfigure(self) -> None:
+        """The same bays share something else."""
+        if self.program is not None and self.program.stops_at is None:
+            bay_map = self.world.bay_map = _draw_map(self._chance, len(self.setting.bay_map.bays))
+            self.world.tell(f"another configuration: {bay_map.bandwidth_domains} {bay_map.power_domains}")
+            self.program.rack.reconfigure(bay_map, self.program.rack.intake, self.program.watch)
 
     def _pull(self) -> None:
         if self.world.slots:
@@ -276,17 +302,13 @@ class Story:
                 self.world.at(2.0, lambda: self._give("drain off", bay))
             case _:
                 work = rack.drain(on=False)
-        shown = seen.drive.disk_sequence if seen.drive is not None else self._plugged(bay)
+        shown = seen.drive.disk_sequence if seen.drive is not None else self.program.attended(bay)
         try:
             work.send(None)
         except StopIteration:
             self.world.checks.ordered(kind, bay, shown, seen.job_id)
         except (Refused, UsageError):
             return
-
-    def _plugged(self, bay: str) -> int:
-        plugging = self.world.slots.get(bay)
-        return plugging.number if plugging is not None else 0
 
     def _hang(self) -> None:
         if not self.world.slots:
@@ -393,6 +415,10 @@ class Story:
         self.world.tell("--- from now on the world is quiet")
         self.is_quiet = True
         self._mend_disk()
+        for disk in self.world.disks:
+            disk.is_hot = False
+        for bay in [bay for bay in self.world.slots if bay.endswith(SECOND)]:
+            self.world.pull(bay)
         self._until = self.world.now + CARE_LIMIT_SECONDS
         self._care()
 

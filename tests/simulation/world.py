@@ -19,7 +19,7 @@ from eraser.engine.tuning import Tuning
 from eraser.errors import DriveError, Refused
 from eraser.rack.presence import Sighting
 from tests.rack.simulated_time import SimulatedTimeLoop
-from tests.simulation.checks import Checks
+from tests.simulation.checks import SECOND, Checks
 from tests.simulation.drives import FaultyDrive, StillHangs, Work
 
 
@@ -84,7 +84,7 @@ class Plugging:
     def __init__(self, world: "World", disk: FaultyDrive, bay: str) -> None:
         self._world = world
         self.disk = disk
-        self.bay = bay
+        self.bay = bay.removesuffix(SECOND)
         self.since = world.now
         self.number = next(world.numbers)
         self.claim: Held | None = None
@@ -96,7 +96,7 @@ class Plugging:
         disk.node = world.free_node()
         disk.instance = self.number
         size = disk.sectors * 512
-        place = Place(path=f"slot-{bay}")
+        place = Place(path=f"slot-{self.bay}")
         self.sighting = Sighting(disk.node[5:], disk.node, self.number, self.number, size, False, place)
 
     def activity(self) -> Activity:
@@ -253,9 +253,9 @@ class World:
     # ---- `DriveAccess` and `Hold`
 
     def identify(self, sighting: Sighting) -> Drive:
-        plugging = self.slots.get(sighting.place.path.removeprefix("slot-"))
-        if plugging is None or plugging.sighting is not sighting:
-            raise DriveError("it is gone", subject=sighting.node)
+        plugging = self._by_node(sighting.node)
+        if plugging.sighting is not sighting:
+            raise DriveError("another drive took its place", subject=sighting.node)
         if plugging.disk.hangs:
             raise StillHangs
         return plugging.disk.drive
@@ -264,6 +264,13 @@ class World:
         found = self._by_node(drive.path)
         if found.disk.used_by:
             raise Refused("mounted", f"it is mounted at {found.disk.used_by}", subject=drive.path)
+
+    def celsius(self, sighting: Sighting) -> float | None:
+        """How warm a drive is."""
+        plugging = self._by_node(sighting.node)
+        if plugging.disk.hangs:
+            raise StillHangs
+        return 75.0 if plugging.disk.is_hot else 30.0
 
     def domains(self, sighting: Sighting) -> tuple[BandwidthDomain, ...]:
         return ()
