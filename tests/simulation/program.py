@@ -80,9 +80,7 @@ class Desk:
     world: "World"
     disk: Disk
 
-    async def take_in(
-        self, drive: Drive, bay: BayName, known_tag: str = "", *, ordered_by: str | None = None
-    ) -> Terms:
+    async def take_in(self, drive: Drive, bay: BayName, known_tag: str = "", *, ordered_by: str | None = None) -> Terms:
         await asyncio.sleep(self.disk.latency())
         if self.disk.is_full:
             raise LedgerFull("there is no room", subject=bay)
