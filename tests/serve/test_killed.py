@@ -17,32 +17,35 @@ from tests.rack import model
 from tests.serve.station import ReadyMade, Running, Site, assert_erased, bays_of, ready_made
 
 KIB, MIB = 1 << 10, 1 << 20
-SIZES = tuple(size * MIB for size in (1, 2, 3, 4, 6, 8, 8))
+SIZES = tuple(size * 512 * KIB for size in (1, 2, 3, 4, 6, 8, 8))
 """Of the drives: the first are done when the last have hardly begun."""
 RATE = len(SIZES) * 10_000_000
-"""Bytes a second of all drives together, which a bus carries: each gets its share at once, and takes up to two seconds."""
+"""Bytes a second of all drives together, which a bus carries: each gets its share at once, and takes up to a second."""
 TUNING = {"checkpoint_bytes": 256 * KIB, "block_bytes": 32 * KIB}
 KILLS = 20
 KILLS_IN_A_ROW = 10
 MOMENTS = ("drive arrived", "identifying", "waiting", "job begins", "passed")
 """Events of the log around which much happens at once."""
+MOMENT_S = 2.0
+"""An event that has not come by then does not come: all that is left is done, or asks."""
 SEED = 20261125
 
 pytestmark = pytest.mark.lab("root", "loop")
 
 
 def kill_somewhen(station: Running, chance: random.Random) -> None:
-    """At a random moment, or just after one of the log's events."""
-    if chance.random() < 0.5:
-        due_s = time.monotonic() + chance.uniform(0.0, 1.2)
-    else:
-        moment, many = chance.choice(MOMENTS), chance.randint(1, 3)
-        end_s = time.monotonic() + 1.2
-        while len(station.events_of(moment)) < many and time.monotonic() < end_s:
-            time.sleep(0.001)
-        due_s = time.monotonic() + chance.uniform(0.0, 0.03)
-    while time.monotonic() < due_s:
-        time.sleep(0.0005)
+    """Among its first steps, around one of the log's events, or in the middle of the writing and reading."""
+    match chance.randrange(3):
+        case 0:
+            moment, many, delay_s = "", 0, chance.uniform(0.0, 0.5)
+        case 1:
+            moment, many, delay_s = chance.choice(MOMENTS), chance.randint(1, 3), chance.uniform(0.0, 0.03)
+        case _:
+            moment, many, delay_s = "job begins", 1, chance.uniform(0.0, 0.6)
+    end_s = time.monotonic() + MOMENT_S
+    while len(station.events_of(moment)) < many and time.monotonic() < end_s:
+        time.sleep(0.002)
+    time.sleep(delay_s)
     station.kill()
 
 
