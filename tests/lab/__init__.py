@@ -39,7 +39,7 @@ from tests.lab.recording import Kind, NotWhole, Pass, Recording, Request, passes
 from tests.lab.regions import EVERYWHERE, LAST_SECTOR, OneSectorPer, Region, Sectors, Span
 from tests.lab.requirements import Need, require
 from tests.lab.throttle import Throttle, throttled
-from tests.lab.zram import ZramDrive, ZramSlot, zram_drive, zram_slot
+from tests.lab.zram import ZramDrive, ZramSlot, alone_with_zram, zram_drive, zram_slot
 
 __all__ = [
     "EVERYWHERE",
@@ -79,6 +79,7 @@ __all__ = [
     "WritesBeside",
     "ZramDrive",
     "ZramSlot",
+    "alone_with_zram",
     "count_marker",
     "drop_cache",
     "failing_flush",

@@ -179,7 +179,6 @@ def test_a_throttled_drive_takes_the_time_that_its_limit_asks() -> None:
 
 
 @pytest.mark.lab("root")
-@pytest.mark.xdist_group("zram")
 def test_a_zram_drive_appears_and_disappears() -> None:
     with zram_drive(4 * MIB) as drive:
         assert read_all(drive.device) == bytes(4 * MIB)

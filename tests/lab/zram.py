@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,20 +40,32 @@ class ZramDrive:
 
 
 @contextmanager
+def alone_with_zram() -> Iterator[None]:
+    """Until the block ends nobody else's test makes zram disks: the kernel gives the lowest number that is free."""
+    require(Need.ZRAM)
+    fd = os.open(ZRAM_CONTROL, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextmanager
 def zram_drive(size_bytes: int, *, is_sized: bool = True) -> Iterator[ZramDrive]:
     """Plug in a disk of `size_bytes` (a multiple of 4,096), all zeros; it is pulled at the end if it still is there.
 
     One that is not sized is empty until `give_size`.
     """
-    require(Need.ZRAM)
-    drive = ZramDrive(_hot_add(), size_bytes)
-    try:
-        if is_sized:
-            drive.give_size()
-        yield drive
-    finally:
-        if drive.is_plugged_in:
-            drive.pull()
+    with alone_with_zram():
+        drive = ZramDrive(_hot_add(), size_bytes)
+        try:
+            if is_sized:
+                drive.give_size()
+            yield drive
+        finally:
+            if drive.is_plugged_in:
+                drive.pull()
 
 
 class ZramSlot:
@@ -82,15 +96,15 @@ class ZramSlot:
 
 @contextmanager
 def zram_slot() -> Iterator[ZramSlot]:
-    """A slot without a disk; what is in it at the end is pulled. Nobody else may make zram disks meanwhile."""
-    require(Need.ZRAM)
-    reserved = ZramDrive(_hot_add(), 0)
-    reserved.pull()
-    slot = ZramSlot(reserved.number)
-    try:
-        yield slot
-    finally:
-        slot.pull()
+    """A slot without a disk; what is in it at the end is pulled."""
+    with alone_with_zram():
+        reserved = ZramDrive(_hot_add(), 0)
+        reserved.pull()
+        slot = ZramSlot(reserved.number)
+        try:
+            yield slot
+        finally:
+            slot.pull()
 
 
 def _hot_add() -> int:

@@ -51,7 +51,6 @@ async def test_what_is_there_at_the_start_arrives_once() -> None:
             assert await next_of(drives, event.drive.name) == Left(event.drive)
 
 
-@pytest.mark.xdist_group("zram")
 async def test_a_disk_that_the_kernel_adds_arrives_within_a_second_and_leaves_when_it_is_pulled() -> None:
     require(Need.ZRAM)
     async with Hotplug(Host(), source="kernel", rescan_seconds=3600) as drives:
@@ -65,7 +64,6 @@ async def test_a_disk_that_the_kernel_adds_arrives_within_a_second_and_leaves_wh
             assert await next_of(drives, disk.name) == Left(arrived.drive)
 
 
-@pytest.mark.xdist_group("zram")
 async def test_a_disk_that_is_given_its_size_after_its_message_arrives_soon() -> None:
     require(Need.ZRAM)
     async with Hotplug(Host(), source="kernel", rescan_seconds=3600) as drives:
@@ -80,7 +78,6 @@ async def test_a_disk_that_is_given_its_size_after_its_message_arrives_soon() ->
             await in_thread(disk.pull)
 
 
-@pytest.mark.xdist_group("zram")
 async def test_the_same_number_plugged_again_is_another_arrival() -> None:
     require(Need.ZRAM)
     async with Hotplug(Host(), source="kernel", rescan_seconds=3600) as drives:

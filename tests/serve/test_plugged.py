@@ -18,7 +18,7 @@ BAY = "Z1"
 PULLS = 12
 SEED = 20261126
 
-# One worker: a zram disk of another test might get the number that the bay is about.
+# One worker, so that the other does not wait for the lock.
 pytestmark = [pytest.mark.lab("root"), pytest.mark.xdist_group("zram")]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab import Need, read_all, require, wait_until
+from tests.lab import alone_with_zram, read_all, wait_until
 from tests.lab.requirements import ZRAM_CONTROL
 from tests.rack import model
 from tests.rack.serving import Serving, serving
@@ -18,7 +18,7 @@ from tests.rack.serving import Serving, serving
 MARKER = b"SIMULATED CUSTOMER RECORD"
 OPTIONS = ("--simulate", 8, "--fast", "--simulate-devices", "zram")
 
-# One worker: who makes a zram disk may get the number of another test's.
+# One worker, so that the other does not wait for the lock.
 pytestmark = [pytest.mark.lab("root"), pytest.mark.xdist_group("zram")]
 
 
@@ -40,12 +40,12 @@ def disks_of(data: Path) -> set[str]:
 @pytest.fixture
 def data(tmp_path: Path) -> Iterator[Path]:
     """A station's data folder. The disks that are left are removed, and there must be none."""
-    require(Need.ZRAM)
     folder = tmp_path / "data"
-    yield folder
-    left = disks_of(folder)
-    for name in left:
-        wait_until(partial(removed, name.removeprefix("zram")), f"{name} to be let go")
+    with alone_with_zram():
+        yield folder
+        left = disks_of(folder)
+        for name in left:
+            wait_until(partial(removed, name.removeprefix("zram")), f"{name} to be let go")
     assert not left
 
 
