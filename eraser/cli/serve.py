@@ -129,9 +129,10 @@ async def _serve(read: "Callable[[], Configuration]", simulation: _Simulation | 
         keeper = await _log(configuration, ledger, health)
         reload = Reload(rack, manager, configuration, read, lambda new: _reconfigure(rack, new, ledger, simulation))
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, _stop, rack, manager)
-        loop.add_signal_handler(signal.SIGHUP, reload.ask)
+        if not sys.stderr.isatty():  # on a terminal it means that the terminal is gone
+            loop.add_signal_handler(signal.SIGHUP, reload.ask)
         await _answer(rack, configuration, ledger, stack)
         leftovers = Leftovers(rack.parts, ledger.journal, rack.trouble)
         await leftovers.first()

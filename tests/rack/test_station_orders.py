@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from eraser.domain.bay import BandwidthDomain
+from eraser.domain.bay import BandwidthDomain, BayName
 from eraser.domain.drive import Drive
 from eraser.errors import Refused
 from eraser.ledger.journal import FileJournal
@@ -374,6 +374,30 @@ def test_a_cancel_in_any_turn_of_the_loop_holds(tmp_path: Path, turns: int) -> N
 
     played(tmp_path, story)
     assert was_taken or turns < 10
+
+
+def test_a_cancel_in_the_step_in_which_a_bays_turn_comes_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = MemoryDrive(serial="S2")
+
+    async def story(at: At) -> None:
+        begin = at.station.admissions._begin
+
+        def begin_then_cancel(bay: BayName, now: float) -> None:
+            begin(bay, now)
+            if bay == "A2":
+                at.station._bays[bay].cancel()
+
+        at.memory.plug(MemoryDrive(), "A1")
+        await at.until("A1", BayState.WRITING)
+        at.memory.plug(waiting, "A2")
+        await at.until("A2", BayState.WAITING)
+        monkeypatch.setattr(at.station.admissions, "_begin", begin_then_cancel)
+        await at.until("A2", BayState.ASKING)
+        await asyncio.sleep(100)
+        assert at.bay("A2").state is BayState.ASKING
+
+    played(tmp_path, story, bays=a_map(2, ONE_AT_A_TIME))
+    assert is_left_alone(waiting)
 
 
 def test_a_cancel_right_after_a_start_takes_it_back(tmp_path: Path) -> None:
