@@ -235,7 +235,7 @@ def fold(entries: Iterable[Entry]) -> JobState:
     return state
 
 
-def apply(state: JobState | None, event: JobEvent, at: str = "") -> JobState:
+def apply(state: JobState | None, event: JobEvent, at: str) -> JobState:
     """The state after one more event, which went on record `at` (UTC). Raises JournalError if it can't come now."""
     if state is None:
         if not isinstance(event, JobQueued):

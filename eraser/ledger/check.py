@@ -261,7 +261,7 @@ def _replay(job_id: str, rows: Sequence[Any]) -> tuple[JobState, list[tuple[str,
             raise corrupt(f"job {job_id}", f"event {number} is missing (found {row[1]})")
         if state is not None:
             expected += custody_events(event, state)
-        state = apply(state, event)
+        state = apply(state, event, row[2])
         if isinstance(event, CertificateIssued):
             certified.append((event.certificate_id, event.digest))
     if state is None or state.job_id != job_id:

@@ -105,4 +105,4 @@ def test_a_hole_is_none_the_better_for_being_given_up(name: str) -> None:
 
 def test_the_first_criterion_that_was_met_is_the_one_that_is_told() -> None:
     state = folded((*planned(a_plan()), JobGivenUp(GIVEN_UP)))
-    assert apply(state, JobGivenUp(Reason("too-slow", "later"))).given_up == GIVEN_UP
+    assert apply(state, JobGivenUp(Reason("too-slow", "later")), "").given_up == GIVEN_UP

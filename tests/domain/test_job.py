@@ -187,16 +187,16 @@ LEGAL: dict[str, set[str]] = {
 def test_every_event_follows_only_where_it_can(place, event):
     state = folded(JOURNALS[place])
     if event in LEGAL[place]:
-        apply(state, EVENTS[event])
+        apply(state, EVENTS[event], "")
     else:
         with pytest.raises(JournalError):
-            apply(state, EVENTS[event])
+            apply(state, EVENTS[event], "")
 
 
 @pytest.mark.parametrize("event", [name for name in EVENTS if name != "queued"])
 def test_a_job_begins_with_being_queued(event):
     with pytest.raises(JournalError, match="begins with being queued"):
-        apply(None, EVENTS[event])
+        apply(None, EVENTS[event], "")
 
 
 def test_the_phases_are_as_the_events_say():
@@ -272,7 +272,7 @@ def test_bad_extents_of_a_run_that_died_are_kept():
     state = running(PassStarted(1, 0), Checkpoint(1, HALF, FLUSHED, (BAD,)), SIGHT, PassStarted(1, HALF))
     assert state.passes[0].bad_extents_lost == (BAD,)
     assert state.passes[0].bad_bytes == SECTOR
-    ended = apply(state, PassEnded(1, a_report(HALF)))
+    ended = apply(state, PassEnded(1, a_report(HALF)), "")
     assert ended.passes[0].is_complete
     assert ended.passes[0].bad_bytes == SECTOR
 
@@ -762,7 +762,7 @@ def test_never_passes(name):
 def test_a_journal_that_says_passed_against_its_own_facts_is_refused():
     state = folded((*planned(a_plan()), SIGHT, *written(1)))
     with pytest.raises(JournalError, match="its own facts"):
-        apply(state, PASSED)
+        apply(state, PASSED, "")
 
 
 # ---- spoilt by machine

@@ -100,7 +100,7 @@ class Played(RuleBasedStateMachine):
         self.is_cancelled = False
 
     def append(self, what: JobEvent) -> None:
-        self.state = apply(self.state, what)  # the honest runner is never refused
+        self.state = apply(self.state, what, "")  # the honest runner is never refused
 
     # ---- the honest runner; every yield is a place where it may die
 

@@ -57,7 +57,7 @@ class MemoryLog:
         number = len(self.entries)
         if number == self.dies_before:
             raise Killed
-        self._state = apply(self._state, event)
+        self._state = apply(self._state, event, "")
         self.entries.append(Entry(number, "", event))
         self._trace.append(event.kind)
         if number == self.dies_after:

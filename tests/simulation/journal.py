@@ -128,10 +128,11 @@ class LossyLog:
         await self._settle()
         if self._is_broken:
             raise LedgerError("the job's journal failed before", subject=self._job_id)
-        after = apply(self._state, event)
+        entry = Entry(self._length, self._journal.program.now_utc(), event)
+        after = apply(self._state, event, entry.at)
         self._journal.program.world.checks.announced(self._job_id, event, after)
         self._pending = asyncio.get_running_loop().create_future()
-        Writing(self, event, after).begin()
+        Writing(self, entry, after).begin()
         await asyncio.shield(self._pending)
 
     async def close(self) -> None:
@@ -147,11 +148,11 @@ class LossyLog:
 class Writing:
     """One event on its way to the disk. The program may die at any point of it."""
 
-    def __init__(self, log: LossyLog, event: JobEvent, after: JobState) -> None:
+    def __init__(self, log: LossyLog, entry: Entry, after: JobState) -> None:
         self._log = log
         self._program = log._journal.program
         self._disk = log._journal.disk
-        self._entry = Entry(log._length, self._program.now_utc(), event)
+        self._entry = entry
         self._after = after
         self._is_durable = False
 
