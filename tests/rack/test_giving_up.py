@@ -15,7 +15,7 @@ from eraser.domain.plan import Plan
 from eraser.rack.erasing import Erasing, Request, prepare
 from eraser.rack.job_run import JobRun
 from tests.domain.builders import seeded_chance
-from tests.lab import BadSectors, On, Sectors, fuse_drive
+from tests.lab import BadSectors, On, Sectors, Slow, fuse_drive
 from tests.rack.simulated import SimulatedDrive
 from tests.rack.station import station
 from tests.rack.test_job_run import PLANS, SMALL, Killed, MemoryLog, keep_nothing, planned
@@ -151,7 +151,7 @@ def test_a_drive_that_has_to_be_asked_again_and_again_is_given_up_early(tmp_path
     size = 8 * MIB
     retrying = BadSectors(Sectors(tuple(range(8, size // 512, 16))), On.WRITE, tries=2)
     with fuse_drive(size) as drive:
-        drive.become(retrying)
+        drive.become(retrying, Slow(size // 4))  # so that it is given up in the middle, however busy this machine is
         certificate = erased(tmp_path, drive.device, FailureCriteria(max_retries=50))
         assert certificate["outcome"] == "failed"
         assert certificate["reasons"][0]["code"] == "too-many-retries"
