@@ -42,7 +42,7 @@ station=$!
 trap 'kill "$station" 2>/dev/null || true; wait "$station" 2>/dev/null || true' EXIT
 trap 'exit 130' INT TERM
 
-status() { "$eraser" status --socket "$rack/eraser.sock" "$@"; }
+status() { "$eraser" status --socket "$rack/eraser.sock"; }
 tries=0
 until status >/dev/null 2>&1; do
     tries=$((tries + 1))

@@ -21,7 +21,7 @@ def ledger_group() -> None:
 
 @ledger_group.command("check")
 @click.option(
-    "--database", metavar="URL", help="sqlite:///FILE or postgresql://…; the station's own file if not given."
+    "--database", metavar="URL", help="sqlite:///FILE or postgresql://…; if not given, the one of the configuration."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def check_command(database: str | None, as_json: bool) -> None:
@@ -31,15 +31,26 @@ def check_command(database: str | None, as_json: bool) -> None:
     database can't be read.
     """
     from eraser.ledger.check import check
-    from eraser.ledger.engine import sqlite_url
-    from eraser.settings import ledger_path
 
-    report = check(database or sqlite_url(ledger_path(os.environ)))
+    report = check(database or _configured())
     if as_json:
         click.echo(json.dumps({"is_clean": report.is_clean, **asdict(report)}))
     else:
         click.echo(_described(report))
     sys.exit(ExitStatus.PASSED if report.is_clean else ExitStatus.FAILED)
+
+
+def _configured() -> str:
+    """The ledger of this host's station: as its configuration file says; without one, in the user's own data folder."""
+    from eraser import settings
+    from eraser.ledger.engine import sqlite_url
+
+    file = settings.config_file(os.environ)
+    if not file.exists() and not os.environ.get("ERASER_CONFIG"):
+        return sqlite_url(settings.ledger_path(os.environ))
+    from eraser.configuration.reading import load
+
+    return load(file, os.environ).ledger_url
 
 
 def _described(report: "Report") -> str:

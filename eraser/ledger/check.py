@@ -117,6 +117,8 @@ def check(url: str, *, processes: int | None = None) -> Report:
         raise explained(error, engine) from error
     finally:
         engine.dispose()
+        if (own := _engines.pop(url, None)) is not None:
+            own.dispose()
     report.seconds = time.monotonic() - began
     return report
 
