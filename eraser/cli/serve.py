@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # loaded by the command itself, not by its help
     from eraser.rack.station import Rack
     from eraser.rack.watchdog import Thermometer, Watch
 
-END_SECONDS = 9.7
+END_SECONDS = 9.0
 """After the signal: then the process ends whatever hangs. What is on record is believed, the kernel holds the drive."""
 
 
