@@ -27,6 +27,10 @@ class _NumberedTask(asyncio.Task[Any]):
         return self._number
 
 
+class Crash(BaseException):
+    """The program is no more."""
+
+
 class SimulatedTimeLoop(asyncio.BaseEventLoop):
     """`time()` begins at `now`."""
 
@@ -35,6 +39,8 @@ class SimulatedTimeLoop(asyncio.BaseEventLoop):
         self.now = now
         self.turns = 0
         """How many callbacks have run."""
+        self.crash_at = -1
+        """After so many, everything ends where it is."""
         self.set_task_factory(lambda loop, coroutine, **options: _NumberedTask(coroutine, loop=loop, **options))
 
     def time(self) -> float:
@@ -50,6 +56,8 @@ class SimulatedTimeLoop(asyncio.BaseEventLoop):
             if not timer._cancelled:
                 self.now = max(self.now, timer._when)
                 ready.append(timer)
+        if self.turns == self.crash_at:
+            raise Crash
         if not ready:
             raise RuntimeError("everybody waits for something that nobody will do")
         self.turns += 1

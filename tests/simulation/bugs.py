@@ -21,7 +21,7 @@ from eraser.rack.bay import Past
 from eraser.rack.history import LedgerHistory
 from eraser.rack.job_run import JobRun
 from tests.simulation.drives import Work
-from tests.simulation.program import Papers, Program
+from tests.simulation.program import Papers
 from tests.simulation.world import Held, World
 
 Bug = Callable[[], Any]
@@ -145,18 +145,6 @@ def _nothing(*_: Any) -> Iterator[Any]:
     return iter(())
 
 
-# ---- who waits for whom
-
-_call = Program.call
-
-
-async def _call_one_by_one(self: Any, function: Any, *args: Any, **options: Any) -> Any:
-    if not hasattr(self, "lock"):
-        self.lock = asyncio.Lock()
-    async with self.lock:
-        return await _call(self, function, *args, **options)
-
-
 BUGS: dict[str, Bug] = {
     "event-after-its-effect": _patched((JobRun, "_append", _append_unawaited)),
     "checkpoint-before-the-flush": _patched((JobRun, "_watch", _watch_what_is_not_flushed)),
@@ -177,6 +165,5 @@ BUGS: dict[str, Bug] = {
     "starvation-by-priority": _patched((admission, "MAX_OVERTAKEN", 10**9)),
     "foreign-write-ignored": _patched((DriveActivity, "has_foreign_writes", False)),
     "markers-ignored": _patched((verdict, "_markers", _nothing), (JobRun, "_raise_if_markers_differ", lambda *_: None)),
-    "one-thread-for-all-drives": _patched((Program, "call", _call_one_by_one)),
     "start-unasked": _patched((bay.BayRun, "_question", _ask_nobody)),
 }

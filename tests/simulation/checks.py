@@ -93,7 +93,7 @@ class Checks:
         if cause is not None and cause.__traceback__ is not None:
             self._world.tell("".join(traceback.format_exception(cause)))
         if self._world.loop is not None:
-            self._world.loop.crash_at = self._world.loop.turns  # type: ignore[attr-defined]
+            self._world.loop.crash_at = self._world.loop.turns
 
     # ---- what is done to drives
 

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from unittest import mock
 
 from eraser.rack import station, watchdog
+from tests.rack.simulated_time import Crash, SimulatedTimeLoop
 from tests.simulation.journal import Disk
-from tests.simulation.program import Crash, Desk, MortalLoop, Papers, Program
+from tests.simulation.program import Desk, Papers, Program
 from tests.simulation.story import Story, draw_setting
 from tests.simulation.world import World
 
@@ -88,7 +89,7 @@ class _Play:
 
     def _run_program(self, crash_at: int) -> None:
         self.programs += 1
-        loop = MortalLoop(self.world.now)
+        loop = SimulatedTimeLoop(self.world.now)
         loop.crash_at = crash_at
         self.world.begin(loop)
         self.world.tell(f"--- the station begins{f', and dies at turn {crash_at}' if crash_at > 0 else ''}")

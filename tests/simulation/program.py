@@ -33,21 +33,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Crash(BaseException):
-    """The program is no more."""
-
-
-class MortalLoop(SimulatedTimeLoop):
-    """Dies when so many callbacks have run."""
-
-    crash_at = -1
-
-    def _run_once(self) -> None:
-        if self.turns == self.crash_at:
-            raise Crash
-        super()._run_once()
-
-
 class Papers:
     """The certificates, on a disk that keeps them. `eraser.rack.erasing.Issuer`."""
 
@@ -99,7 +84,7 @@ class Desk:
 class Program:
     """The station's program over the world. Also what it hears of drives: `eraser.rack.hotplug.DriveEvents`."""
 
-    def __init__(self, world: "World", disk: Disk, papers: Papers, desk: Desk, loop: MortalLoop) -> None:
+    def __init__(self, world: "World", disk: Disk, papers: Papers, desk: Desk, loop: SimulatedTimeLoop) -> None:
         self.world = world
         self.loop = loop
         self.writings: list[Writing] = []

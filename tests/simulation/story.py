@@ -80,7 +80,7 @@ def draw_setting(chance: random.Random) -> Setting:
         bay_map=_one_lane() if is_conveyor else _draw_map(chance, bays),
         request=Request("random") if is_conveyor else chance.choice(REQUESTS),
         starts_by_itself=chance.random() < 0.8 or is_conveyor,
-        seconds=40.0 if is_conveyor else chance.uniform(8.0, 30.0),
+        seconds=40.0 if is_conveyor else chance.uniform(8.0, 24.0),
         event_seconds=chance.uniform(0.5, 1.5),
         crashes=0 if is_conveyor else chance.choice((0, 1, 1, 2, 3)),
         is_conveyor=is_conveyor,
@@ -162,7 +162,7 @@ class Story:
             return
         if self._crashes_left > 0 and self._chance.random() < 0.2 and self.world.loop is not None:
             self._crashes_left -= 1
-            self.world.loop.crash_at = self.world.loop.turns + self._chance.randint(1, 12)  # type: ignore[attr-defined]
+            self.world.loop.crash_at = self.world.loop.turns + self._chance.randint(1, 12)
         elif self._chance.random() < 0.4:
             self.world.at(self._chance.uniform(0.0, 0.1), lambda: self._order(bay))
         else:
@@ -196,7 +196,7 @@ class Story:
     def _new_drive(self) -> FaultyDrive:
         chance, number = self._chance, len(self.world.disks) + 1
         is_tiny = self.setting.is_conveyor
-        disk = FaultyDrive(sectors=2 if is_tiny else chance.randint(6, 16), number=number, serial=f"S{number}")
+        disk = FaultyDrive(sectors=2 if is_tiny else chance.randint(6, 12), number=number, serial=f"S{number}")
         self.world.disks.append(disk)
         self._shelf.append(disk)
         if not is_tiny:
@@ -345,9 +345,9 @@ class Story:
         """Somebody uses a drive that lies about, or, without asking anybody, one in a bay."""
         inside = [plugging for plugging in self.world.slots.values() if not plugging.is_closed_to_others]
         pulled = self._shelf
-        if pulled and (not inside or self._chance.random() < 0.8):
+        if pulled and (not inside or self._chance.random() < 0.5):
             disk, is_counted, is_held = self._chance.choice(pulled), False, False
-        elif inside and self._chance.random() < 0.5:
+        elif inside:
             plugging = self._chance.choice(inside)
             disk, is_counted, is_held = plugging.disk, True, plugging.claim is not None
         else:
