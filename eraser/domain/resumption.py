@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from math import lcm
 from typing import assert_never
 
-from eraser.domain.evidence import Extent, FlushProof
+from eraser.domain.evidence import Extent, FlushProof, MarkersEvidence
 from eraser.domain.job import JobState, PassState
 from eraser.domain.pattern import Constant, Pattern
 from eraser.domain.plan import Plan
@@ -74,12 +74,19 @@ def resumption(state: JobState, window_bytes: int) -> GoOn | BeginAgain:
     if state.had_outsiders or (state.activity is not None and state.activity.has_foreign_writes):
         return BeginAgain("somebody else wrote to the drive while this job did")
     if not any(item.started for item in state.passes):
+        # Nothing that could be read back shows that this is the drive which kept them: a twin may say the same of itself.
+        if state.markers is not None and not (state.markers.read_back.mismatched_sectors or _bad_bytes(state.markers)):
+            return BeginAgain("its markers were read back before it left our sight")
         return GoOn(())
     last_started = max(item.number for item in state.passes if item.started)
     current = state.passes[last_started - 1]
     if current.flush_proof is FlushProof.ASSUMED:
         return BeginAgain("nothing shows that what was written before had reached the medium")
     return GoOn(_checks(state, state.plan, current, window_bytes))
+
+
+def _bad_bytes(markers: MarkersEvidence) -> int:
+    return markers.written.bad_bytes + markers.read_back.bad_bytes
 
 
 def _checks(state: JobState, plan: Plan, current: PassState, window_bytes: int) -> tuple[Check, ...]:

@@ -14,12 +14,14 @@ from eraser.domain.events import (
     JobEvent,
     JobInterrupted,
     JobQueued,
+    MarkersChecked,
+    MarkersStarted,
     PassEnded,
     PassStarted,
     ProgramRestarted,
     SightBegan,
 )
-from eraser.domain.evidence import BadExtent, EndReason, Extent, FlushProof, Operation
+from eraser.domain.evidence import BadExtent, EndReason, Extent, FlushProof, MarkersEvidence, Operation
 from eraser.domain.job import JobState, unchecked_bytes
 from eraser.domain.pattern import AesCtrStream, Constant, Pattern
 from eraser.domain.plan import PlannedPass
@@ -33,7 +35,7 @@ from eraser.domain.resumption import (
     resumption,
 )
 from eraser.errors import JournalError
-from tests.domain.jobs import DRIVE, SECTOR, a_plan, a_report, an_activity, cut_short, folded, planned
+from tests.domain.jobs import DRIVE, SECTOR, a_plan, a_report, an_activity, cut_short, folded, planned, some_markers
 
 FLUSHED = FlushProof.KERNEL_SENT
 
@@ -125,6 +127,23 @@ def test_every_check_lies_on_whole_sectors_and_all_of_them_are_what_the_fold_ask
 def test_a_job_that_has_not_begun_a_pass_needs_no_check():
     plan = a_plan()
     assert resumption(folded((*planned(plan), SightBegan("boot"))), SECTOR) == GoOn(())
+
+
+def markers_before_a_return(markers: MarkersEvidence) -> JobState:
+    """Nothing but markers was written when the drive left our sight."""
+    events = (MarkersStarted(markers.seed), MarkersChecked(markers), JobInterrupted("gone"))
+    return folded((*planned(a_plan(needs_markers=True)), SightBegan("boot"), *events))
+
+
+def test_markers_alone_are_written_anew_after_a_return():
+    """Nothing on the drive shows that it is the one which kept them: its twin, which keeps nothing, says the same of itself."""
+    assert isinstance(resumption(markers_before_a_return(some_markers()), SECTOR), BeginAgain)
+
+
+def test_markers_that_differed_stay_on_record():
+    good = some_markers()
+    differing = replace(good, read_back=replace(good.read_back, mismatched_sectors=1))
+    assert resumption(markers_before_a_return(differing), SECTOR) == GoOn(())
 
 
 def test_a_job_without_a_plan_cant_be_resumed():
