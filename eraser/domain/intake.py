@@ -59,6 +59,14 @@ class OpenLot:
 
 
 @dataclass(frozen=True, slots=True)
+class ClosedLot:
+    """The lot that a drive came with, no longer taken in where the drive is now, and the drives that came with it."""
+
+    lot: Lot
+    arrived: tuple[DriveName, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Belonging:
     """What is known of a drive in a bay. `question`: why a person has to start it, whatever its lot says; empty if nobody."""
 
@@ -70,11 +78,18 @@ class Belonging:
 
 
 def belonging(
-    name: DriveName | None, bay: str, open_lots: Sequence[OpenLot], past: Gathered | None, *, is_ordered: bool = False
+    name: DriveName | None,
+    bay: str,
+    open_lots: Sequence[OpenLot],
+    past: Gathered | None,
+    *,
+    came_with: ClosedLot | None = None,
+    is_ordered: bool = False,
 ) -> Belonging:
     """Of the drive of this name in this bay. `past` is what is on record of it, None for a drive without a name.
 
-    `is_ordered`: a person who sees it there has just said that it is to be erased.
+    `came_with`: its lot, where that is none of `open_lots`. `is_ordered`: a person who sees it there has just said that it is
+    to be erased.
     """
     now = standing(past.records) if past is not None else Standing()
     serial = name.serial if name is not None else ""
@@ -86,8 +101,10 @@ def belonging(
             found = Belonging(found.may_join, True)
     else:
         found = _of_a_newcomer(expecting, taking)
-    open_lot = next((item for item in open_lots if item.lot.lot_id == found.lot_id), None)
-    question = _on_record(now, past) or found.question or (_unexpected(open_lot, name) if open_lot is not None else "")
+    # Whoever closes a lot does not say that it takes what it did not expect.
+    lots = (*open_lots, *(() if came_with is None else (came_with,)))
+    lot = next((item for item in lots if item.lot.lot_id == found.lot_id), None)
+    question = _on_record(now, past) or found.question or (_unexpected(lot, name) if lot is not None else "")
     # Nothing is received that is on record as destroyed: somebody is wrong, and a person has to find out who.
     return replace(found, is_arrival=found.is_arrival and not now.is_destroyed, question=question)
 
@@ -160,15 +177,15 @@ def _on_record(now: Standing, past: Gathered | None) -> str:
     return ""
 
 
-def _unexpected(open_lot: OpenLot, name: DriveName | None) -> str:
+def _unexpected(its_lot: OpenLot | ClosedLot, name: DriveName | None) -> str:
     """Why the lot does not take the drive as its own without a person's word."""
-    lot = open_lot.lot
+    lot = its_lot.lot
     if name is None:
         return f"it has no name of its own to be registered by in lot {lot.lot_id}: bind an asset tag to the bay"
     if lot.expected_serials:
         is_expected = name.serial in lot.expected_serials
         return "" if is_expected else f"lot {lot.lot_id} does not expect this serial number"
-    arrived = open_lot.arrived
+    arrived = its_lot.arrived
     earlier = next((index for index, other in enumerate(arrived) if may_be_same(other, name)), len(arrived))
     if lot.expected_drives is not None and earlier >= lot.expected_drives:
         return f"lot {lot.lot_id} expects {lot.expected_drives} drives, and as many had come before this one"

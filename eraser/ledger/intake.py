@@ -22,7 +22,17 @@ from eraser.domain.custody import (
     standing,
 )
 from eraser.domain.drive import Drive
-from eraser.domain.intake import Belonging, Opening, OpenLot, belonging, is_registered, place_of, registration
+from eraser.domain.intake import (
+    Belonging,
+    ClosedLot,
+    Opening,
+    OpenLot,
+    arrived_with,
+    belonging,
+    is_registered,
+    place_of,
+    registration,
+)
 from eraser.domain.lot import Lot
 from eraser.errors import Refused, UsageError
 from eraser.ledger.custody import custody_row, hold_gate, records_of
@@ -162,7 +172,8 @@ def _take_in(entry: _Entry, is_ordered: bool, connection: Connection) -> TakenIn
         found = belonging(None, entry.bay, open_lots, None)
         return TakenIn(found, _lot(found, connection), "", Standing())
     past = records_of(name, connection)
-    found = belonging(name, entry.bay, open_lots, past, is_ordered=is_ordered)
+    came_with = _closed_lot(arrived_with(past.records), open_lots, connection)
+    found = belonging(name, entry.bay, open_lots, past, came_with=came_with, is_ordered=is_ordered)
     if tag:
         spend_bay_tag(tag, entry.drive.identity, entry.at, entry.operator, connection)
     now = standing(past.records)
@@ -181,15 +192,30 @@ def _take_in(entry: _Entry, is_ordered: bool, connection: Connection) -> TakenIn
 
 def _open_lot(opening: Opening, connection: Connection) -> OpenLot:
     lot = newest_lot(opening.lot_id, connection)
+    return OpenLot(lot, opening, _counted(lot, connection))
+
+
+def _closed_lot(lot_id: str, open_lots: list[OpenLot], connection: Connection) -> ClosedLot | None:
+    if any(item.lot.lot_id == lot_id for item in open_lots) or (lot := _described(lot_id, connection)) is None:
+        return None
+    return ClosedLot(lot, _counted(lot, connection))
+
+
+def _counted(lot: Lot, connection: Connection) -> tuple[DriveName, ...]:
+    """What came with the lot, where it is counted."""
     is_counted = lot.expected_drives is not None and not lot.expected_serials
-    return OpenLot(lot, opening, arrived(lot.lot_id, connection) if is_counted else ())
+    return arrived(lot.lot_id, connection) if is_counted else ()
 
 
 def _lot(found: Belonging, connection: Connection) -> Lot | None:
-    if not found.lot_id:
+    return _described(found.lot_id, connection)
+
+
+def _described(lot_id: str, connection: Connection) -> Lot | None:
+    if not lot_id:
         return None
     try:
-        return newest_lot(found.lot_id, connection)
+        return newest_lot(lot_id, connection)
     except UsageError:
         return None  # received by hand with a lot that nobody described: there is no policy to follow
 

@@ -297,11 +297,18 @@ class SqlJournal:
         connection.execute(_INSERT_EVENT, event_row(job_id, entry))
 
     def _claim(self, job_id: str, connection: Connection) -> tuple[Entry, ...]:
-        query = select(jobs.c.holder, jobs.c.holder_epoch).where(jobs.c.job_id == job_id).with_for_update()
-        row = connection.execute(query).first()
+        columns = (jobs.c.holder, jobs.c.holder_epoch, jobs.c.outcome)
+        row = connection.execute(select(*columns).where(jobs.c.job_id == job_id).with_for_update()).first()
         if row is None:
             raise _unknown(job_id)
         if row.holder is not None and row.holder != self._station_id:
+            if row.outcome is not None and connection.dialect.name != "sqlite":
+                # However long it was silent: its certificate may lie in its folder, signed, and ours would be a second one.
+                raise JobHeld(
+                    f"its job has ended, and its certificate is station {row.holder}'s to issue",
+                    subject=job_id,
+                    remedy=f"Start station {row.holder}: it issues what is due by itself.",
+                )
             _end_other(connection, row.holder, row.holder_epoch, job_id)
         mine = {"holder": self._station_id, "holder_epoch": self._epoch}
         connection.execute(update(jobs).where(jobs.c.job_id == job_id).values(mine))

@@ -131,6 +131,10 @@ class _Wish:
     """Who wished it, where that is known."""
 
 
+class _Stale(Exception):
+    """What was to be done with the drive is no longer so, by what went on record while it waited for its turn."""
+
+
 @dataclass(slots=True)
 class _Shown:
     """What the picture shows beside the job's own counters; all of it is the drive's, and goes with it."""
@@ -608,9 +612,28 @@ class BayRun:
         if wish.order is _Order.NONE and (question := await self._question(drive, terms)):
             self._show(BayState.ASKING, waits_for=question)
             return
-        await self._erase(
-            sighting, drive, terms, given_up or prepared, lambda erasing: erasing.begin(prepared, given_up)
-        )
+
+        async def expect_same() -> None:
+            now = await self._take_in(drive, None if wish.order is _Order.NONE else wish.operator)
+            if now.question and now.question != terms.question:
+                # Also to whoever started it before that was on record.
+                self._show(BayState.ASKING, waits_for=now.question)
+                raise _Stale
+            if (now.request, now.starts_by_itself) != (terms.request, terms.starts_by_itself):
+                raise _Stale
+
+        try:
+            await self._erase(
+                sighting,
+                drive,
+                terms,
+                given_up or prepared,
+                lambda erasing: erasing.begin(prepared, given_up),
+                expect_same,
+            )
+        except _Stale:
+            if self._shown.state is not BayState.ASKING:
+                await self._begin(sighting, drive, given_up, wish)
 
     async def _take_in(self, drive: Drive, ordered_by: str | None = None) -> Terms:
         shown, intake = self._shown, self._station.intake
@@ -689,8 +712,11 @@ class BayRun:
         terms: Terms,
         what: Prepared | JobState,
         work: Callable[[Erasing], Awaitable[Result]],
+        expect_same: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """Waits for its turn, then works. Where a person cancels `what` before that, it does not begin."""
+        """Waits for its turn, then works. Where a person cancels `what` before that, it does not begin; nor where `expect_same`
+        raises, which is asked when the turn has come: that may take a day.
+        """
         station = self._station
         self._found_domains = await station.parts.call(station.access.domains, sighting)
         place, failure = station.intake.place_of(self.name), terms.request.failure
@@ -702,7 +728,9 @@ class BayRun:
                 self.needs(), erasing.set_rate_limit, deadline=terms.deadline, customer_waits=terms.customer_waits
             )
             async with turn:
-                self._raise_if_cancelled()  # in the very step in which its turn came
+                if expect_same is not None:
+                    await expect_same()
+                self._raise_if_cancelled()  # in the very step in which the job begins
                 self._shown.waits_for = ""
                 self._pauses.pop(PauseReason.PERSON, None)  # meant an earlier job
                 if self._pauses:

@@ -20,7 +20,7 @@ from eraser.domain.custody import (
 )
 from eraser.domain.drive import Condition, Media, Transport
 from eraser.domain.events import Outcome
-from eraser.domain.intake import Belonging, Opening, OpenLot, belonging, registration
+from eraser.domain.intake import Belonging, ClosedLot, Opening, OpenLot, belonging, registration
 from eraser.domain.lot import Lot, LotPolicy, instant
 from eraser.errors import UsageError
 from tests.domain.builders import a_drive
@@ -96,6 +96,15 @@ def test_a_nameless_drive_needs_a_tag_before_a_lot_takes_it() -> None:
 def test_a_drive_keeps_its_lot_wherever_it_is_put_and_when_the_lot_is_closed() -> None:
     assert in_bay("A3", an_open_lot("L7", "A1"), history=past(Received("L7"))) == Belonging("L7", False)
     assert in_bay("A3", history=past(Received("L7"))) == Belonging("L7", False)
+
+
+def test_a_drive_that_its_lot_does_not_expect_is_asked_about_when_the_lot_is_closed_too() -> None:
+    here = past(Received("L7"))
+    closed = ClosedLot(Lot("L7", POLICY, expected_serials=("S2",)))
+    assert "does not expect" in belonging(NAME, "A1", (), here, came_with=closed).question
+    full = ClosedLot(Lot("L7", POLICY, expected_drives=3), (*OTHERS[:3], NAME))
+    assert "as many had come" in belonging(NAME, "A1", (), here, came_with=full).question
+    assert not belonging(NAME, "A1", (), here, came_with=ClosedLot(Lot("L7", POLICY))).question
 
 
 def test_a_drive_of_one_lot_in_the_bay_of_another_is_asked_about() -> None:

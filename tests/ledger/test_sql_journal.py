@@ -468,6 +468,19 @@ async def test_who_was_given_up_for_dead_writes_nothing_more(postgresql: str) ->
         assert (await other.take_up("kept")).state.phase is Phase.QUEUED
 
 
+async def test_the_certificate_that_a_dead_station_owes_is_no_other_stations_to_issue(postgresql: str) -> None:
+    *before, _ = whole_job("j", DRIVE)
+    async with opened(postgresql, "dead") as dead, opened(postgresql, "other") as other:
+        log = await dead.begin(a_request("j"))
+        for event in before:
+            await log.append(event)
+        assert log.state.outcome is Outcome.PASSED and log.state.is_open
+        run(postgresql, f"UPDATE stations SET seen_at = seen_at - {LEASE_SECONDS} WHERE station_id = 'dead'")
+        with pytest.raises(JobHeld, match="station dead's to issue"):
+            await other.take_up("j")
+        await log.append(CertificateIssued("c", b"\0" * 32))
+
+
 async def test_every_write_and_each_renewal_tells_that_a_station_lives(postgresql: str) -> None:
     async with opened(postgresql, "busy") as busy, opened(postgresql, "other") as other:
         log = await busy.begin(a_request("j"))

@@ -12,7 +12,7 @@ import pytest
 from eraser.domain.bay import BandwidthDomain
 from eraser.domain.custody import CustodyRecord, Destroyed, DriveName, HandedOver, Quarantined, Received, Released
 from eraser.domain.drive import Condition, Drive
-from eraser.domain.lot import LotPolicy, TagBinding
+from eraser.domain.lot import Lot, LotPolicy, TagBinding
 from eraser.domain.program import Verification
 from eraser.errors import JournalError, Refused
 from eraser.ledger.errors import LedgerFull
@@ -104,6 +104,68 @@ def test_a_drive_that_its_lot_does_not_expect_or_asks_about_is_left_alone_until_
         assert (await at.until("A1", BayState.PASSED)).standard == "zero"
 
     played(tmp_path, story, by_itself=True)
+
+
+@pytest.mark.parametrize("expected", [{"expected_serials": ("S2",)}, {"expected_drives": 1}])
+def test_a_drive_that_its_lot_did_not_expect_is_not_erased_by_itself_once_the_lot_is_closed(
+    tmp_path: Path, expected: dict[str, Any]
+) -> None:
+    drive = MemoryDrive()
+
+    async def story(at: At, desk: LedgerDesk) -> None:
+        await desk.open("L7", **expected)
+        at.memory.plug(MemoryDrive(serial="S2"), "A2")
+        await at.until("A2", BayState.PASSED)
+        at.memory.plug(drive, "A1")
+        asked = (await at.until("A1", BayState.ASKING)).waits_for
+        await desk.ledger.close("L7", OPERATOR)
+        at.memory.plug(at.memory.pull("A1"), "A1")
+        await asyncio.sleep(100)
+        assert (await at.until("A1", BayState.ASKING)).waits_for == asked
+        assert drive.ios == 0 and drive.has_customers_data
+
+    played(tmp_path, story)
+
+
+@pytest.mark.parametrize("is_ordered", [False, True])
+def test_a_drive_that_is_put_aside_while_it_waits_for_its_turn_is_not_erased(tmp_path: Path, is_ordered: bool) -> None:
+    hub = BandwidthDomain("hub", max_active_drives=1)
+    drive = MemoryDrive(serial="S2")
+
+    async def story(at: At, desk: LedgerDesk) -> None:
+        await desk.open("L7", policy=LotPolicy("zero", starts_by_itself=not is_ordered))
+        for number, inside in enumerate((MemoryDrive(), drive), start=1):
+            at.memory.plug(inside, f"A{number}")
+            if is_ordered:
+                await at.until(f"A{number}", BayState.ASKING)
+                await at.start(f"A{number}")
+            await at.until(f"A{number}", BayState.WRITING if number == 1 else BayState.WAITING)
+        aside = Quarantined("a court wants it as it is")
+        await desk.custody.record(CustodyRecord(AT, "desk", OPERATOR, DriveName("S2"), aside))
+        await at.until("A1", BayState.PASSED)
+        assert aside.reason in (await at.until("A2", BayState.ASKING)).waits_for
+        assert drive.ios == 0 and drive.has_customers_data
+        await at.start("A2")
+        await at.until("A2", BayState.PASSED)
+
+    played(tmp_path, story, bays=a_map(2, hub))
+
+
+def test_a_lot_that_changes_while_its_drive_waits_for_its_turn_counts_as_it_is_then(tmp_path: Path) -> None:
+    hub = BandwidthDomain("hub", max_active_drives=1)
+
+    async def story(at: At, desk: LedgerDesk) -> None:
+        await desk.open("L7")
+        for number, state in ((1, BayState.WRITING), (2, BayState.WAITING), (3, BayState.WAITING)):
+            at.memory.plug(MemoryDrive(serial=f"S{number}"), f"A{number}")
+            await at.until(f"A{number}", state)
+        await desk.lots.put(Lot("L7", LotPolicy("random", starts_by_itself=True)), OPERATOR)
+        await at.until("A2", BayState.WRITING)
+        await desk.lots.put(Lot("L7", LotPolicy("random")), OPERATOR)
+        assert (await at.until("A2", BayState.PASSED)).standard == "random"
+        assert "start it" in (await at.until("A3", BayState.ASKING)).waits_for
+
+    played(tmp_path, story, bays=a_map(3, hub))
 
 
 def test_a_drive_of_no_lot_is_treated_as_the_configuration_says(tmp_path: Path) -> None:
