@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import itemgetter
@@ -108,11 +109,12 @@ def check(url: str, *, processes: int | None = None) -> Report:
     try:
         require_current(engine)
         report = Report()
-        _check_storage(engine, report)
-        _check_jobs(engine, url, processes or os.cpu_count() or 1, report)
-        _check_custody(engine, report)
-        _check_lots(engine, report)
-        _check_log(engine, report)
+        with _replayed(engine, url, processes or os.cpu_count() or 1) as jobs_by_ranges:
+            _check_storage(engine, report)
+            _check_custody(engine, report)
+            _check_lots(engine, report)
+            _check_log(engine, report)
+            _add(report, jobs_by_ranges)
     except SQLAlchemyError as error:
         raise explained(error, engine) from error
     finally:
@@ -132,17 +134,19 @@ def _check_storage(engine: Engine, report: Report) -> None:
             report.add(Finding(place(engine), answer) for answer in answers)
 
 
-def _check_jobs(engine: Engine, url: str, processes: int, report: Report) -> None:
+@contextmanager
+def _replayed(engine: Engine, url: str, processes: int) -> Iterator[Iterable[_Range]]:
+    """What replaying all jobs gives, range by range; where several processes do it, they are at it already."""
     with engine.connect() as connection:
         ids = list(connection.execute(select(jobs.c.job_id).order_by(jobs.c.job_id)).scalars())
         events = connection.execute(select(func.count()).select_from(job_events)).scalar_one()
     ranges = _split(ids, url, processes)
     if processes == 1 or events < _MANY_EVENTS or len(ranges) < 2:
-        _add(report, map(_check_range, ranges))
+        yield map(_check_range, ranges)
         return
     # Forking would copy the locks of whatever threads run here.
     with ProcessPoolExecutor(min(processes, len(ranges)), multiprocessing.get_context("spawn")) as pool:
-        _add(report, pool.map(_check_range, ranges))
+        yield pool.map(_check_range, ranges)
 
 
 def _split(ids: Sequence[str], url: str, processes: int) -> list[tuple[str, str, str]]:
