@@ -725,11 +725,13 @@ class BayRun:
             self._raise_if_cancelled()
             self._show(BayState.WAITING)
             turn = station.admissions.turn(
-                self.needs(), erasing.set_rate_limit, deadline=terms.deadline, customer_waits=terms.customer_waits
+                self.needs(),
+                erasing.set_rate_limit,
+                deadline=terms.deadline,
+                customer_waits=terms.customer_waits,
+                ready=expect_same,
             )
             async with turn:
-                if expect_same is not None:
-                    await expect_same()
                 self._raise_if_cancelled()  # in the very step in which the job begins
                 self._shown.waits_for = ""
                 self._pauses.pop(PauseReason.PERSON, None)  # meant an earlier job
