@@ -329,19 +329,28 @@ class Erasing:
                 await log.close()
         return await self._run(log, drive)
 
-    async def record_cancel(self, what: Prepared | JobState) -> str:
-        """Puts on record that a person cancelled this before it began, or before it went on; gives the job's id. Raises
+    async def record_cancel(self, what: Prepared | str) -> str:
+        """Puts on record that a person cancelled this before it began, or the job of this id; gives the job's id. After any
+        failure it may be called again: the job that it opened is then gone on with, and no second one begun. Raises
         JournalError.
         """
-        if isinstance(what, Prepared):
+        job_id = self.job_id if isinstance(what, Prepared) else what
+        if isinstance(what, Prepared) and not job_id:
             log = await self._open_log(what)
+            self.job_id = log.state.job_id
         else:
-            log = await self._station.journal.take_up(what.job_id, place=self._place)
+            log = await self._station.journal.take_up(job_id, place=self._place)
         try:
-            await log.append(JobCancelled())
+            if not log.state.is_cancelled:
+                await log.append(JobCancelled())
             return log.state.job_id
         finally:
             await log.close()
+
+    @property
+    def is_cancelled_by_person(self) -> bool:
+        """Whether a person has cancelled it, on record or not."""
+        return self._by_person
 
     async def issue_due(self, job_id: str) -> Result:
         """Issues the certificate of a job that has ended without one; nobody needs its drive for that. Raises JournalError,
