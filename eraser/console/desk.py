@@ -3,8 +3,8 @@
 Who is written down as the operator is who the kernel says opened the socket; only root may speak for somebody else.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
@@ -44,6 +44,8 @@ class Desk:
     intake: Intake
     station_id: str
     now_utc: Callable[[], str]
+    end_jobs: Callable[[list[str], str], Awaitable[None]]
+    """Ends these open jobs as failed, for the reason given. Raises Refused while one is under way."""
 
 
 class _Order(BaseModel):
@@ -242,9 +244,20 @@ def _add_custody(router: APIRouter, desk: Desk) -> None:
             if not isinstance(event, custody.Received):
                 raise _unknown(order.drive)
             name = DriveName(serial=order.drive)  # the label's, until it is seen in a bay
+        if isinstance(event, custody.Destroyed):
+            await _end_jobs(desk, name, event)
         entry = CustodyRecord(desk.now_utc(), desk.station_id, _operator(request, order), name, event)
         await desk.custody.record(entry)
         return desk_form(_drive_form(await desk.custody.history(name)))
+
+
+async def _end_jobs(desk: Desk, name: DriveName, event: custody.Destroyed) -> None:
+    """A drive that vanished in the middle of its job never comes back to end it. Nothing is ended where the record would be
+    refused for another reason.
+    """
+    history = await desk.custody.history(name)
+    if history.open_jobs and replace(history, open_jobs=0).may(event) is None:
+        await desk.end_jobs(await desk.custody.open_jobs(name), "the drive was destroyed")
 
 
 def _operator(request: Request, order: _Order) -> str:

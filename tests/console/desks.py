@@ -16,8 +16,13 @@ def now_utc() -> str:
     return AT
 
 
+async def end_none(job_ids: list[str], why: str) -> None:
+    """For drives without open jobs."""
+    raise AssertionError(f"{job_ids} were to be ended")
+
+
 @asynccontextmanager
 async def a_desk(url: str) -> AsyncIterator[Desk]:
     """Until the block ends."""
     async with open_ledger(url, STATION, now_utc) as ledger:
-        yield Desk(ledger.custody, ledger.lots, ledger.intake, STATION, now_utc)
+        yield Desk(ledger.custody, ledger.lots, ledger.intake, STATION, now_utc, end_none)
