@@ -181,13 +181,6 @@ class FileJournal:
             if state is not None and state.is_open:
                 yield state
 
-    def finished_states(self) -> Iterator[JobState]:
-        """The jobs with nothing left to do. One that can't be read is left out: nothing is decided by it but a question."""
-        for path in sorted((self._directory / FINISHED).glob(f"*{_SUFFIX}")):
-            with contextlib.suppress(JournalError):
-                if entries := _read(path):
-                    yield fold(entries)
-
     def entries(self, job_id: str) -> tuple[Entry, ...]:
         """All events of one job, finished or not. Raises JournalError where there is no such job."""
         path = self._path(job_id)

@@ -69,11 +69,7 @@ class History(Protocol):
     """What became of drives that were here before."""
 
     async def of(self, drive: Drive) -> Past | None:
-        """The last finished job on this very drive; None for a drive that cannot be recognised."""
-        ...
-
-    def add(self, drive: Drive, past: Past) -> None:
-        """A job that has just ended."""
+        """The last finished job on this very drive, also one that ended a moment ago; None where it cannot be recognised."""
         ...
 
 
@@ -813,8 +809,6 @@ class BayRun:
         }
         if result.outcome in (Ended.PASSED, Ended.FAILED):
             self._station.count(result.outcome.value, shown.standard)
-            if shown.drive is not None:
-                self._station.history.add(shown.drive, Past(result.job_id, result.outcome.value))
         reason = result.reason
         if result.is_held:
             reason = f"{reason}; an I/O of the drive has not returned: power-cycle the bay".removeprefix("; ")

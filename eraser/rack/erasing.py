@@ -404,43 +404,49 @@ class Erasing:
     async def _run(self, log: JobLog, drive: Drive) -> Result:
         self.job_id = log.state.job_id
         try:
-            try:
-                erasable = await self._call(self._station.hold, drive, now_utc=self._station.now_utc)
-            except (Refused, DriveError) as error:
-                return await self._not_claimed(log, error)
-            try:
-                self.job = JobRun(
-                    log,
-                    erasable,
-                    self._station.tune(erasable.drive),
-                    random_bytes=self._station.random_bytes,
-                    keep_hashes=self._station.issue.keep_hashes,
-                    call=self._call,
-                    failure=self.failure,
-                    waits_for_room=self._station.waits_for_room,
-                )
-                self.job.set_rate_limit(self._rate_limit)
-                if self._is_paused:
-                    self.job.pause()
-                if self._cancelled.is_set():
-                    self.job.cancel(by_person=self._by_person)
-                await self.job.run()
-            finally:
-                await self._close(erasable)
-            await self._record_late_cancel(log)
-            return await self._issue(log, self.job)
+            result = await self._hold_and_run(log, drive)
         finally:
             await log.close()
+        if self._is_cancel_unrecorded(log.state):  # a person gave it while the log was being closed
+            await self.record_cancel(log.state)
+        return result
 
-    async def _record_late_cancel(self, log: JobLog) -> None:
-        """A job that was interrupted is still put away when a person cancels it: then, too, it goes on only on their word."""
-        if self._by_person and log.state.outcome is None and not log.state.is_cancelled:
+    async def _hold_and_run(self, log: JobLog, drive: Drive) -> Result:
+        try:
+            erasable = await self._call(self._station.hold, drive, now_utc=self._station.now_utc)
+        except (Refused, DriveError) as error:
+            return await self._not_claimed(log, error)
+        try:
+            self.job = JobRun(
+                log,
+                erasable,
+                self._station.tune(erasable.drive),
+                random_bytes=self._station.random_bytes,
+                keep_hashes=self._station.issue.keep_hashes,
+                call=self._call,
+                failure=self.failure,
+                waits_for_room=self._station.waits_for_room,
+            )
+            self.job.set_rate_limit(self._rate_limit)
+            if self._is_paused:
+                self.job.pause()
+            if self._cancelled.is_set():
+                self.job.cancel(by_person=self._by_person)
+            await self.job.run()
+        finally:
+            await self._close(erasable)
+        if self._is_cancel_unrecorded(log.state):  # a job that was interrupted was still being put away
             await self._append(log, JobCancelled())
+        return await self._issue(log, self.job)
+
+    def _is_cancel_unrecorded(self, state: JobState) -> bool:
+        """Whether a person cancelled a job that could go on, which it is to do on their word only."""
+        return self._by_person and state.is_open and state.outcome is None and not state.is_cancelled
 
     async def _not_claimed(self, log: JobLog, error: Refused | DriveError) -> Result:
         """A drive that was free a moment ago and is not now. A job that has written stays open."""
         reason = error.reason if isinstance(error, Refused) else error.code
-        if self._by_person and not log.state.is_cancelled:
+        if self._is_cancel_unrecorded(log.state):
             await self._append(log, JobCancelled())
         if log.state.phase is Phase.PLANNED and not log.state.is_cancelled:
             await self._append(log, JobRefused(reason, error.what))

@@ -15,6 +15,3 @@ class LedgerHistory:
         """The last finished job on this very drive, whichever station did it. Raises JournalError."""
         found = await self._journal.last_finished(drive)
         return None if found is None else Past(found.job_id, found.outcome.value)
-
-    def add(self, drive: Drive, past: Past) -> None:
-        """The ledger has it already."""

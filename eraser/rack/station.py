@@ -16,17 +16,15 @@ import structlog
 from eraser.domain.admission import Want
 from eraser.domain.bay import BandwidthDomain, Bay, BayMap, BayName, PowerDomain
 from eraser.domain.catalogue import standard_named
-from eraser.domain.drive import Drive, is_recognisable
+from eraser.domain.drive import Drive
 from eraser.drives import guard
 from eraser.drives.discovery import identify
 from eraser.drives.place import bandwidth_domains_of
 from eraser.drives.sysfs import BlockDevice, Host
 from eraser.drives.temperature import celsius_of
 from eraser.errors import DriveError, UsageError
-from eraser.ledger.journal import FileJournal
 from eraser.rack.admitting import Admissions
-from eraser.rack.bay import BayRun, DriveAccess, History, Past
-from eraser.rack.blocking import BlockingCall
+from eraser.rack.bay import BayRun, DriveAccess, History
 from eraser.rack.erasing import Station
 from eraser.rack.hotplug import DriveEvents
 from eraser.rack.intake import Reception
@@ -69,45 +67,6 @@ class HostDrives:
         """As sysfs says."""
         device = BlockDevice((self._host.sys / "block" / sighting.name).resolve())
         return bandwidth_domains_of(device, self._host)
-
-
-class FileHistory:
-    """What the journal of files knows of earlier drives: read once, when the first drive asks."""
-
-    def __init__(self, journal: FileJournal, call: BlockingCall) -> None:
-        self._journal = journal
-        self._call = call
-        self._known: dict[tuple[object, ...], Past] = {}
-        self._is_read = False
-        self._reading = asyncio.Lock()
-
-    async def of(self, drive: Drive) -> Past | None:
-        """The last finished job on this very drive."""
-        async with self._reading:
-            if not self._is_read:
-                for key, past in (await self._call(self._read)).items():
-                    self._known.setdefault(key, past)  # what ended meanwhile is newer
-                self._is_read = True
-        return self._known.get(_key(drive)) if is_recognisable(drive) else None
-
-    def add(self, drive: Drive, past: Past) -> None:
-        """A job that has just ended."""
-        if is_recognisable(drive):
-            self._known[_key(drive)] = past
-
-    def _read(self) -> dict[tuple[object, ...], Past]:
-        found: dict[tuple[object, ...], Past] = {}
-        for state in self._journal.finished_states():
-            if state.drive is not None and state.outcome is not None and is_recognisable(state.drive):
-                found[_key(state.drive)] = Past(state.job_id, state.outcome.value)
-        return found
-
-
-def _key(drive: Drive) -> tuple[object, ...]:
-    """What `same_drive` compares."""
-    identity, geometry = drive.identity, drive.geometry
-    names = (identity.model, identity.serial, identity.wwn, identity.eui64, identity.nguid)
-    return (*names, geometry.capacity_bytes, geometry.logical_sector_bytes)
 
 
 class Rack:

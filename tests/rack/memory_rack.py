@@ -17,14 +17,17 @@ from eraser.engine.transfer import Order, Snapshot
 from eraser.engine.tuning import Tuning
 from eraser.errors import DriveError, Refused
 from eraser.ledger.journal import FileJournal, Journal
+from eraser.ledger.sql_journal import SqlJournal
 from eraser.rack.erasing import Issuer, Request, Station
 from eraser.rack.filing import JournalOfFiles
+from eraser.rack.history import LedgerHistory
 from eraser.rack.intake import Intake, Reception
 from eraser.rack.presence import Arrived, Event, Left, Sighting
-from eraser.rack.station import FileHistory, Rack
+from eraser.rack.station import Rack
 from eraser.rack.view import BaySnapshot, BayState
 from eraser.rack.watchdog import Watch
 from tests.domain.builders import IDENTITY, seeded_chance
+from tests.rack.file_history import FileHistory
 from tests.rack.simulated import SECTOR, SimulatedDrive, SimulatedTransfer
 from tests.rack.simulated_time import at_once, run
 
@@ -236,9 +239,8 @@ async def a_station(
     memory = memory or MemoryRack()
     names = itertools.count(1)
     before = len(list(folder.rglob("*.journal")))  # noqa: ASYNC240
-    files = FileJournal(folder / "journal", now_utc)
     parts = Station(
-        journal=journal or JournalOfFiles(files, at_once),
+        journal=journal or JournalOfFiles(FileJournal(folder / "journal", now_utc), at_once),
         issue=papers or Papers(folder),
         now_utc=now_utc,
         random_bytes=seeded_chance(seed),
@@ -249,7 +251,7 @@ async def a_station(
         call=at_once,
         waits_for_room=True,
     )
-    history = FileHistory(files, at_once)
+    history = LedgerHistory(journal) if isinstance(journal, SqlJournal) else FileHistory(folder / "journal")
     reception = intake or Intake(request, by_itself)
     rack = Rack(parts, memory, memory, bays or a_map(3), reception, history, watch=watch)
     async with asyncio.TaskGroup() as tasks:

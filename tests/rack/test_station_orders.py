@@ -11,6 +11,7 @@ from eraser.domain.bay import BandwidthDomain, BayName
 from eraser.domain.drive import Drive
 from eraser.errors import Refused
 from eraser.ledger.journal import FileJournal
+from eraser.rack.filing import FiledJobLog
 from eraser.rack.presence import Changed, Sighting
 from eraser.rack.view import BayState
 from tests.rack.memory_rack import At, MemoryDrive, MemoryRack, a_map, played
@@ -287,6 +288,34 @@ def test_a_cancel_while_an_interrupted_job_is_put_away_holds(tmp_path: Path) -> 
         at.memory.plug(drive, "A2")
         await at.until("A2", BayState.ASKING)
 
+    played(tmp_path, story)
+
+
+def test_a_cancel_while_the_log_of_an_interrupted_job_is_closed_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drive = MemoryDrive()
+    at_work: list[At] = []
+    close = FiledJobLog.close
+
+    async def cancelled_meanwhile(log: FiledJobLog) -> None:
+        await close(log)
+        if at_work:
+            with suppress(StopIteration):
+                at_work.pop().station.cancel("A1").send(None)
+
+    async def story(at: At) -> None:
+        at_work.append(at)
+        at.memory.plug(drive, "A1")
+        drive.gone_after_ios = 20
+        await at.until("A1", BayState.INTERRUPTED)
+        (state,) = FileJournal(tmp_path / "journal", str).open_states()
+        assert state.is_cancelled
+        at.memory.pull("A1")
+        at.memory.plug(drive, "A2")
+        await at.until("A2", BayState.ASKING)
+
+    monkeypatch.setattr(FiledJobLog, "close", cancelled_meanwhile)
     played(tmp_path, story)
 
 

@@ -19,6 +19,7 @@ from eraser.ledger.journal import FileJournal
 from eraser.rack.erasing import Request
 from eraser.rack.view import BayState
 from eraser.rack.watchdog import READ_EVERY_SECONDS, READ_SECONDS, Watch
+from tests.rack.file_history import finished_states
 from tests.rack.memory_rack import STEP_SECONDS, TUNING, At, MemoryDrive, MemoryRack, a_map, a_station
 from tests.rack.simulated_time import run
 
@@ -68,7 +69,7 @@ def failing(**criteria: int) -> Request:
 
 def reasons(folder: Path) -> dict[str, str]:
     """Why the first job ended as it did, by its journal."""
-    (state,) = FileJournal(folder / "journal", str).finished_states()
+    (state,) = finished_states(folder / "journal")
     return {reason.code: reason.what for reason in state.reasons}
 
 
@@ -413,7 +414,7 @@ def test_a_drive_that_has_replaced_too_many_sectors_fails_before_anything_is_wri
         assert (await at.until("A1", BayState.FAILED, BayState.PASSED)).state is ends
 
     played(tmp_path, story, request=failing(max_reallocated_sectors=10))
-    (state,) = FileJournal(tmp_path / "journal", str).finished_states()
+    (state,) = finished_states(tmp_path / "journal")
     assert state.plan is not None
     assert any("does not say" in note for note in state.plan.notes) == (reallocated is None)
     if ends is BayState.FAILED:

@@ -21,7 +21,7 @@ from eraser.rack.bay import Past
 from eraser.rack.history import LedgerHistory
 from eraser.rack.job_run import JobRun
 from tests.simulation.drives import Work
-from tests.simulation.program import Papers
+from tests.simulation.program import Papers, Program
 from tests.simulation.world import Held, World
 
 Bug = Callable[[], Any]
@@ -117,6 +117,34 @@ async def _ask_nobody(self: Any, drive: Drive, *args: Any) -> str:
     return ""
 
 
+# ---- who waits for whom
+
+_changed, _call = Work.changed, Program.call
+
+
+async def _changed_once_none_hangs(self: Work, timeout_seconds: float) -> None:
+    others = [held.work for held in self._held.world.helds if held.work is not None and held.work is not self]
+    if any(work.hung_seconds > 0 and not work.is_over for work in others):
+        await asyncio.sleep(timeout_seconds)
+    else:
+        await _changed(self, timeout_seconds)
+
+
+async def _call_after_the_one_before(self: Program, *call: Any, **options: Any) -> Any:
+    """Also after one for which nobody waits any more."""
+    before: asyncio.Task[Any] | None = getattr(self, "last_call", None)
+
+    async def in_its_turn() -> Any:
+        if before is not None:
+            await asyncio.wait({before})
+        return await _call(self, *call, **options)
+
+    this = asyncio.ensure_future(in_its_turn())
+    this.add_done_callback(lambda done: done.cancelled() or done.exception())
+    self.last_call = this  # type: ignore[attr-defined]
+    return await asyncio.shield(this)
+
+
 # ---- what is seen
 
 _snapshot, _finish = Work.snapshot, Work.finish
@@ -163,6 +191,8 @@ BUGS: dict[str, Bug] = {
     "second-certificate": _patched((Papers, "__call__", _issue_again)),
     "quarantine-left-silently": _patched((LedgerHistory, "of", _of_passed_ones)),
     "starvation-by-priority": _patched((admission, "MAX_OVERTAKEN", 10**9)),
+    "all-transfers-wait-for-the-hung-one": _patched((Work, "changed", _changed_once_none_hangs)),
+    "one-thread-for-all-calls": _patched((Program, "call", _call_after_the_one_before)),
     "foreign-write-ignored": _patched((DriveActivity, "has_foreign_writes", False)),
     "markers-ignored": _patched((verdict, "_markers", _nothing), (JobRun, "_raise_if_markers_differ", lambda *_: None)),
     "start-unasked": _patched((bay.BayRun, "_question", _ask_nobody)),

@@ -19,6 +19,7 @@ from eraser.domain.events import (
     JobFinished,
     JobPlanned,
     JobRefused,
+    MarkersChecked,
     Outcome,
     PassEnded,
     SightBegan,
@@ -31,7 +32,7 @@ from eraser.engine.transfer import Order
 from eraser.ledger.sql_journal import custody_events
 from eraser.rack.view import BayState
 from tests.rack.simulated import SECTOR, pattern_bytes
-from tests.simulation.drives import FaultyDrive, name_of
+from tests.simulation.drives import FaultyDrive, Work, name_of
 
 SECOND = "+"
 """Behind a slot's name: where a second drive shows in it."""
@@ -44,12 +45,14 @@ if TYPE_CHECKING:
 STOP_SECONDS = 10.0
 CANCEL_SECONDS = 25.0
 """A transfer's 6, what comes back to a drive that hangs, the records of it on a slow disk."""
-LOOK_SECONDS = 10.0
-"""A job that is not stuck itself looks at its transfer more often than that, whatever the others' drives do."""
-STUCK_SECONDS = 15.0
-"""A bay with a drive that answers does something within that: longer than a job takes to put away a drive that did not."""
-CLOSING_SECONDS = 0.02
-"""While a job's journal is being closed, nothing more is written to it."""
+LOOK_SECONDS = 1.0
+"""Two looks of a job at its transfer are `eraser.rack.job_run.TICK_SECONDS` apart, whatever its journal's disk does."""
+ADVANCE_SECONDS = 1.0
+"""A transfer makes a step in each `STEP_SECONDS` in which it may."""
+ACT_SECONDS = 2.0
+"""Between two things that a bay does with a drive that answers lie a few calls and records: hundredths of a second each."""
+PUT_AWAY_SECONDS = 15.0
+"""So long a drive waits for a job in its bay to give up the one before, which may hang."""
 MOVING = (BayState.EMPTY, BayState.IDENTIFYING, BayState.WRITING, BayState.VERIFYING)
 """States in which nobody is waited for."""
 STATES = ("job begins", *BayState)
@@ -74,13 +77,13 @@ class Checks:
         """By bay that waits its turn, how many that came later went first."""
         self._running: dict[str, str] = {}
         self._starts: list[tuple[float, str]] = []
-        self._disks: dict[str, set[int]] = {}
-        """By job, the drives that it held one after the other: more than one where they say the same of themselves."""
+        self._marked: dict[str, FaultyDrive] = {}
+        """By job, the drive that its markers were last checked on: another than the job's, where a twin of it took over."""
         self._records: dict[str, list[CustodyRecord]] = {}
         self._moved_at: dict[str, float] = {}
         """By bay, when it was last seen to do something."""
-        self._cancelled: dict[str, tuple[str, int, float]] = {}
-        """By bay, the job that a person cancelled there, on which plugging, and when."""
+        self._cancelled: dict[str, tuple[str, int]] = {}
+        """By bay, the job that a person cancelled there, and on which plugging."""
         self._wanted: set[int] = set()
         """Pluggings of which a person said that the job is to go on."""
 
@@ -142,6 +145,8 @@ class Checks:
         match event:
             case JobPlanned():
                 self._job_begins(after, place)
+            case MarkersChecked() if (held := self._held_by(job_id)) is not None:
+                self._marked[job_id] = held.disk
             case ActivitySeen(activity) if activity is not None:
                 if (held := self._held_by(job_id)) is not None:
                     held.was_counted = True
@@ -187,7 +192,6 @@ class Checks:
             self.fail(f"{job_id} says that it holds a drive and does not")
             return
         held.job_id = job_id
-        self._disks.setdefault(job_id, set()).add(held.disk.number)
         if self.disk.states[job_id].is_cancelled and held.plugging.number not in self._wanted:
             self.fail(f"{job_id} goes on, although a person has cancelled it and nobody said so")
         rivals = [other for other in self._world.helds if other is not held and not other.is_closed]
@@ -223,8 +227,8 @@ class Checks:
             self.fail(f"{job_id} passes without a drive")
             return
         disk, passes = held.disk, after.plan.passes
-        if len(self._disks[job_id]) > 1 and not disk.is_honest:
-            return  # its markers were another drive's, which said the same of itself
+        if self._marked.get(job_id, disk) is not disk:
+            return  # a twin took over in the middle of a pass, and nothing asks it for markers then
         where = f"{job_id} passes, but drive {disk.number}"
         if disk.wraps_at:
             self.fail(f"{where} has fewer sectors than it says")
@@ -282,9 +286,7 @@ class Checks:
 
     def _is_cancelled(self, bay: str) -> None:
         """What a person has cancelled is recorded as that once it has stopped."""
-        job_id, plugging, at = self._cancelled.pop(bay, ("", 0, 0.0))
-        if self._world.now - at < CLOSING_SECONDS:
-            return
+        job_id, plugging = self._cancelled.pop(bay, ("", 0))
         self._wanted.discard(plugging)
         state = self.disk.states.get(job_id)
         if state is None or self._world.disturbed_until > self._world.now:
@@ -302,7 +304,7 @@ class Checks:
         if order == "cancel":
             self._halted.add(plugging)
             if bay in self._running and job_id:
-                self._cancelled[bay] = (job_id, plugging, self._world.now)
+                self._cancelled[bay] = (job_id, plugging)
             else:
                 self._wanted.discard(plugging)
             self._cancel_due[bay] = self._world.now + CANCEL_SECONDS
@@ -350,16 +352,28 @@ class Checks:
                 self.fail(f"the station has not stopped {STOP_SECONDS} s after it was told to")
             return
         self._check_shares()
-        if self.disk.is_full or self.disk.slow_seconds or self._world.disturbed_until > now:
-            return
+        self._check_transfers()
+        if not self.disk.is_full and not self.disk.slow_seconds and now > self._world.disturbed_until:
+            self._check_intake(program)
+
+    def _check_transfers(self) -> None:
+        """Each is looked after and goes on, whatever the others' drives do."""
         for held in self._world.helds:
             work = held.work
-            if work is None or work.is_finished or work.has_ended or held.disk.hangs:
+            if work is None:
                 continue
-            self._moved_at[held.plugging.bay] = max(self._moved_at.get(held.plugging.bay, 0.0), work.looked_at)
-            if now - work.looked_at > LOOK_SECONDS:
-                self.fail(f"nobody has looked at {held.job_id} for {now - work.looked_at:.1f} s")
-        self._check_intake(program)
+            if not work.is_finished and not work.is_over:
+                self._check_transfer(held, work)
+            self._moved_at[held.plugging.bay] = max(self._moved_at.get(held.plugging.bay, 0.0), work.advanced_at)
+
+    def _check_transfer(self, held: "Held", work: Work) -> None:
+        now = self._world.now
+        if now - work.looked_at > LOOK_SECONDS:
+            self.fail(f"nobody has looked at {held.job_id} for {now - work.looked_at:.1f} s")
+        work.note_standstill()
+        still_seconds = now - max(work.advanced_at, held.disk.woke_at)
+        if still_seconds > ADVANCE_SECONDS:
+            self.fail(f"{held.job_id} stands still for {still_seconds:.1f} s, and drive {held.disk.number} answers")
 
     def _check_shares(self) -> None:
         bays = self._world.bay_map
@@ -383,9 +397,8 @@ class Checks:
                 continue
             disk = plugging.disk
             since = max(plugging.since, program.began_at, disk.woke_at, self._moved_at.get(bay, 0.0))
-            if now - since < STUCK_SECONDS or disk.hangs:
-                continue
-            if (state := program.bay(bay).state) in MOVING:
+            most = ACT_SECONDS if program.attended(bay) == plugging.number else PUT_AWAY_SECONDS
+            if now - since > most and not disk.hangs and (state := program.bay(bay).state) in MOVING:
                 self.fail(f"nothing has happened to drive {disk.number} in {bay} for {now - since:.1f} s: {state}")
 
 

@@ -168,6 +168,7 @@ class Work(SimulatedTransfer):
         self.order = order
         self.rate_limit = rate_limit
         self.looked_at = held.world.now
+        """When its job was last there for it."""
         self.is_finished = False
         self._held = held
         self._disk = held.disk
@@ -175,6 +176,8 @@ class Work(SimulatedTransfer):
         self._depth = tuning.queue_depth
         self._since_checkpoint = 0
         self._moved_at = held.world.now
+        self.advanced_at = held.world.now
+        """When it last wrote or read something, or was last seen to have a reason not to."""
         self._chance = held.world.chance
         self._rests = False
         self._in_flight = 0
@@ -193,9 +196,27 @@ class Work(SimulatedTransfer):
         return self._end is not None
 
     @property
-    def is_resting(self) -> bool:
-        """Whether it waits for somebody: a pause, or a checkpoint that is not on record."""
-        return self._rests or self._is_paused
+    def is_over(self) -> bool:
+        """As `has_ended`, for who only looks on."""
+        return self._end is not None
+
+    @property
+    def may_stand_still(self) -> bool:
+        """Whether it waits for its own drive, for the end of a pause, or for a checkpoint of its own to be on record."""
+        return self._disk.hangs or self._is_paused or self._checkpoints > self._acknowledged + 1
+
+    def resume(self) -> None:
+        self.note_standstill()
+        super().resume()
+
+    def acknowledge(self, checkpoints: int) -> None:
+        self.note_standstill()
+        super().acknowledge(checkpoints)
+
+    def note_standstill(self) -> None:
+        """Whoever may stand still is not asked why it did not go on until now."""
+        if self.may_stand_still:
+            self.advanced_at = self._held.world.now
 
     def snapshot(self) -> Snapshot:
         return replace(super().snapshot(), is_paused=self._rests, oldest_io_seconds=self.hung_seconds)
@@ -269,6 +290,7 @@ class Work(SimulatedTransfer):
         self._rests = False
         if self._checkpoints > self._acknowledged + 1:
             return False
+        self.advanced_at = self._held.world.now
         for _ in range(self._chance.randint(1, 3)):
             step = next(self._steps, None)
             if step is None:

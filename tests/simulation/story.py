@@ -368,7 +368,7 @@ class Story:
 
     def _trouble_disk(self) -> None:
         seconds = self._chance.uniform(0.3, 3.0)
-        self.world.disturbed_until = self.world.now + seconds + 12.0
+        self.world.disturbed_until = self.world.now + seconds + 4.0
         match self._chance.randrange(3):
             case 0:
                 self.disk.is_full = True
