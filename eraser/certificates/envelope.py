@@ -28,13 +28,15 @@ class Signer(Protocol):
 
     `sign` answers the 64-byte Ed25519 signature (RFC 8032) of exactly `message`, or raises CertificateError; it must
     never answer a signature by another key than `key_id` names. `key_id` is the first 16 hex digits of SHA-256 of the
-    raw public key.
+    raw public key. `expect_valid_at` raises KeyFileError for a moment (RFC 3339, UTC) in which the key does not sign.
     """
 
     @property
     def key_id(self) -> str: ...
 
     def sign(self, message: bytes) -> bytes: ...
+
+    def expect_valid_at(self, moment: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from eraser.certificates.envelope import ALGORITHM, Envelope, Signature, unseal
 from eraser.certificates.errors import (
     AlteredError,
     ContradictoryError,
+    KeyNotValidThenError,
     MalformedError,
     UnknownKeyError,
     UnsupportedError,
@@ -29,7 +30,7 @@ def verify(document: bytes, trusted: TrustedKeys) -> Verified:
     Raises CertificateError otherwise, the first that applies: MalformedError for the file's form, UnsupportedError for
     its algorithm, AlteredError for a signature that a trusted key did not make, UnsupportedError for its version,
     MalformedError and ContradictoryError for its content, UnknownKeyError when everything else is right and no signer
-    is trusted.
+    is trusted, KeyNotValidThenError when a trusted one signed outside its time.
     """
     envelope = unseal(document)
     key_ids = _good_signatures(envelope, trusted)
@@ -40,6 +41,12 @@ def verify(document: bytes, trusted: TrustedKeys) -> Verified:
             f"it is signed with the key {names}, which is not trusted here; whether the signature is good is not known",
             remedy="Get the plant's public key by another way than this file, and give it with --keys.",
         )
+    for key_id in key_ids:
+        if not (validity := trusted[key_id].validity).covers(certificate.issued_at):
+            raise KeyNotValidThenError(
+                f"it says that it was issued at {certificate.issued_at}; its key {key_id} signs {validity}",
+                remedy="Ask the plant what became of the key, and for a newer certificate.",
+            )
     return Verified(certificate, key_ids)
 
 
