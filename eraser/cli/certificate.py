@@ -1,4 +1,4 @@
-"""`eraser certificate`: show, verify, and the station's public key."""
+"""`eraser certificate`: show, verify, withdraw, and the station's public key."""
 
 import json
 import os
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from eraser.cli.trust import keys_option, trusted_keys
+from eraser.cli.withdraw import withdraw_command
 
 if TYPE_CHECKING:  # cryptography is loaded by the commands that need it
     from eraser.domain.certificate import Certificate, CertifiedPass, Reading
@@ -81,6 +82,9 @@ def show_command(file: Path, key_paths: tuple[Path, ...], as_json: bool) -> None
         if check.certificate is not None:
             click.echo("\n" + _described(check.certificate))
     sys.exit(check.exit_status)
+
+
+certificate_group.add_command(withdraw_command)
 
 
 @certificate_group.group("key", invoke_without_command=True)
