@@ -87,6 +87,14 @@ def show_command(file: Path, key_paths: tuple[Path, ...], as_json: bool) -> None
 certificate_group.add_command(withdraw_command)
 
 
+@certificate_group.command("schema")
+def schema_command() -> None:
+    """Print the JSON Schema (2020-12) of a certificate's file."""
+    from eraser.certificates.schema import document_schema
+
+    click.echo(json.dumps(document_schema(), indent=1, ensure_ascii=False))
+
+
 @certificate_group.group("key", invoke_without_command=True)
 @click.option(
     "--all", "also_earlier", is_flag=True, help="All keys that are trusted here, also those that were replaced."
