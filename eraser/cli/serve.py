@@ -16,6 +16,7 @@ import click
 from eraser import settings
 
 if TYPE_CHECKING:  # loaded by the command itself, not by its help
+    from eraser.certificates.withdrawing import Withdrawing
     from eraser.cli.notifying import Manager
     from eraser.configuration.model import Configuration
     from eraser.ledger.station_ledger import StationLedger
@@ -184,9 +185,19 @@ async def _answer(
     from eraser.console.server import serve_http
 
     http = configuration.http
-    station_id = configuration.station.id
-    desk = Desk(ledger.custody, ledger.lots, ledger.intake, station_id, now_utc, leftovers.end_jobs)
+    station_id, withdraw = configuration.station.id, _withdrawing(configuration, ledger)
+    desk = Desk(ledger.custody, ledger.lots, ledger.intake, station_id, now_utc, leftovers.end_jobs, withdraw)
     await stack.enter_async_context(serve_http(rack, listen=http.listen, socket=http.socket, desk=desk))
+
+
+def _withdrawing(configuration: "Configuration", ledger: "StationLedger") -> "Withdrawing":
+    from eraser.certificates.withdrawing import Withdrawing
+    from eraser.cli.station import new_id, now_utc
+    from eraser.domain.certificate import Station as CertifiedStation
+
+    data = configuration.data
+    station = CertifiedStation(configuration.station.id, configuration.station.location)
+    return Withdrawing(ledger.store, data / "certificates", data / "keys", station, now_utc=now_utc, new_id=new_id)
 
 
 async def _ledger(configuration: "Configuration", health: "LedgerHealth", stack: AsyncExitStack) -> "StationLedger":
