@@ -408,7 +408,7 @@ class Erasing:
         finally:
             await log.close()
         if self._is_cancel_unrecorded(log.state):  # a person gave it while the log was being closed
-            await self.record_cancel(log.state)
+            await self.record_cancel(log.state.job_id)
         return result
 
     async def _hold_and_run(self, log: JobLog, drive: Drive) -> Result:
