@@ -19,6 +19,8 @@ from eraser.domain.custody import (
     Received,
     Registered,
     Released,
+    SeenTwice,
+    Separated,
     Standing,
     Verified,
 )
@@ -88,6 +90,17 @@ def destroyed_command(how: str, witness: str, **given: Any) -> None:
     _record(Destroyed(how, witness), "on record as destroyed", **given)
 
 
+@custody_group.command("separate")
+@_drives_argument
+@click.option("--how", required=True, help="Such as `the other one was shredded`.")
+@json_option
+@operator_option
+@socket_option
+def separate_command(how: str, **given: Any) -> None:
+    """Record that one drive alone bears this name from now on, after two were seen. It has to pass anew before it may leave."""
+    _record(Separated(how), "separated", **given)
+
+
 @custody_group.command("release-to-sale")
 @_drives_argument
 @click.option("--to", default="", help="Who gets it, if that is known.")
@@ -111,7 +124,7 @@ def hand_over_command(to: str, **given: Any) -> None:
 
 
 def _record(
-    event: Received | Quarantined | Destroyed | Released | HandedOver,
+    event: Received | Quarantined | Separated | Destroyed | Released | HandedOver,
     said: str,
     *,
     drives: tuple[str, ...],
@@ -152,6 +165,7 @@ def _standing(now: Standing) -> str:
         return "destroyed"
     words = [f"here, at {now.place}" if now.is_here else "not here"]
     words += [f"quarantined ({now.quarantine})"] if now.quarantine else []
+    words += [now.twice] if now.twice else []
     words += [f"its last job {now.outcome.value}"] if now.outcome is not None else []
     words += ["released"] if now.is_released else []
     return ", ".join(words)
@@ -173,6 +187,10 @@ def _words(event: CustodyEvent) -> str:
             return f"verified: {verification.value} (job {job_id})"
         case Quarantined(reason):
             return f"quarantined: {reason}"
+        case SeenTwice(what):
+            return f"seen twice: {what}"
+        case Separated(how):
+            return f"separated: {how}"
         case Released(to):
             return "released to be sold" + (f" to {to}" if to else "")
         case Destroyed(how, witness):

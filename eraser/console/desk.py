@@ -130,6 +130,13 @@ class QuarantinedOrder(_Event):
     reason: Annotated[str, Field(min_length=1, max_length=1000)]
 
 
+class SeparatedOrder(_Event):
+    """One drive alone bears the name from now on."""
+
+    kind: Literal["separated"]
+    how: Annotated[str, Field(min_length=1, max_length=1000)]
+
+
 class ReleasedOrder(_Event):
     """It may be sold."""
 
@@ -152,7 +159,14 @@ class HandedOverOrder(_Event):
     to: Annotated[str, Field(min_length=1, max_length=1000)]
 
 
-ByHand = custody.Received | custody.Quarantined | custody.Released | custody.Destroyed | custody.HandedOver
+ByHand = (
+    custody.Received
+    | custody.Quarantined
+    | custody.Separated
+    | custody.Released
+    | custody.Destroyed
+    | custody.HandedOver
+)
 """What people record; the rest is recorded where it happens."""
 
 _EVENTS: dict[str, type[ByHand]] = {event.kind: event for event in ByHand.__args__}
@@ -163,7 +177,7 @@ class CustodyOrder(_Order):
 
     drive: Name
     event: Annotated[
-        ReceivedOrder | QuarantinedOrder | ReleasedOrder | DestroyedOrder | HandedOverOrder,
+        ReceivedOrder | QuarantinedOrder | SeparatedOrder | ReleasedOrder | DestroyedOrder | HandedOverOrder,
         Field(discriminator="kind"),
     ]
 

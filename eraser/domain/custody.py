@@ -126,6 +126,22 @@ class Quarantined:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenTwice:
+    """Two drives say the same of themselves, so nobody knows whose records these are: none of them lets a drive leave."""
+
+    kind: ClassVar[str] = "seen-twice"
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Separated:
+    """A person made sure that one drive alone bears the name from now on. What was recorded before counts for no drive."""
+
+    kind: ClassVar[str] = "separated"
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
 class Released:
     """It may be sold: the exit gate let it through."""
 
@@ -150,7 +166,19 @@ class HandedOver:
     to: str
 
 
-CustodyEvent = Received | Registered | Moved | Erased | Verified | Quarantined | Released | Destroyed | HandedOver
+CustodyEvent = (
+    Received
+    | Registered
+    | Moved
+    | Erased
+    | Verified
+    | Quarantined
+    | SeenTwice
+    | Separated
+    | Released
+    | Destroyed
+    | HandedOver
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +202,10 @@ class Standing:
     """Of the last job since the last arrival."""
     quarantine: str = ""
     """Why it is quarantined; empty when it is not."""
+    is_held: bool = False
+    """Whether it was quarantined for something else than its last job: then not even that job goes on by itself."""
+    twice: str = ""
+    """Why two drives are known to bear the name; empty when they are not, or were separated since."""
     is_released: bool = False
     is_destroyed: bool = False
 
@@ -206,9 +238,15 @@ def _after(before: Standing, record: CustodyRecord) -> Standing:
         case Erased(_, outcome):
             passed = outcome is Outcome.PASSED
             quarantine = "" if passed else before.quarantine or "its last job failed"
-            return replace(before, outcome=outcome, quarantine=quarantine, is_released=False)
-        case Quarantined(reason):
-            return replace(before, quarantine=reason or "put aside", is_released=False)
+            is_held = before.is_held and not passed
+            return replace(before, outcome=outcome, quarantine=quarantine, is_held=is_held, is_released=False)
+        case Quarantined(reason, job_id):
+            is_held = before.is_held or not job_id
+            return replace(before, quarantine=reason or "put aside", is_held=is_held, is_released=False)
+        case SeenTwice(what):
+            return replace(before, twice=what or "it was seen twice", outcome=None, is_released=False)
+        case Separated():
+            return replace(before, twice="", outcome=None, is_released=False)
         case Released():
             return replace(before, is_released=True)
         case Destroyed():
@@ -267,6 +305,8 @@ def may_release(now: Standing, open_jobs: int = 0) -> No | None:
     """The exit gate: None when the drive may be sold. `open_jobs` counts its jobs that have not ended."""
     if now.is_destroyed:
         return No("destroyed", "it is recorded as destroyed")
+    if now.twice:
+        return No("seen-twice", f"{now.twice}: separate the two first")
     if now.quarantine:
         return No("quarantined", f"it is quarantined: {now.quarantine}")
     if not now.is_here:
@@ -294,6 +334,14 @@ def may_record(now: Standing, event: CustodyEvent, open_jobs: int = 0) -> No | N
             return may_hand_over(now, open_jobs)
         case Destroyed(how) if not how.strip():
             return No("no-how", "how it was destroyed must be said")
+        case Separated(how) if not how.strip():
+            return No("no-how", "how the two were told apart must be said")
+        case Separated() if not now.twice:
+            return No("not-twice", "one drive alone is known by this name")
+        case Destroyed() if now.twice:
+            return No(
+                "seen-twice", f"{now.twice}: separate the two first, since it is not known which one is destroyed"
+            )
         case Erased() | Verified():
             return No("job-only", "what a job did is recorded by the job")
         case Destroyed() | Received() | Quarantined() if now.is_destroyed:

@@ -75,6 +75,8 @@ class Belonging:
     question: str = ""
     may_join: str = ""
     """The lot of its bay, which it may have come with: it was plugged in before that was taken in."""
+    hold: str = ""
+    """Why not even a job that was begun goes on by itself; empty if nothing speaks against it."""
 
 
 def belonging(
@@ -106,7 +108,8 @@ def belonging(
     lot = next((item for item in lots if item.lot.lot_id == found.lot_id), None)
     question = _on_record(now, past) or found.question or (_unexpected(lot, name) if lot is not None else "")
     # Nothing is received that is on record as destroyed: somebody is wrong, and a person has to find out who.
-    return replace(found, is_arrival=found.is_arrival and not now.is_destroyed, question=question)
+    hold = _on_record(now, past) if now.is_held or now.twice or now.is_destroyed else ""
+    return replace(found, is_arrival=found.is_arrival and not now.is_destroyed, question=question, hold=hold)
 
 
 def _of_a_newcomer(expecting: Sequence[OpenLot], taking: OpenLot | None) -> Belonging:
@@ -168,6 +171,8 @@ def is_registered(records: Iterable[CustodyRecord]) -> bool:
 def _on_record(now: Standing, past: Gathered | None) -> str:
     if now.is_destroyed:
         return "it is recorded as destroyed"
+    if now.twice:
+        return f"{now.twice}: start it when the two are told apart"
     if now.quarantine:
         return f"it is quarantined ({now.quarantine}): start it if it is to be erased again"
     if now.is_released:
@@ -190,6 +195,25 @@ def _unexpected(its_lot: OpenLot | ClosedLot, name: DriveName | None) -> str:
     if lot.expected_drives is not None and earlier >= lot.expected_drives:
         return f"lot {lot.lot_id} expects {lot.expected_drives} drives, and as many had come before this one"
     return ""
+
+
+def another_of_the_name(records: Iterable[CustodyRecord], drive: Drive) -> str:
+    """Why this can't be the drive that was registered last under its name; empty if it can be."""
+    newest: Registered | None = None
+    for record in records:
+        newest = record.event if isinstance(record.event, Registered) else newest
+    if newest is None or newest.article not in (_article(drive), Article.OTHER):
+        # An adapter hides what kind of drive it is, and much else.
+        return ""
+    now = registration(drive)
+    for before, seen in ((newest.model, now.model), (_size(newest), _size(now))):
+        if before and seen and before != seen:
+            return f"its name was that of another drive: {before}, now {seen}"
+    return ""
+
+
+def _size(registered: Registered) -> str:
+    return registered.specification.partition(",")[0]
 
 
 def place_of(station_id: str, bay: str) -> str:

@@ -5,7 +5,7 @@ stations or a second try can't record one arrival twice.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from sqlalchemy import Connection, func, insert, select
@@ -17,6 +17,7 @@ from eraser.domain.custody import (
     Moved,
     Quarantined,
     Received,
+    SeenTwice,
     Standing,
     drive_name,
     standing,
@@ -27,6 +28,7 @@ from eraser.domain.intake import (
     ClosedLot,
     Opening,
     OpenLot,
+    another_of_the_name,
     arrived_with,
     belonging,
     is_registered,
@@ -92,6 +94,11 @@ class Intake:
         """Quarantines the drive, unless it is already. A drive without a name has no history to write it into."""
         entry = _Entry(drive, self._station_id, bay, operator, self._now_utc(), known_tag)
         await self._store.write(partial(_set_aside, entry, reason))
+
+    async def seen_twice(self, drive: Drive, bay: str, what: str, operator: str, known_tag: str = "") -> None:
+        """Two drives bear its name: none of them leaves before a person has separated them. On record once."""
+        entry = _Entry(drive, self._station_id, bay, operator, self._now_utc(), known_tag)
+        await self._store.write(partial(_seen_twice, entry, what))
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +189,16 @@ def _take_in(entry: _Entry, is_ordered: bool, connection: Connection) -> TakenIn
         events.append(Received(found.lot_id))
     elif now.is_here and now.place != entry.place:
         events.append(Moved(entry.place))
+    if not found.is_arrival and not now.twice and (another := another_of_the_name(past.records, entry.drive)):
+        events.append(SeenTwice(another))
     if found.is_arrival or (now.is_here and not is_registered(past.records)):
         events.append(registration(entry.drive))
     records = [entry.record(name, event) for event in events]
     for record in records:
         connection.execute(insert(custody).values(custody_row(record)))
+    if any(isinstance(event, SeenTwice) for event in events):
+        now_on_record = replace(past, records=(*past.records, *records))
+        found = belonging(name, entry.bay, open_lots, now_on_record, came_with=came_with, is_ordered=is_ordered)
     return TakenIn(found, _lot(found, connection), tag, standing([*past.records, *records]))
 
 
@@ -218,6 +230,13 @@ def _described(lot_id: str, connection: Connection) -> Lot | None:
         return newest_lot(lot_id, connection)
     except UsageError:
         return None  # received by hand with a lot that nobody described: there is no policy to follow
+
+
+def _seen_twice(entry: _Entry, what: str, connection: Connection) -> None:
+    hold_gate(connection)
+    name = drive_name(entry.drive.identity, entry.tag(connection))
+    if name is not None and not standing(records_of(name, connection).records).twice:
+        connection.execute(insert(custody).values(custody_row(entry.record(name, SeenTwice(what)))))
 
 
 def _set_aside(entry: _Entry, reason: str, connection: Connection) -> None:

@@ -615,6 +615,9 @@ class BayRun:
                 await self._on_record(lambda: self._record_owed(interrupted.job_id))
             self._show_cancelled(interrupted.job_id)
             return
+        if terms.hold and interrupted.outcome is None and wish.order is _Order.NONE:
+            self._show(BayState.INTERRUPTED, reason=f"its job does not go on by itself: {terms.hold}")
+            return
         self._station.unrecorded_cancels.discard(interrupted.job_id)
         await self._erase(sighting, drive, terms, interrupted, lambda erasing: erasing.take_up(interrupted, drive))
 
@@ -698,6 +701,7 @@ class BayRun:
         """
         while (other := self._station.rival(self, drive)) is not None:
             if other.is_occupied:
+                await self._record_twice(drive, other)
                 raise Refused(
                     "identity-twice",
                     f"the drive in bay {other.name} says the same of itself",
@@ -707,6 +711,10 @@ class BayRun:
             cancelled = "was cancelled, and " if self._is_cancelled else ""
             self._show(BayState.WAITING, waits_for=f"{cancelled}waits for bay {other.name} to be done with it")
             await self._station.changed()
+
+    async def _record_twice(self, drive: Drive, other: "BayRun") -> None:
+        what = f"two drives bear its name: one in bay {self.name} and one in bay {other.name}"
+        await self._on_record(lambda: self._station.intake.seen_twice(drive, self.name, what))
 
     async def _question(self, drive: Drive, terms: Terms) -> str:
         """Why a person has to start it; empty when it starts by itself.

@@ -32,6 +32,8 @@ class Terms:
     deadline: float = math.inf
     lot_id: str = ""
     asset_tag: str = ""
+    hold: str = ""
+    """Why not even an interrupted job goes on by itself; empty if nothing speaks against it."""
 
 
 class Reception(Protocol):
@@ -52,6 +54,10 @@ class Reception(Protocol):
         """It was refused for what it is: from now on it is quarantined."""
         ...
 
+    async def seen_twice(self, drive: Drive, bay: BayName, what: str, known_tag: str = "") -> None:
+        """Two drives bear its name: from now on none of them leaves until a person has separated them."""
+        ...
+
     def place_of(self, bay: BayName) -> str:
         """What records call the bay."""
         ...
@@ -70,6 +76,9 @@ class Intake:
         return Terms(request, self.starts_by_itself)
 
     async def set_aside(self, drive: Drive, bay: BayName, reason: str, known_tag: str = "") -> None:
+        """Nothing is recorded here."""
+
+    async def seen_twice(self, drive: Drive, bay: BayName, what: str, known_tag: str = "") -> None:
         """Nothing is recorded here."""
 
     def place_of(self, bay: BayName) -> str:
@@ -100,13 +109,18 @@ class LotIntake:
         if not _NO_THING.intersection(drive.conditions):
             await self._ledger.set_aside(drive, bay, reason, self._usual.request.operator, known_tag)
 
+    async def seen_twice(self, drive: Drive, bay: BayName, what: str, known_tag: str = "") -> None:
+        """On record, unless it is already."""
+        await self._ledger.seen_twice(drive, bay, what, self._usual.request.operator, known_tag)
+
     def place_of(self, bay: BayName) -> str:
         """Of all stations on the ledger."""
         return place_of(self._station_id, bay)
 
     def _terms(self, usual: Terms, found: "TakenIn") -> Terms:
         lot_id = found.belonging.lot_id
-        terms = replace(usual, question=found.belonging.question, lot_id=lot_id, asset_tag=found.asset_tag)
+        question, hold = found.belonging.question, found.belonging.hold
+        terms = replace(usual, question=question, hold=hold, lot_id=lot_id, asset_tag=found.asset_tag)
         if found.lot is not None:
             return self._by_lot(terms, found.lot)
         if lot_id:  # received by hand, with a lot that nobody has described

@@ -21,6 +21,8 @@ from eraser.domain.custody import (
     Received,
     Registered,
     Released,
+    SeenTwice,
+    Separated,
     Standing,
     Verified,
     drive_name,
@@ -42,6 +44,8 @@ DRIVE = DriveName("S1", "5000c500a1b2c3d4", "T-1")
 RECEIVED = Received("lot-1")
 PASSED, FAILED = Erased("j", Outcome.PASSED), Erased("j", Outcome.FAILED)
 QUARANTINED, RELEASED = Quarantined("it clicks"), Released()
+TWICE = SeenTwice("two drives bear its name: one in bay A1 and one in bay A2")
+SEPARATED = Separated("the other one was shredded")
 DESTROYED, HANDED_OVER = Destroyed("shredded to 2 mm"), HandedOver("a buyer")
 OTHERS: tuple[CustodyEvent, ...] = (
     Moved("shelf 3"),
@@ -49,7 +53,9 @@ OTHERS: tuple[CustodyEvent, ...] = (
     Registered(Article.DISK, "Acme", "Spinner", "1 TB", 1, "used"),
 )
 
-EVENTS = st.sampled_from([RECEIVED, PASSED, FAILED, QUARANTINED, RELEASED, DESTROYED, HANDED_OVER, *OTHERS])
+EVENTS = st.sampled_from(
+    [RECEIVED, PASSED, FAILED, QUARANTINED, RELEASED, DESTROYED, HANDED_OVER, *OTHERS, TWICE, SEPARATED]
+)
 
 
 def after(*events: CustodyEvent) -> Standing:
@@ -258,3 +264,36 @@ def test_gathering_ends_and_never_mixes_two_drives(
     for one, other in itertools.combinations([record.drive for record in found.records], 2):
         assert not (one.serial and other.serial and one.serial != other.serial)
         assert not (one.world_wide_name and other.world_wide_name and one.world_wide_name != other.world_wide_name)
+
+
+# ---- two drives of one name
+
+
+def test_a_drive_whose_name_two_bear_does_not_leave_whatever_passed():
+    assert code(RECEIVED, TWICE, PASSED) == "seen-twice"
+    assert code(RECEIVED, PASSED, TWICE) == "seen-twice"
+    assert code(RECEIVED, PASSED, RELEASED, TWICE) == "seen-twice"
+    assert may_hand_over(after(RECEIVED, PASSED, RELEASED, TWICE)) is not None
+
+
+def test_once_they_are_separated_it_has_to_pass_anew():
+    assert code(RECEIVED, PASSED, TWICE, SEPARATED) == "not-passed"
+    assert code(RECEIVED, TWICE, PASSED, SEPARATED) == "not-passed"
+    assert code(RECEIVED, TWICE, SEPARATED, PASSED) == ""
+
+
+def test_of_two_drives_of_one_name_none_is_recorded_as_destroyed_before_they_are_separated():
+    no = may_record(after(RECEIVED, TWICE), DESTROYED)
+    assert no is not None and no.code == "seen-twice"
+    assert may_record(after(RECEIVED, TWICE, SEPARATED), DESTROYED) is None
+
+
+def test_only_what_was_seen_twice_is_separated_and_it_is_said_how():
+    no = may_record(after(RECEIVED), SEPARATED)
+    assert no is not None and no.code == "not-twice"
+    no = may_record(after(RECEIVED, TWICE), Separated("  "))
+    assert no is not None and no.code == "no-how"
+
+
+def test_being_received_again_separates_nothing():
+    assert code(RECEIVED, TWICE, RECEIVED, PASSED) == "seen-twice"

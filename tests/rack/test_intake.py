@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 
 from eraser.domain.bay import BandwidthDomain
-from eraser.domain.custody import CustodyRecord, Destroyed, DriveName, HandedOver, Quarantined, Received, Released
+from eraser.domain.custody import (
+    CustodyRecord,
+    Destroyed,
+    DriveName,
+    HandedOver,
+    Quarantined,
+    Received,
+    Released,
+    Separated,
+)
 from eraser.domain.drive import Condition, Drive
 from eraser.domain.events import Entry, JobCancelled
 from eraser.domain.job import JobState
@@ -472,5 +481,70 @@ def test_a_drive_received_by_hand_is_registered_at_its_bay_and_not_received_agai
         at.memory.plug(MemoryDrive(), "A1")
         await at.until("A1", BayState.PASSED)
         assert await desk.kinds("S1") == ["received", "moved", "registered", "erased", "verified"]
+
+    played(tmp_path, story)
+
+
+# ---- two drives of one name, and what a person has put aside
+
+
+def test_a_clone_keeps_both_from_leaving_until_they_are_separated(tmp_path: Path) -> None:
+    clone = MemoryDrive(serial="S1")
+
+    async def story(at: At, desk: LedgerDesk) -> None:
+        await desk.open("L7")
+        at.memory.plug(MemoryDrive(serial="S1"), "A1")
+        await at.until("A1", BayState.WRITING)
+        at.memory.plug(clone, "A2")
+        await at.until("A2", BayState.REFUSED)
+        await at.until("A1", BayState.PASSED)
+        assert clone.has_customers_data
+        no = (await desk.custody.history(DriveName("S1"))).may(Released())
+        assert no is not None and no.code == "seen-twice"
+        at.memory.pull("A1")
+        await at.until("A1", BayState.EMPTY)
+        await desk.custody.record(CustodyRecord(AT, "desk", OPERATOR, DriveName("S1"), Separated("the other is gone")))
+        await at.retry("A2")
+        await at.until("A2", BayState.PASSED)
+        assert not clone.has_customers_data
+        assert (await desk.custody.history(DriveName("S1"))).may(Released()) is None
+
+    played(tmp_path, story)
+
+
+def test_another_drive_under_a_name_that_passed_is_asked_about_and_lets_none_leave(tmp_path: Path) -> None:
+    other = MemoryDrive(serial="S1", sectors=128)
+
+    async def story(at: At, desk: LedgerDesk) -> None:
+        await desk.open("L7")
+        at.memory.plug(MemoryDrive(serial="S1"), "A1")
+        await at.until("A1", BayState.PASSED)
+        at.memory.pull("A1")
+        await at.until("A1", BayState.EMPTY)
+        at.memory.plug(other, "A1")
+        seen = await at.until("A1", BayState.ASKING)
+        assert "another drive" in seen.waits_for and other.ios == 0
+        no = (await desk.custody.history(DriveName("S1"))).may(Released())
+        assert no is not None and no.code == "seen-twice"
+
+    played(tmp_path, story)
+
+
+def test_an_interrupted_job_on_a_drive_that_a_person_put_aside_waits_for_a_person(tmp_path: Path) -> None:
+    drive = MemoryDrive(serial="S1")
+
+    async def story(at: At, desk: LedgerDesk) -> None:
+        await desk.open("L7")
+        at.memory.plug(drive, "A1")
+        await at.until("A1", BayState.WRITING)
+        at.memory.pull("A1")
+        await at.until("A1", BayState.EMPTY)
+        aside = Quarantined("court order: keep it")
+        await desk.custody.record(CustodyRecord(AT, "desk", OPERATOR, DriveName("S1"), aside))
+        at.memory.plug(drive, "A1")
+        seen = await at.until("A1", BayState.INTERRUPTED)
+        assert "court order" in seen.reason
+        await at.station.resume("A1", seen.sighting)
+        await at.until("A1", BayState.PASSED)
 
     played(tmp_path, story)

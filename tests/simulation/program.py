@@ -77,6 +77,9 @@ class Desk:
     async def set_aside(self, drive: Drive, bay: BayName, reason: str, known_tag: str = "") -> None:
         await asyncio.sleep(self.disk.latency())
 
+    async def seen_twice(self, drive: Drive, bay: BayName, what: str, known_tag: str = "") -> None:
+        await asyncio.sleep(self.disk.latency())
+
     def place_of(self, bay: BayName) -> str:
         return bay
 
