@@ -53,6 +53,8 @@ ACT_SECONDS = 2.0
 """Between two things that a bay does with a drive that answers lie a few calls and records: hundredths of a second each."""
 PUT_AWAY_SECONDS = 15.0
 """So long a drive waits for a job in its bay to give up the one before, which may hang."""
+ASK_SECONDS = 0.05
+"""Once a bay's turn has come, its lot is asked whether all is as it was: by so much nearer to each other may two jobs begin."""
 MOVING = (BayState.EMPTY, BayState.IDENTIFYING, BayState.WRITING, BayState.VERIFYING)
 """States in which nobody is waited for."""
 STATES = ("job begins", *BayState)
@@ -334,9 +336,10 @@ class Checks:
                 self.fail(f"{active} run in {domain.name} at once")
         power = bays.power_domain_of(bays.bay(bay))
         if power is not None:
-            self._starts = [(at, name) for at, name in self._starts if at + power.stagger_seconds > now + 1e-6]
+            stagger_seconds = power.stagger_seconds - ASK_SECONDS
+            self._starts = [(at, name) for at, name in self._starts if at + stagger_seconds > now]
             self._starts.append((now, bay))
-            if len(self._starts) > power.max_spinning_up:
+            if len(self._starts) > power.max_spinning_up and now > self._world.disturbed_until:
                 self.fail(f"{[name for _, name in self._starts]} spin up at once")
 
     # ---- what time shows
