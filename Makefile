@@ -1,4 +1,4 @@
-# Everything goes into .venv/, build/ and demo/. Nothing here needs root but the lab's tests, which say so.
+# Everything goes into .venv/, build/, dist/ and demo/. Nothing here needs root but the lab's tests, which say so.
 .DEFAULT_GOAL := help
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,7 +14,7 @@ SEEDS ?= 50000
 SOURCES := pyproject.toml meson.build meson.options ops/install.sh \
     $(shell find eraser native -name __pycache__ -prune -o -print)
 
-.PHONY: help run install test check bench bench-peers soak lock clean \
+.PHONY: help run install test check bench bench-peers soak verifier lock clean \
     test-native test-sanitize test-threads test-aarch64 test-python
 
 help: ## this list
@@ -56,12 +56,15 @@ bench-peers: install ## install the peers to measure beside (root)
 soak: install ## kill running erasures KILLS times, and play SEEDS simulated stories
 	ERASER_SOAK_KILLS=$(KILLS) ERASER_SOAK_SEEDS=$(SEEDS) pytest --soak -m soak --timeout 0
 
+verifier: install ## the offline verifier as one file, dist/eraser-verify.pyz
+	$(BIN)/python ops/build-verifier.py dist/eraser-verify.pyz
+
 lock: | $(BIN)/uv ## resolve the dependencies anew into requirements.lock
 	UV_CUSTOM_COMPILE_COMMAND='make lock' uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	    --generate-hashes --no-emit-index-url --no-emit-find-links --group dev -o requirements.lock pyproject.toml
 
 clean: ## remove what was built, and the environment
-	rm -rf $(VENV) build demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+	rm -rf $(VENV) build dist demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
 
 $(BIN)/uv:
 	ops/bootstrap.sh $(VENV)

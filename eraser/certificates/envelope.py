@@ -2,7 +2,8 @@
 else.
 
 What is signed: the ASCII bytes `eraser certificate v1`, a line feed, then RFC 8785 of `certificate`. The file itself
-may be laid out and ordered otherwise; the signature holds for what it says, not for how it is written.
+may be laid out and ordered otherwise; the signature holds for what it says, not for how it is written. A withdrawal has
+the same envelope under its own name.
 """
 
 import base64
@@ -17,6 +18,19 @@ from eraser.certificates.errors import MalformedError
 
 PREFIX = b"eraser certificate v1\n"
 """Keeps a signature under a certificate from being taken for one under anything else that the same key may sign."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentKind:
+    """What the envelope holds: the name of its member, and what goes before the bytes that are signed."""
+
+    member: str
+    prefix: bytes
+
+
+CERTIFICATE = DocumentKind("certificate", PREFIX)
+WITHDRAWAL = DocumentKind("withdrawal", b"eraser withdrawal v1\n")
+
 ALGORITHM = "Ed25519"
 SIGNATURE_BYTES = 64
 MAX_SIGNATURES = 8
@@ -28,13 +42,15 @@ class Signer(Protocol):
 
     `sign` answers the 64-byte Ed25519 signature (RFC 8032) of exactly `message`, or raises CertificateError; it must
     never answer a signature by another key than `key_id` names. `key_id` is the first 16 hex digits of SHA-256 of the
-    raw public key.
+    raw public key. `expect_valid_at` raises KeyFileError for a moment (RFC 3339, UTC) in which the key does not sign.
     """
 
     @property
     def key_id(self) -> str: ...
 
     def sign(self, message: bytes) -> bytes: ...
+
+    def expect_valid_at(self, moment: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,39 +68,40 @@ class Envelope:
 
     form: dict[str, Any]
     signatures: tuple[Signature, ...]
+    kind: DocumentKind = CERTIFICATE
 
     @property
     def signed_bytes(self) -> bytes:
         """The bytes under every signature."""
-        return signed_bytes(self.form)
+        return signed_bytes(self.form, self.kind)
 
 
-def signed_bytes(form: dict[str, Any]) -> bytes:
-    """What is signed for this JSON form of a certificate."""
-    return PREFIX + canonical(form)
+def signed_bytes(form: dict[str, Any], kind: DocumentKind = CERTIFICATE) -> bytes:
+    """What is signed for this JSON form of a certificate, or of another document."""
+    return kind.prefix + canonical(form)
 
 
-def seal(form: dict[str, Any], signer: Signer) -> bytes:
+def seal(form: dict[str, Any], signer: Signer, kind: DocumentKind = CERTIFICATE) -> bytes:
     """The document for this JSON form: signed, indented for people, ending in one line feed."""
-    signature = base64.b64encode(signer.sign(signed_bytes(form))).decode("ascii")
+    signature = base64.b64encode(signer.sign(signed_bytes(form, kind))).decode("ascii")
     entry = {"key_id": signer.key_id, "algorithm": ALGORITHM, "signature": signature}
-    document = json.dumps({"certificate": form, "signatures": [entry]}, ensure_ascii=False, indent=1)
+    document = json.dumps({kind.member: form, "signatures": [entry]}, ensure_ascii=False, indent=1)
     return document.encode("utf-8") + b"\n"
 
 
-def unseal(document: bytes) -> Envelope:
+def unseal(document: bytes, kind: DocumentKind = CERTIFICATE) -> Envelope:
     """The content of a document. Raises MalformedError for whatever else it is."""
     value = parse(document)
-    members = _members(value, {"certificate", "signatures"}, "the document")
-    form, entries = members["certificate"], members["signatures"]
+    members = _members(value, {kind.member, "signatures"}, "the document")
+    form, entries = members[kind.member], members["signatures"]
     if not isinstance(form, dict):
-        raise MalformedError("'certificate' is no object")
+        raise MalformedError(f"{kind.member!r} is no object")
     if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_SIGNATURES:
         raise MalformedError(f"'signatures' is no array of 1 to {MAX_SIGNATURES} signatures")
     signatures = tuple(_signature(entry) for entry in entries)
     if len({item.key_id for item in signatures}) != len(signatures):
         raise MalformedError("one key has signed it twice")
-    return Envelope(form, signatures)
+    return Envelope(form, signatures, kind)
 
 
 def _members(value: Any, names: set[str], where: str) -> dict[str, Any]:

@@ -30,6 +30,18 @@ class UnknownKeyError(CertificateError):
     exit_status: ClassVar[ExitStatus] = ExitStatus.UNKNOWN_KEY
 
 
+class KeyNotValidThenError(CertificateError):
+    """A trusted key signed it, and it says that it was issued at a time in which that key did not sign."""
+
+    code = "key-not-valid-then"
+
+
+class AnotherDriveError(CertificateError):
+    """It is genuine, and of another drive than the one in the hand."""
+
+    code = "another-drive"
+
+
 class ContradictoryError(CertificateError):
     """It is well signed and its own facts contradict its outcome."""
 
@@ -37,7 +49,7 @@ class ContradictoryError(CertificateError):
 
 
 class DuplicateError(CertificateError):
-    """The job has a certificate already, and it is another one."""
+    """A job has one certificate, and here is another one; or two that differ bear one id."""
 
     code = "duplicate"
 

@@ -61,6 +61,7 @@ class StationIssuer:
 
         Raises CertificateError, KeyFileError or OSError.
         """
+        signer = open_signer(self._keys)  # before the time is taken: a key that is new by then has begun
         now = self._now_utc()
         finished = state.finished_at or now
         started = min((report.started_at for report in _reports(state)), default=finished)
@@ -74,7 +75,7 @@ class StationIssuer:
                 times=Times(started, finished, Nanoseconds(sum(_duration_ns(report) for report in _reports(state)))),
             ),
         )
-        path = issue(certificate, open_signer(self._keys), self._certificates)
+        path = issue(certificate, signer, self._certificates)
         envelope = unseal(path.read_bytes())
         return Issued(content(envelope).certificate_id, path, hashlib.sha256(envelope.signed_bytes).digest())
 

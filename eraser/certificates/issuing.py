@@ -23,7 +23,7 @@ def issue(certificate: Certificate, signer: Signer, directory: Path) -> Path:
     Whole and durable when it returns. After a crash at any step the folder holds no `*.json` of this job or the whole
     one; calling it again, also with a new certificate id and time, gives the one that is there. Raises
     ContradictoryError for a certificate that contradicts itself, DuplicateError when another one is in its place,
-    OSError for the folder's faults.
+    KeyFileError for a key that does not sign at the certificate's time, OSError for the folder's faults.
     """
     certificate = cleaned(certificate)
     if against := contradictions(certificate):
@@ -37,6 +37,7 @@ def issue(certificate: Certificate, signer: Signer, directory: Path) -> Path:
             if existing.job_id != certificate.job_id:
                 continue  # another job of the same drive whose id begins alike
             return _same(existing, certificate, path)
+        signer.expect_valid_at(certificate.issued_at)
         document = seal(to_json(certificate), signer)
         # Read again before it is kept: what cannot be verified must not be given away.
         if content(unseal(document)) != certificate:

@@ -1,8 +1,8 @@
 """Keys for certificates: the station's own Ed25519 key, made on first use, and the public keys that are trusted.
 
 In the station's key folder (mode 0700): `certificate.key`, the private half (PEM, PKCS #8, mode 0600), and `<key
-id>.pub`, public halves in PEM; every `*.pub` there is trusted on this station. A key id is the first 16 hex digits of
-SHA-256 of the 32 raw bytes of the public key.
+id>.pub`, public halves in PEM, with the time in which each signs (`validity`); every `*.pub` there is trusted on this
+station. A key id is the first 16 hex digits of SHA-256 of the 32 raw bytes of the public key.
 """
 
 import hashlib
@@ -24,7 +24,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from eraser.certificates.errors import KeyFileError
-from eraser.certificates.files import sync_directory, write_new
+from eraser.certificates.files import sync_directory, write_new, write_over
+from eraser.certificates.validity import ALWAYS, Validity, validity_of
 
 PRIVATE_NAME = "certificate.key"
 MAX_KEY_FILE_BYTES = 1 << 20
@@ -32,10 +33,11 @@ _PUBLIC_PEM = re.compile(rb"-----BEGIN PUBLIC KEY-----\r?\n.*?-----END PUBLIC KE
 
 
 class PublicKey:
-    """A public key and its id."""
+    """A public key, its id, and in which time it signs."""
 
-    def __init__(self, key: Ed25519PublicKey) -> None:
+    def __init__(self, key: Ed25519PublicKey, validity: Validity = ALWAYS) -> None:
         self._key = key
+        self.validity = validity
         self.raw = key.public_bytes(Encoding.Raw, PublicFormat.Raw)
         self.key_id = hashlib.sha256(self.raw).hexdigest()[:16]
 
@@ -48,16 +50,21 @@ class PublicKey:
         return True
 
     def pem(self) -> bytes:
-        """SubjectPublicKeyInfo in PEM, as OpenSSL reads it."""
-        return self._key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        """SubjectPublicKeyInfo in PEM, as OpenSSL reads it, after the lines that say in which time it signs."""
+        lines = self.validity.lines().encode()
+        return lines + self._key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+    def valid(self, validity: Validity) -> "PublicKey":
+        """The same key with another time."""
+        return PublicKey(self._key, validity)
 
 
 class FileSigner:
     """A Signer whose private key is in this process's memory, read from a file."""
 
-    def __init__(self, key: Ed25519PrivateKey) -> None:
+    def __init__(self, key: Ed25519PrivateKey, validity: Validity = ALWAYS) -> None:
         self._key = key
-        self.public = PublicKey(key.public_key())
+        self.public = PublicKey(key.public_key(), validity)
 
     @property
     def key_id(self) -> str:
@@ -72,6 +79,14 @@ class FileSigner:
     def sign(self, message: bytes) -> bytes:
         """Ed25519 of the message."""
         return self._key.sign(message)
+
+    def expect_valid_at(self, moment: str) -> None:
+        """Raises KeyFileError where this key does not sign at that moment (RFC 3339, UTC)."""
+        if not self.public.validity.covers(moment):
+            raise KeyFileError(
+                f"it is {moment}, and the key {self.key_id} signs {self.public.validity}",
+                remedy="If the clock is right, `eraser certificate key rotate` makes a new one.",
+            )
 
 
 TrustedKeys = Mapping[str, PublicKey]
@@ -89,12 +104,47 @@ def open_signer(directory: Path, name: str = PRIVATE_NAME) -> FileSigner:
     try:
         if not private.is_symlink() and not private.exists():
             # Whoever comes second keeps the first one's key: write_new never replaces.
-            write_new(private, _new_private_pem(), 0o600)
-        signer = FileSigner(_load_private(private))
-        write_new(directory / f"{signer.key_id}.pub", signer.public.pem(), 0o644)
+            write_new(private, _private_pem(Ed25519PrivateKey.generate()), 0o600)
+        key = _load_private(private)
+        public = _published(directory, PublicKey(key.public_key()))
     except OSError as error:
         raise KeyFileError(f"the signing key cannot be used: {error.strerror}", subject=str(private)) from error
-    return signer
+    return FileSigner(key, public.validity)
+
+
+OVERLAP_SECONDS = 60
+"""So long after a rotation a certificate may still bear the old key: the one that was being signed just then."""
+
+
+def rotate(directory: Path, now: str, until: str, name: str = PRIVATE_NAME) -> tuple[PublicKey, FileSigner]:
+    """A new signing key from `now` on, and the end of the old one at `until`, a little later; RFC 3339 in UTC. The old public
+    half stays, for what it signed in its time; its private half is gone. Once that returns all is durable. Use one at a time.
+
+    Raises KeyFileError as `open_signer` does.
+    """
+    old = open_signer(directory, name)
+    key = Ed25519PrivateKey.generate()
+    new = FileSigner(key, Validity(since=now))
+    # 1. The new key is trusted, and nobody has its private half. 2. The old one ends; after a crash here the station signs
+    # nothing more until this is done again. 3. In one step the new private half takes the old one's place.
+    try:
+        write_new(directory / f"{new.key_id}.pub", new.public.pem(), 0o644)
+        ended = old.public.valid(old.public.validity.within(Validity(until=until)))
+        write_over(directory / f"{old.key_id}.pub", ended.pem(), 0o644)
+        write_over(directory / name, _private_pem(key), 0o600)
+    except OSError as error:
+        raise KeyFileError(f"the key cannot be changed: {error.strerror}", subject=str(directory)) from error
+    return ended, new
+
+
+def _published(directory: Path, public: PublicKey) -> PublicKey:
+    """The public half as its file says it, made where there is none."""
+    path = directory / f"{public.key_id}.pub"
+    write_new(path, public.pem(), 0o644)
+    found = _by_id(_load_public(path)).get(public.key_id)
+    if found is None:
+        raise KeyFileError("it holds another key than its name says", subject=str(path))
+    return found
 
 
 def station_keys(directory: Path) -> TrustedKeys:
@@ -119,12 +169,22 @@ def load_keys(path: Path) -> TrustedKeys:
     return keys
 
 
+def load_all(paths: Iterable[Path]) -> TrustedKeys:
+    """The keys of several files and folders together. Raises KeyFileError."""
+    return _by_id(key for path in paths for key in load_keys(path).values())
+
+
 def _by_id(keys: Iterable[PublicKey]) -> TrustedKeys:
-    return {key.key_id: key for key in keys}
+    """Of a key that is there twice the narrower time counts."""
+    found: dict[str, PublicKey] = {}
+    for key in keys:
+        before = found.get(key.key_id, key)
+        found[key.key_id] = key.valid(key.validity.within(before.validity))
+    return found
 
 
-def _new_private_pem() -> bytes:
-    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+def _private_pem(key: Ed25519PrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def _make_directory(directory: Path) -> None:
@@ -193,17 +253,27 @@ def _load_public(path: Path) -> list[PublicKey]:
             subject=str(path),
             remedy="Give the public half: `eraser certificate key` on the station prints it.",
         )
-    blocks = _PUBLIC_PEM.findall(content)
-    if not blocks:
+    keys: list[PublicKey] = []
+    before = 0
+    for block in _PUBLIC_PEM.finditer(content):
+        keys.append(_public_key(block[0], content[before : block.start()], path))
+        before = block.end()
+    if not keys:
         raise KeyFileError("there is no public key in PEM in it", subject=str(path))
-    return [_public_key(block, path) for block in blocks]
+    return keys
 
 
-def _public_key(block: bytes, path: Path) -> PublicKey:
+def _public_key(block: bytes, preamble: bytes, path: Path) -> PublicKey:
+    try:
+        validity = validity_of(preamble.decode("utf-8", "replace"))
+    except ValueError as error:
+        raise KeyFileError(
+            f"a line before its key does not say in which time it signs: {str(error)!a}", subject=str(path)
+        ) from error
     try:
         key = load_pem_public_key(block + b"\n")
     except (ValueError, UnsupportedAlgorithm) as error:
         raise KeyFileError("its public key cannot be read", subject=str(path)) from error
     if not isinstance(key, Ed25519PublicKey):
         raise KeyFileError("its public key is not an Ed25519 key", subject=str(path))
-    return PublicKey(key)
+    return PublicKey(key, validity)

@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass
 
-from eraser.certificates.envelope import ALGORITHM, Envelope, Signature, unseal
+from eraser.certificates.envelope import ALGORITHM, WITHDRAWAL, Envelope, Signature, unseal
 from eraser.certificates.errors import (
     AlteredError,
     ContradictoryError,
+    KeyNotValidThenError,
     MalformedError,
     UnknownKeyError,
     UnsupportedError,
 )
 from eraser.certificates.keys import TrustedKeys
 from eraser.domain.certificate import FORMAT, VERSION, Certificate, contradictions, read
+from eraser.domain.withdrawal import Withdrawal
+from eraser.domain.withdrawal import read as read_withdrawal
 from eraser.errors import UsageError
 
 
@@ -29,18 +32,29 @@ def verify(document: bytes, trusted: TrustedKeys) -> Verified:
     Raises CertificateError otherwise, the first that applies: MalformedError for the file's form, UnsupportedError for
     its algorithm, AlteredError for a signature that a trusted key did not make, UnsupportedError for its version,
     MalformedError and ContradictoryError for its content, UnknownKeyError when everything else is right and no signer
-    is trusted.
+    is trusted, KeyNotValidThenError when a trusted one signed outside its time.
     """
     envelope = unseal(document)
     key_ids = _good_signatures(envelope, trusted)
     certificate = content(envelope)
     if not key_ids:
-        names = ", ".join(item.key_id for item in envelope.signatures)
-        raise UnknownKeyError(
-            f"it is signed with the key {names}, which is not trusted here; whether the signature is good is not known",
-            remedy="Get the plant's public key by another way than this file, and give it with --keys.",
-        )
+        raise _unknown_key(envelope)
+    _expect_valid_then(key_ids, certificate.issued_at, trusted)
     return Verified(certificate, key_ids)
+
+
+def verify_withdrawal(document: bytes, trusted: TrustedKeys) -> Withdrawal:
+    """The withdrawal in the document, if it may be believed. Raises CertificateError as `verify` does."""
+    envelope = unseal(document, WITHDRAWAL)
+    key_ids = _good_signatures(envelope, trusted)
+    try:
+        withdrawal = read_withdrawal(envelope.form)
+    except UsageError as error:
+        raise MalformedError(error.what) from None
+    if not key_ids:
+        raise _unknown_key(envelope)
+    _expect_valid_then(key_ids, withdrawal.withdrawn_at, trusted)
+    return withdrawal
 
 
 def content(envelope: Envelope) -> Certificate:
@@ -56,6 +70,23 @@ def content(envelope: Envelope) -> Certificate:
     if against := contradictions(certificate):
         raise ContradictoryError(f"it says {certificate.outcome.value}, but {'; '.join(against)}")
     return certificate
+
+
+def _unknown_key(envelope: Envelope) -> UnknownKeyError:
+    names = ", ".join(item.key_id for item in envelope.signatures)
+    return UnknownKeyError(
+        f"it is signed with the key {names}, which is not trusted here; whether the signature is good is not known",
+        remedy="Get the plant's public key by another way than this file, and give it with --keys.",
+    )
+
+
+def _expect_valid_then(key_ids: tuple[str, ...], moment: str, trusted: TrustedKeys) -> None:
+    for key_id in key_ids:
+        if not (validity := trusted[key_id].validity).covers(moment):
+            raise KeyNotValidThenError(
+                f"it says that it was issued at {moment}; its key {key_id} signs {validity}",
+                remedy="Ask the plant what became of the key, and for a newer certificate.",
+            )
 
 
 def _good_signatures(envelope: Envelope, trusted: TrustedKeys) -> tuple[str, ...]:

@@ -1,26 +1,23 @@
-"""`eraser certificate`: show, verify, and the station's public key."""
+"""`eraser certificate`: show, verify, withdraw, and the station's public key."""
 
 import json
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from eraser.cli.trust import keys_option, read_document, trusted_keys
-from eraser.errors import CertificateError, EraserError, ExitStatus, UsageError
+from eraser.cli.trust import keys_option, trusted_keys
+from eraser.cli.withdraw import withdraw_command
 
 if TYPE_CHECKING:  # cryptography is loaded by the commands that need it
-    from eraser.certificates.bundle import Bundle, Standing
-    from eraser.certificates.keys import TrustedKeys
     from eraser.domain.certificate import Certificate, CertifiedPass, Reading
 
-GENUINE = "genuine"
-MAX_MESSAGE_CHARACTERS = 600
-
 _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a file.")
+_data = click.option(
+    "--data", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="The station's data folder."
+)
 
 
 @click.group("certificate", short_help="Show and verify certificates.")
@@ -37,22 +34,32 @@ def certificate_group() -> None:
 @keys_option
 @click.option("--log-key", multiple=True, metavar="KEY", help="The log's public key, or a file with it: for bundles.")
 @click.option("--witness-key", multiple=True, metavar="KEY", help="A witness's public key, or a file with it.")
+@click.option("--drive", default="", metavar="SERIAL", help="The drive in the hand: its serial number or WWN.")
+@click.option("--checkpoint", type=click.Path(path_type=Path), metavar="FILE", help="One that you hold of the log.")
+@click.option(
+    "--update", "updates", type=click.Path(path_type=Path), multiple=True, metavar="FILE", help="How the log grew."
+)
 @_json_option
 def verify_command(
     files: tuple[Path, ...],
     key_paths: tuple[Path, ...],
     log_key: tuple[str, ...],
     witness_key: tuple[str, ...],
+    drive: str,
+    checkpoint: Path | None,
+    updates: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     """Check that certificates are genuine, unaltered and free of contradiction; of bundles also that the log has them.
 
     Genuine does not mean passed: a certificate that says "failed" is just as genuine. Both are printed. What no witness
-    signed, the plant alone says: a log that shows each of us another history looks the same.
+    signed, the plant alone says: a log that shows each of us another history looks the same. --checkpoint takes one
+    that you got by another way, older or newer than the bundle's; --update (from `eraser log update`) leads between the two.
     """
-    trusted = trusted_keys(key_paths)
-    keys = _LogKeys(log_key, witness_key)
-    checks = [_check(path, trusted, keys) for path in files]
+    from eraser.certificates.checking import check_all
+    from eraser.certificates.holding import held
+
+    checks = check_all(files, held(trusted_keys(key_paths), log_key, witness_key, drive, checkpoint, updates))
     for check in checks:
         click.echo(json.dumps(check.summary()) if as_json else check.sentence())
     sys.exit(max(check.exit_status for check in checks))
@@ -64,7 +71,10 @@ def verify_command(
 @_json_option
 def show_command(file: Path, key_paths: tuple[Path, ...], as_json: bool) -> None:
     """Show what a certificate says, and whether it may be believed (exit status as for verify)."""
-    check = _check(file, trusted_keys(key_paths), _LogKeys((), ()))
+    from eraser.certificates.checking import Held
+    from eraser.certificates.checking import check as check_one
+
+    check = check_one(file, Held(trusted_keys(key_paths)))
     if as_json:
         click.echo(json.dumps({**check.summary(), "certificate": check.form}))
     else:
@@ -74,126 +84,57 @@ def show_command(file: Path, key_paths: tuple[Path, ...], as_json: bool) -> None
     sys.exit(check.exit_status)
 
 
-@certificate_group.command("key")
-def key_command() -> None:
+certificate_group.add_command(withdraw_command)
+
+
+@certificate_group.command("schema")
+def schema_command() -> None:
+    """Print the JSON Schema (2020-12) of a certificate's file."""
+    from eraser.certificates.schema import document_schema
+
+    click.echo(json.dumps(document_schema(), indent=1, ensure_ascii=False))
+
+
+@certificate_group.group("key", invoke_without_command=True)
+@click.option(
+    "--all", "also_earlier", is_flag=True, help="All keys that are trusted here, also those that were replaced."
+)
+@_data
+@click.pass_context
+def key_group(context: click.Context, also_earlier: bool, data: Path | None) -> None:
     """Print this station's public key (PEM) for those who verify; made on first use."""
-    from eraser.certificates.keys import open_signer
+    from eraser.certificates.keys import open_signer, station_keys
+
+    if context.invoked_subcommand is not None:
+        return
+    signer = open_signer(_keys(data))
+    click.echo(f"key id {signer.key_id}", err=True)
+    for key in station_keys(_keys(data)).values() if also_earlier else [signer.public]:
+        click.echo(key.pem(), nl=False)
+
+
+@key_group.command("rotate")
+@_data
+def rotate_command(data: Path | None) -> None:
+    """Sign with a new key from now on. The old one stays trusted for what it signed until now.
+
+    A running station takes it up with its next certificate. Auditors need `eraser certificate key --all` afterwards.
+    """
+    from datetime import UTC, datetime, timedelta
+
+    from eraser.certificates.keys import OVERLAP_SECONDS, rotate
+
+    now = datetime.now(UTC).replace(microsecond=0, tzinfo=None)
+    until = now + timedelta(seconds=OVERLAP_SECONDS)
+    old, new = rotate(_keys(data), f"{now.isoformat()}Z", f"{until.isoformat()}Z")
+    click.echo(f"{old.key_id} signs {old.validity}")
+    click.echo(f"{new.key_id} signs {new.public.validity}")
+
+
+def _keys(data: Path | None) -> Path:
     from eraser.settings import keys_dir
 
-    signer = open_signer(keys_dir(os.environ))
-    click.echo(f"key id {signer.key_id}", err=True)
-    click.echo(signer.public.pem(), nl=False)
-
-
-@dataclass(frozen=True, slots=True)
-class _Check:
-    """What became of one file; `form` and `certificate` are None when they cannot be read at all."""
-
-    path: Path
-    error: EraserError | None
-    key_ids: tuple[str, ...] = ()
-    certificate: "Certificate | None" = None
-    form: Any = None
-    log: "Standing | None" = None
-
-    @property
-    def result(self) -> str:
-        return GENUINE if self.error is None else self.error.code
-
-    @property
-    def exit_status(self) -> int:
-        return int(ExitStatus.PASSED if self.error is None else self.error.exit_status)
-
-    def summary(self) -> dict[str, Any]:
-        """For machines; what the certificate says is given only when it is genuine."""
-        genuine = self.certificate if self.error is None else None
-        return {
-            "file": str(self.path),
-            "result": self.result,
-            "message": "" if self.error is None else _short(self.error),
-            "key_ids": list(self.key_ids),
-            "outcome": genuine.outcome.value if genuine else None,
-            "certificate_id": genuine.certificate_id if genuine else None,
-            "job_id": genuine.job_id if genuine else None,
-            "serial": genuine.drive.identity.serial if genuine else None,
-            "log": self._log_form(),
-        }
-
-    def _log_form(self) -> dict[str, Any] | None:
-        if self.log is None:
-            return None
-        checkpoint = self.log.checkpoint
-        witnesses = [{"name": item.key.name, "at": item.at} for item in self.log.witnesses]
-        return {"origin": checkpoint.origin, "size": checkpoint.size, "witnesses": witnesses}
-
-    def _log_sentence(self) -> str:
-        if self.log is None:
-            return ""
-        names = ", ".join(item.key.name for item in self.log.witnesses)
-        seen = f"witnessed by {names}" if names else "log not witnessed: the plant alone says so"
-        return f"; in the log {self.log.checkpoint.origin} as of entry {self.log.checkpoint.size} ({seen})"
-
-    def sentence(self) -> str:
-        """For people."""
-        if self.error is not None:
-            return f"{self.path}: NOT VERIFIED ({self.result}): {_short(self.error)}"
-        assert self.certificate is not None
-        outcome = self.certificate.outcome.value.upper()
-        keys = ", ".join(self.key_ids)
-        return f"{self.path}: genuine, signed by key {keys}: {self.certificate.drive.label}: {outcome}{self._log_sentence()}"
-
-
-@dataclass(frozen=True, slots=True)
-class _LogKeys:
-    """As given: keys themselves, or files that hold them."""
-
-    logs: tuple[str, ...]
-    witnesses: tuple[str, ...]
-
-
-def _check(path: Path, trusted: "TrustedKeys", keys: _LogKeys) -> _Check:
-    from eraser.certificates.bundle import is_bundle, load
-    from eraser.certificates.verifying import verify
-    from eraser.domain.json_form import to_json
-
-    document = b""
-    standing: Standing | None = None
-    try:
-        document = read_document(path)
-        if is_bundle(document):
-            bundle = load(document)
-            document = bundle.document
-            standing = _in_log(bundle, keys)
-        verified = verify(document, trusted)
-    except UsageError as error:
-        return _Check(path, error)
-    except CertificateError as error:
-        certificate = _unproved(document)
-        return _Check(path, error, (), certificate, certificate and to_json(certificate))
-    return _Check(path, None, verified.key_ids, verified.certificate, to_json(verified.certificate), standing)
-
-
-def _in_log(bundle: "Bundle", keys: _LogKeys) -> "Standing":
-    from eraser.certificates.bundle import standing
-    from eraser.cli.log import one_key
-
-    return standing(bundle, [one_key(text) for text in keys.logs], [one_key(text) for text in keys.witnesses])
-
-
-def _unproved(document: bytes) -> "Certificate | None":
-    """What a document that is not proved says, if it can be read; shown only under the sentence that says so."""
-    from eraser.certificates.envelope import unseal
-    from eraser.certificates.verifying import content
-
-    try:
-        return content(unseal(document))
-    except CertificateError:
-        return None
-
-
-def _short(error: EraserError) -> str:
-    text = str(error)
-    return text if len(text) <= MAX_MESSAGE_CHARACTERS else text[:MAX_MESSAGE_CHARACTERS] + "…"
+    return data / "keys" if data is not None else keys_dir(os.environ)
 
 
 def _described(certificate: "Certificate") -> str:

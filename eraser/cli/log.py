@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from eraser.log.checkpoint import Checkpoint
-    from eraser.log.note import Note, NoteKey
+    from eraser.log.note import Note
 
 T = TypeVar("T")
 
@@ -102,11 +102,11 @@ def witness_command(update: Path, log_key: str, name: str, state: Path) -> None:
     """
     from eraser.certificates.files import write_over
     from eraser.certificates.keys import open_signer
-    from eraser.log.note import NoteKey, SignatureType
+    from eraser.log.note import NoteKey, SignatureType, given_key
     from eraser.log.witnessing import parse_update, witness
 
     signer = open_signer(state)
-    key = one_key(log_key)
+    key = given_key(log_key)
     memory = state / f"{key.key_id.hex()}.checkpoint"
     known = _checkpoint(_note(memory.read_bytes())) if memory.exists() else None
     signed, _ = witness(parse_update(_content(update)), known, key, name, signer, int(time.time()))
@@ -114,14 +114,6 @@ def witness_command(update: Path, log_key: str, name: str, state: Path) -> None:
     own = NoteKey(name, SignatureType.COSIGNATURE_V1, signer.raw_public_key)
     click.echo(f"witness key {own}", err=True)
     click.echo(str(signed), nl=False)
-
-
-def one_key(text: str) -> "NoteKey":
-    """A log's or a witness's public key: itself, or a file that holds it. Raises UsageError or NoteError."""
-    from eraser.log.note import key_of
-
-    path = Path(text)
-    return key_of(_content(path).decode("utf-8", "replace") if "+" not in text or path.exists() else text)
 
 
 def _bundling(path: Path, note: "Note") -> "Callable[[Connection], bytes]":

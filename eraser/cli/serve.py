@@ -16,12 +16,14 @@ import click
 from eraser import settings
 
 if TYPE_CHECKING:  # loaded by the command itself, not by its help
+    from eraser.certificates.withdrawing import Withdrawing
     from eraser.cli.notifying import Manager
     from eraser.configuration.model import Configuration
     from eraser.ledger.station_ledger import StationLedger
     from eraser.rack.erasing import Request, Station
     from eraser.rack.intake import LotIntake
     from eraser.rack.ledger_health import LedgerHealth
+    from eraser.rack.leftovers import Leftovers
     from eraser.rack.log_keeping import LogKeeper
     from eraser.rack.simulated.shelf import SimulatedRack
     from eraser.rack.simulated.story import Story
@@ -133,8 +135,8 @@ async def _serve(read: "Callable[[], Configuration]", simulation: _Simulation | 
             loop.add_signal_handler(number, _stop, rack, manager)
         if not sys.stderr.isatty():  # on a terminal it means that the terminal is gone
             loop.add_signal_handler(signal.SIGHUP, reload.ask)
-        await _answer(rack, configuration, ledger, stack)
         leftovers = Leftovers(rack.parts, ledger.journal, rack.trouble)
+        await _answer(rack, configuration, ledger, leftovers, stack)
         await leftovers.first()
         async with asyncio.TaskGroup() as tasks:
             beside = [
@@ -171,14 +173,31 @@ def _reconfigure(
     rack.reconfigure(bay_map, intake, _watch(configuration, rack.watch.thermometer))
 
 
-async def _answer(rack: "Rack", configuration: "Configuration", ledger: "StationLedger", stack: AsyncExitStack) -> None:
+async def _answer(
+    rack: "Rack",
+    configuration: "Configuration",
+    ledger: "StationLedger",
+    leftovers: "Leftovers",
+    stack: AsyncExitStack,
+) -> None:
     from eraser.cli.station import now_utc
     from eraser.console.desk import Desk
     from eraser.console.server import serve_http
 
     http = configuration.http
-    desk = Desk(ledger.custody, ledger.lots, ledger.intake, configuration.station.id, now_utc)
+    station_id, withdraw = configuration.station.id, _withdrawing(configuration, ledger)
+    desk = Desk(ledger.custody, ledger.lots, ledger.intake, station_id, now_utc, leftovers.end_jobs, withdraw)
     await stack.enter_async_context(serve_http(rack, listen=http.listen, socket=http.socket, desk=desk))
+
+
+def _withdrawing(configuration: "Configuration", ledger: "StationLedger") -> "Withdrawing":
+    from eraser.certificates.withdrawing import Withdrawing
+    from eraser.cli.station import new_id, now_utc
+    from eraser.domain.certificate import Station as CertifiedStation
+
+    data = configuration.data
+    station = CertifiedStation(configuration.station.id, configuration.station.location)
+    return Withdrawing(ledger.store, data / "certificates", data / "keys", station, now_utc=now_utc, new_id=new_id)
 
 
 async def _ledger(configuration: "Configuration", health: "LedgerHealth", stack: AsyncExitStack) -> "StationLedger":

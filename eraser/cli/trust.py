@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from eraser.errors import UsageError
-
 if TYPE_CHECKING:  # cryptography is loaded by the commands that need it
     from eraser.certificates.keys import TrustedKeys
 
@@ -23,20 +21,16 @@ keys_option = click.option(
 
 def trusted_keys(key_paths: tuple[Path, ...]) -> "TrustedKeys":
     """The keys in these files and folders; without any, those of the station. Raises KeyFileError."""
-    from eraser.certificates.keys import load_keys, station_keys
+    from eraser.certificates.keys import load_all, station_keys
     from eraser.settings import keys_dir
 
     if not key_paths:
         return station_keys(keys_dir(os.environ))
-    return {key_id: key for path in key_paths for key_id, key in load_keys(path).items()}
+    return load_all(key_paths)
 
 
 def read_document(path: Path) -> bytes:
     """The file's bytes, one more at the most than a certificate may have. Raises UsageError."""
-    from eraser.certificates.canonical import MAX_DOCUMENT_BYTES
+    from eraser.certificates.checking import read_document as read
 
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_DOCUMENT_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"the file cannot be read: {error.strerror}") from error
+    return read(path)

@@ -115,6 +115,11 @@ class StationClient:
         """Writes down what happened to it; what is on record then."""
         return self._object("POST", "/api/v1/custody", {"drive": drive, "event": dict(event), "operator": operator})
 
+    def withdraw(self, certificate_id: str, reason: str, digest: bytes = b"", operator: str = "") -> dict[str, Any]:
+        """Takes a certificate back; what that meant, as in `read_withdrawal`."""
+        body = {"reason": reason, "digest": digest.hex(), "operator": operator}
+        return self._object("POST", f"/api/v1/certificates/{_quoted(certificate_id)}/withdrawal", body)
+
     def _object(self, method: str, target: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         answer = self._ask(method, target, body)
         assert isinstance(answer, dict)

@@ -3,16 +3,17 @@
 Who is written down as the operator is who the kernel says opened the socket; only root may speak for somebody else.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
+from eraser.certificates.withdrawing import Withdrawing
 from eraser.console.access import peer_name
-from eraser.console.forms import DriveForm, LotForm, desk_form
+from eraser.console.forms import DriveForm, LotForm, WithdrawalForm, desk_form
 from eraser.console.problems import Forbidden, NotFound
 from eraser.domain import custody
 from eraser.domain.catalogue import standard_named
@@ -25,6 +26,7 @@ from eraser.errors import UsageError
 from eraser.ledger.custody import Custody, History
 from eraser.ledger.intake import Intake
 from eraser.ledger.lots import Lots
+from eraser.ledger.withdrawals import UnknownCertificate
 from eraser.rack.view import StationPort
 
 ROOT_UID = 0
@@ -37,13 +39,18 @@ Operator = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)]
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What the desk needs: the ledger's parts for it, and where and when things are written down."""
+    """What the desk needs: the ledger's parts for it, and where and when things are written down. Without `withdraw` no
+    certificate is taken back here.
+    """
 
     custody: Custody
     lots: Lots
     intake: Intake
     station_id: str
     now_utc: Callable[[], str]
+    end_jobs: Callable[[list[str], str], Awaitable[None]]
+    """Ends these open jobs as failed, for the reason given. Raises Refused while one is under way."""
+    withdraw: Withdrawing | None = None
 
 
 class _Order(BaseModel):
@@ -166,6 +173,13 @@ class CustodyOrder(_Order):
         return _EVENTS[self.event.kind](**values)
 
 
+class WithdrawalOrder(_Order):
+    """Why the certificate is taken back. `digest`: SHA-256 of its signed bytes, where only that one is meant."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=1000)]
+    digest: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+
+
 def desk_router(desk: Desk, station: StationPort) -> APIRouter:
     """Everything below `/api/v1` that is the desk's."""
     router = APIRouter(prefix="/api/v1")
@@ -173,6 +187,8 @@ def desk_router(desk: Desk, station: StationPort) -> APIRouter:
     _add_openings(router, desk, station)
     _add_tags(router, desk, station)
     _add_custody(router, desk)
+    if desk.withdraw is not None:
+        _add_withdrawals(router, desk.withdraw)
     return router
 
 
@@ -242,9 +258,36 @@ def _add_custody(router: APIRouter, desk: Desk) -> None:
             if not isinstance(event, custody.Received):
                 raise _unknown(order.drive)
             name = DriveName(serial=order.drive)  # the label's, until it is seen in a bay
+        if isinstance(event, custody.Destroyed):
+            await _end_jobs(desk, name, event)
         entry = CustodyRecord(desk.now_utc(), desk.station_id, _operator(request, order), name, event)
         await desk.custody.record(entry)
         return desk_form(_drive_form(await desk.custody.history(name)))
+
+
+async def _end_jobs(desk: Desk, name: DriveName, event: custody.Destroyed) -> None:
+    """A drive that vanished in the middle of its job never comes back to end it. Nothing is ended where the record would be
+    refused for another reason.
+    """
+    history = await desk.custody.history(name)
+    if history.open_jobs and replace(history, open_jobs=0).may(event) is None:
+        await desk.end_jobs(await desk.custody.open_jobs(name), "the drive was destroyed")
+
+
+def _add_withdrawals(router: APIRouter, withdraw: Withdrawing) -> None:
+    @router.post("/certificates/{certificate_id}/withdrawal", status_code=HTTPStatus.CREATED)
+    async def withdraw_certificate(request: Request, certificate_id: str, order: WithdrawalOrder) -> Any:
+        reason, operator = _printable(order.reason), _operator(request, order)
+        try:
+            done = await withdraw(certificate_id, reason, operator, bytes.fromhex(order.digest))
+        except UnknownCertificate as error:
+            raise NotFound(error.what, subject=error.subject, remedy=error.remedy) from error
+        after = done.consequence
+        return desk_form(
+            WithdrawalForm(
+                done.withdrawal, str(done.path), after.drive, after.is_quarantined, after.is_destroyed, after.left_to
+            )
+        )
 
 
 def _operator(request: Request, order: _Order) -> str:

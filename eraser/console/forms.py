@@ -8,6 +8,7 @@ from eraser.domain.custody import CustodyRecord, DriveName, Standing
 from eraser.domain.drive import Drive
 from eraser.domain.json_form import from_json, kept_fields, to_json
 from eraser.domain.lot import Arrivals, Lot
+from eraser.domain.withdrawal import Withdrawal
 from eraser.errors import UsageError
 from eraser.rack.view import BaySnapshot, BayState, StationSnapshot
 
@@ -75,7 +76,21 @@ class DriveForm:
     records: tuple[CustodyRecord, ...]
 
 
-def desk_form(form: LotForm | DriveForm) -> Any:
+@dataclass(frozen=True, slots=True)
+class WithdrawalForm:
+    """A withdrawal that is on record, the file that holds it, and what it meant for the drive, as in
+    `eraser.ledger.withdrawals.Consequence`.
+    """
+
+    withdrawal: Withdrawal
+    file: str
+    drive: DriveName | None
+    is_quarantined: bool
+    is_destroyed: bool
+    left_to: str
+
+
+def desk_form(form: LotForm | DriveForm | WithdrawalForm) -> Any:
     """As the API shows it."""
     return to_json(form)
 
@@ -88,6 +103,11 @@ def read_lot(form: Mapping[str, Any]) -> LotForm:
 def read_drive(form: Mapping[str, Any]) -> DriveForm:
     """What a station's answer stands for. Raises UsageError for what no station of this version answers."""
     return from_json(DriveForm, form)
+
+
+def read_withdrawal(form: Mapping[str, Any]) -> WithdrawalForm:
+    """What a station's answer stands for. Raises UsageError for what no station of this version answers."""
+    return from_json(WithdrawalForm, form)
 
 
 def read_station(form: Mapping[str, Any]) -> StationSnapshot:

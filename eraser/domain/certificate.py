@@ -261,7 +261,7 @@ def read(form: Any) -> Certificate:
     if certificate.format != FORMAT or certificate.version != VERSION:
         raise UsageError(f"it is {certificate.format!r} version {certificate.version}, known is {FORMAT!r} {VERSION}")
     _check_identifiers(certificate)
-    _check_text(form, "certificate")
+    expect_printable(form, "certificate")
     _check_counts(form, "certificate")
     return certificate
 
@@ -420,12 +420,14 @@ def _covers(runs: Sequence[Run], capacity_bytes: int) -> bool:
     return len(spans) == 1 and spans[0].offset_bytes == 0 and spans[0].end_bytes >= capacity_bytes
 
 
-_ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_UTC = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|\+00:00)", re.ASCII)
+ID_FORM = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""A UUID."""
+UTC_FORM = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|\+00:00)")
+"""A time of RFC 3339 in UTC."""
 
 
 def _check_identifiers(certificate: Certificate) -> None:
-    if not _ID.fullmatch(certificate.certificate_id):
+    if not ID_FORM.fullmatch(certificate.certificate_id):
         raise UsageError(f"certificate.certificate_id: {certificate.certificate_id!r} is no UUID")
     times = certificate.times
     for name, moment in (
@@ -433,11 +435,12 @@ def _check_identifiers(certificate: Certificate) -> None:
         ("started_at", times.started_at),
         ("finished_at", times.finished_at),
     ):
-        if not _UTC.fullmatch(moment):
+        if not UTC_FORM.fullmatch(moment):
             raise UsageError(f"{name}: {moment!r} is no UTC time of RFC 3339")
 
 
-def _check_text(form: Any, where: str) -> None:
+def expect_printable(form: Any, where: str) -> None:
+    """Raises UsageError for a text that holds what does not show as itself."""
     for place, item in _leaves(form, where):
         if isinstance(item, str) and not is_printable(item):
             raise UsageError(f"{place}: it holds characters that do not show as themselves")

@@ -219,6 +219,23 @@ def _after(before: Standing, record: CustodyRecord) -> Standing:
             assert_never(record.event)
 
 
+def stands_on(records: Iterable[CustodyRecord], job_id: str) -> bool:
+    """Whether what is known of the drive rests on this job: no other has ended since."""
+    ended = [record.event.job_id for record in records if isinstance(record.event, Erased)]
+    return not ended or ended[-1] == job_id
+
+
+def left_to(records: Iterable[CustodyRecord]) -> str:
+    """Who took the drive, if it has left and not come back; empty if not."""
+    taker = ""
+    for record in records:
+        if isinstance(record.event, HandedOver):
+            taker = record.event.to
+        elif isinstance(record.event, Received):
+            taker = ""
+    return taker
+
+
 AMBIGUOUS = No("ambiguous", "several drives are known by this name: name it by its world-wide name, too")
 
 

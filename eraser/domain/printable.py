@@ -8,9 +8,12 @@ import re
 # paragraph separators; marks that turn the direction of what follows (a serial could be shown backwards); the byte
 # order mark, non-characters and lone surrogates. A list, not `str.isprintable`: that one changes with Unicode's
 # versions, and a certificate must verify on an older Python than the one it was made with.
-_FORBIDDEN = re.compile(
-    "[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufeff\ufffe\uffff]"
+FORBIDDEN = (
+    "[\\u0000-\\u001f\\u007f-\\u009f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069"
+    "\\ud800-\\udfff\\ufdd0-\\ufdef\\ufeff\\ufffe\\uffff]"
 )
+"""As a regular expression, in what Python and ECMA-262 share."""
+_FORBIDDEN = re.compile(FORBIDDEN)
 REPLACEMENT = "\ufffd"
 
 

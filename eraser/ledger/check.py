@@ -177,6 +177,18 @@ def _check_log(engine: Engine, report: Report) -> None:
             if counts.pop((certificate_id, bytes(digest)), 0) != 1:
                 report.add([Finding(f"certificate {certificate_id}", "the log does not have it exactly once")])
         report.add(Finding("the log", f"it has certificate {subject}, the ledger has not") for subject, _ in counts)
+        report.add(_wrong_withdrawals(connection))
+
+
+def _wrong_withdrawals(connection: Connection) -> list[Finding]:
+    known = set(connection.execute(select(certificates.c.certificate_id)).scalars())
+    counts = Counter(log.withdrawn(connection, log.size(connection)))
+    unknown = [
+        Finding("the log", f"it withdraws certificate {item}, the ledger has none") for item in counts.keys() - known
+    ]
+    return unknown + [
+        Finding("the log", f"it withdraws certificate {item} {n} times") for item, n in counts.items() if n > 1
+    ]
 
 
 # ---- one range of jobs, perhaps in a process of its own

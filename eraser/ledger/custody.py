@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, insert, or_, select, text, true
+from sqlalchemy import Connection, and_, insert, or_, select, text, true
 
 from eraser.domain.custody import (
     AMBIGUOUS,
@@ -69,6 +69,10 @@ class Custody:
         """Of the drive that is meant by the name."""
         return await self._store.read(partial(history, name))
 
+    async def open_jobs(self, name: DriveName) -> list[str]:
+        """The drive's jobs that have not ended."""
+        return await self._store.read(lambda connection: _open_jobs(records_of(name, connection).name, connection))
+
     async def named(self, text: str) -> DriveName | None:
         """The drive whose serial number, world-wide name or asset tag this is, by all that it is known by; None for a text
         that nothing is known of. Raises Refused where it means several drives.
@@ -102,7 +106,7 @@ def record_of(number: int, body: bytes) -> CustodyRecord:
 def history(name: DriveName, connection: Connection) -> History:
     """Everything of the drive, also what was recorded under only one of its names."""
     found = records_of(name, connection)
-    return History(found, _open_jobs(found.name, connection))
+    return History(found, len(_open_jobs(found.name, connection)))
 
 
 def records_of(name: DriveName, connection: Connection) -> Gathered:
@@ -120,16 +124,16 @@ def _fitting(connection: Connection, name: DriveName) -> dict[int, CustodyRecord
     return {row.number: record_of(row.number, row.body) for row in rows}
 
 
-def _open_jobs(name: DriveName, connection: Connection) -> int:
+def _open_jobs(name: DriveName, connection: Connection) -> list[str]:
     conditions = [
         column == value
         for column, value in ((jobs.c.serial, name.serial), (jobs.c.world_wide_name, name.world_wide_name))
         if value
     ]
     if not conditions:
-        return 0
-    query = select(func.count()).select_from(jobs).where(and_(jobs.c.is_open == true(), or_(*conditions)))
-    return int(connection.execute(query).scalar_one())
+        return []
+    query = select(jobs.c.job_id).where(and_(jobs.c.is_open == true(), or_(*conditions))).order_by(jobs.c.job_id)
+    return list(connection.execute(query).scalars())
 
 
 def _record(record: CustodyRecord, connection: Connection) -> None:

@@ -11,11 +11,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from eraser.errors import UsageError
 from eraser.log.errors import ForgedNoteError, NoteError, UnknownLogError
 
 MAX_NOTE_BYTES = 1 << 20
@@ -107,6 +109,17 @@ def key_of(text: str) -> NoteKey:
     if key.key_id.hex() != shown:
         raise NoteError("the key does not belong to its name and id", subject=text)
     return key
+
+
+def given_key(text: str) -> NoteKey:
+    """A key as somebody gives it: itself, or a file that holds it. Raises UsageError."""
+    path = Path(text)
+    try:
+        return key_of(path.read_text("utf-8", "replace") if "+" not in text or path.exists() else text)
+    except OSError as error:
+        raise UsageError(f"the key file cannot be read: {error.strerror}", subject=text) from error
+    except NoteError as error:
+        raise UsageError(error.what, subject=text, remedy=error.remedy) from error
 
 
 def sign(text: str, name: str, signer: NoteSigner) -> Note:

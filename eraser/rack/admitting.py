@@ -7,7 +7,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -31,6 +31,8 @@ class _Seat:
     set_rate: SetRate
     turn: "asyncio.Future[None]"
     reason: Waiting | None = None
+    is_ready: bool = True
+    """Whether it begins in the step in which its turn comes, or has begun."""
 
 
 class Admissions:
@@ -73,18 +75,29 @@ class Admissions:
 
     @asynccontextmanager
     async def turn(
-        self, needs: Needs, set_rate: SetRate, *, deadline: float = math.inf, customer_waits: bool = False
+        self,
+        needs: Needs,
+        set_rate: SetRate,
+        *,
+        deadline: float = math.inf,
+        customer_waits: bool = False,
+        ready: Callable[[], Awaitable[None]] | None = None,
     ) -> AsyncIterator[None]:
         """Waits for the bay's turn, and holds it for the block. The bay's share of what it goes through is told to
-        `set_rate` then and whenever it changes. Raises Withdrawn.
+        `set_rate` then and whenever it changes. `ready` is what is still to be done when the turn has come: until it is done
+        the drive counts as about to spin up, and what it raises gives the turn back. Raises Withdrawn.
         """
         loop = asyncio.get_running_loop()
         applicant = Applicant(needs, loop.time(), deadline, customer_waits)
-        seat = _Seat(applicant, set_rate, loop.create_future())
+        seat = _Seat(applicant, set_rate, loop.create_future(), is_ready=ready is None)
         self._waiting[needs.bay] = seat
         try:
             self._decide()
             await seat.turn
+            if ready is not None:
+                await ready()
+                self._spin_up(seat, loop.time())
+                self._decide()
             yield
         finally:
             self._waiting.pop(needs.bay, None)
@@ -102,7 +115,11 @@ class Admissions:
                 seat.reason = Waiting(Want.DRAINING, "waits: the station begins nothing while it drains")
         else:
             running = [seat.applicant.needs for seat in self._running.values()]
-            decision = admit([seat.applicant for seat in self._waiting.values()], running, self._spin_ups, now)
+            spin_ups = {name: list(times) for name, times in self._spin_ups.items()}
+            for seat in self._running.values():
+                if not seat.is_ready and (power := seat.applicant.needs.power) is not None:
+                    spin_ups.setdefault(power.name, []).append(now)
+            decision = admit([seat.applicant for seat in self._waiting.values()], running, spin_ups, now)
             for bay in decision.admitted:
                 self._begin(bay, now)
             for bay, seat in self._waiting.items():
@@ -117,9 +134,14 @@ class Admissions:
         if seat.turn.done():  # withdrawn in this very step
             return
         self._running[bay] = seat
+        if seat.is_ready:
+            self._spin_up(seat, now)
+        seat.turn.set_result(None)
+
+    def _spin_up(self, seat: _Seat, now: float) -> None:
+        seat.is_ready = True
         if (power := seat.applicant.needs.power) is not None:
             self._spin_ups.setdefault(power.name, deque(maxlen=_SPIN_UPS_REMEMBERED)).append(now)
-        seat.turn.set_result(None)
 
     def _share(self) -> None:
         rates = shares([seat.applicant.needs for seat in self._running.values()])

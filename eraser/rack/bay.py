@@ -7,6 +7,7 @@ stop at a checkpoint, writes down how far it came, and gives the drive back.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any, Protocol, TypeVar
@@ -81,6 +82,8 @@ class Surroundings(Protocol):
     admissions: Admissions
     history: History
     log: Any
+    unrecorded_cancels: set[str]
+    """Jobs that a person cancelled while the journal failed: they do not go on by themselves, and are still owed that word."""
 
     def domains_of(self, bay: Bay, found: Iterable[BandwidthDomain]) -> tuple[BandwidthDomain, ...]: ...
 
@@ -538,6 +541,7 @@ class BayRun:
         try:
             await self._steps(sighting, wish)
         except (EraserError, OSError) as error:
+            await self._keep_cancel()
             held = isinstance(error, Refused) and error.reason == UseReason.HELD_BY_UNFINISHED_IO.value
             self._show(BayState.HELD if held else self._turned_down(), reason=str(error))
         except Exception as error:
@@ -545,6 +549,18 @@ class BayRun:
             self._show(self._turned_down(), reason=f"a fault of this program stopped it: {error!r}")
         finally:
             self._erasing = None
+
+    async def _keep_cancel(self) -> None:
+        """A job that ends by a failure of its journal may have been cancelled by a person, and that not be on record."""
+        if (erasing := self._erasing) is not None and erasing.is_cancelled_by_person and erasing.job_id:
+            self._station.unrecorded_cancels.add(erasing.job_id)
+            with suppress(EraserError, OSError):  # else when the drive is looked at again
+                await self._record_owed(erasing.job_id)
+
+    async def _record_owed(self, job_id: str) -> None:
+        parts, place = self._station.parts, self._station.intake.place_of(self.name)
+        await Erasing(parts, "", place=place).record_cancel(job_id)
+        self._station.unrecorded_cancels.discard(job_id)
 
     def _turned_down(self) -> BayState:
         """A job that had begun stays open, so that nothing of it is lost."""
@@ -593,9 +609,13 @@ class BayRun:
         terms = await self._take_in(drive)
         self._shown.job_id = interrupted.job_id
         self._shown.standard = interrupted.plan.standard if interrupted.plan is not None else ""
-        if interrupted.is_cancelled and interrupted.outcome is None and wish.order is _Order.NONE:
+        is_owed = interrupted.job_id in self._station.unrecorded_cancels
+        if (interrupted.is_cancelled or is_owed) and interrupted.outcome is None and wish.order is _Order.NONE:
+            if is_owed:
+                await self._on_record(lambda: self._record_owed(interrupted.job_id))
             self._show_cancelled(interrupted.job_id)
             return
+        self._station.unrecorded_cancels.discard(interrupted.job_id)
         await self._erase(sighting, drive, terms, interrupted, lambda erasing: erasing.take_up(interrupted, drive))
 
     async def _begin(self, sighting: Sighting, drive: Drive, given_up: JobState | None, wish: _Wish) -> None:
@@ -729,11 +749,13 @@ class BayRun:
             self._raise_if_cancelled()
             self._show(BayState.WAITING)
             turn = station.admissions.turn(
-                self.needs(), erasing.set_rate_limit, deadline=terms.deadline, customer_waits=terms.customer_waits
+                self.needs(),
+                erasing.set_rate_limit,
+                deadline=terms.deadline,
+                customer_waits=terms.customer_waits,
+                ready=expect_same,
             )
             async with turn:
-                if expect_same is not None:
-                    await expect_same()
                 self._raise_if_cancelled()  # in the very step in which the job begins
                 self._shown.waits_for = ""
                 self._pauses.pop(PauseReason.PERSON, None)  # meant an earlier job
@@ -763,11 +785,16 @@ class BayRun:
         async def write() -> str:
             self._is_recording = True  # not to be torn off
             try:
-                return await erasing.record_cancel(what)
+                return await erasing.record_cancel(what.job_id if isinstance(what, JobState) else what)
             finally:
                 self._is_recording = False
 
-        self._shown.job_id = await self._on_record(write)
+        try:
+            self._shown.job_id = await self._on_record(write)
+        except BaseException:
+            if job_id := what.job_id if isinstance(what, JobState) else erasing.job_id:
+                self._station.unrecorded_cancels.add(job_id)
+            raise
         self._show_cancelled(self._shown.job_id)
 
     def _show_cancelled(self, job_id: str) -> None:

@@ -290,7 +290,7 @@ class Erasing:
     async def begin(self, prepared: Prepared, abandon: JobState | None = None) -> Result:
         """A new job on a prepared drive, after giving up an earlier one. Raises nothing for what the drive does."""
         if abandon is not None:
-            await self._give_up(abandon)
+            await self.end(abandon.job_id, "given up for a new job")
         prepared, criterion = await self._asked_health(prepared)
         log = await self._open_log(prepared)
         if criterion is not None:
@@ -329,19 +329,28 @@ class Erasing:
                 await log.close()
         return await self._run(log, drive)
 
-    async def record_cancel(self, what: Prepared | JobState) -> str:
-        """Puts on record that a person cancelled this before it began, or before it went on; gives the job's id. Raises
+    async def record_cancel(self, what: Prepared | str) -> str:
+        """Puts on record that a person cancelled this before it began, or the job of this id; gives the job's id. After any
+        failure it may be called again: the job that it opened is then gone on with, and no second one begun. Raises
         JournalError.
         """
-        if isinstance(what, Prepared):
+        job_id = self.job_id if isinstance(what, Prepared) else what
+        if isinstance(what, Prepared) and not job_id:
             log = await self._open_log(what)
+            self.job_id = log.state.job_id
         else:
-            log = await self._station.journal.take_up(what.job_id, place=self._place)
+            log = await self._station.journal.take_up(job_id, place=self._place)
         try:
-            await log.append(JobCancelled())
+            if not log.state.is_cancelled:
+                await log.append(JobCancelled())
             return log.state.job_id
         finally:
             await log.close()
+
+    @property
+    def is_cancelled_by_person(self) -> bool:
+        """Whether a person has cancelled it, on record or not."""
+        return self._by_person
 
     async def issue_due(self, job_id: str) -> Result:
         """Issues the certificate of a job that has ended without one; nobody needs its drive for that. Raises JournalError,
@@ -375,16 +384,18 @@ class Erasing:
     async def _append(self, log: JobLog, event: JobEvent) -> None:
         await self._room.until_there_is(lambda: log.append(event))
 
-    async def _give_up(self, state: JobState) -> None:
-        """An earlier job ends as failed, with its certificate where it wrote: no drive leaves silently after that."""
+    async def end(self, job_id: str, why: str) -> None:
+        """An earlier job ends as failed, with its certificate where it wrote: no drive leaves silently after that. Nobody needs
+        the drive for it. Raises JournalError, CertificateError or OSError.
+        """
         journal = self._station.journal
-        log = await self._room.until_there_is(lambda: journal.take_up(state.job_id, place=self._place))
+        log = await self._room.until_there_is(lambda: journal.take_up(job_id, place=self._place))
         try:
-            if not log.state.has_written:
+            if log.state.outcome is None and not log.state.has_written:
                 await self._append(log, JobRefused("abandoned", "given up before anything was written"))
                 return
             if log.state.outcome is None:
-                await self._append(log, JobAbandoned("given up for a new job"))
+                await self._append(log, JobAbandoned(why))
                 await self._append(log, JobFinished(*judge(log.state.facts())))
             await self._issue(log, None)
         finally:

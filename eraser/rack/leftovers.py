@@ -4,6 +4,7 @@ None of it needs a drive, and none of it stops the station: what can be done is 
 """
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -42,15 +43,19 @@ class Leftovers:
     async def _end_unplanned(self) -> None:
         """Jobs that died between their first events: left open, they would keep their drives from leaving the house."""
         try:
-            for job in await self._journal.open_jobs():
-                if job.is_unplanned:
-                    log = await self._journal.take_up(job.job_id)
-                    try:
-                        await log.append(JobRefused(NEVER_BEGUN, "the station ended before it was planned"))
-                    finally:
-                        await log.close()
+            unplanned = [job.job_id for job in await self._journal.open_jobs() if job.is_unplanned]
         except JournalError as error:
             self._trouble("ledger", str(error))
+            return
+        for job_id in unplanned:
+            try:
+                log = await self._journal.take_up(job_id)
+                try:
+                    await log.append(JobRefused(NEVER_BEGUN, "the station ended before it was planned"))
+                finally:
+                    await log.close()
+            except JournalError as error:  # of one that can't be believed: the others' drives must not wait for it
+                self._trouble(f"job {job_id}", str(error))
 
     async def run(self) -> None:
         """Says which jobs can't be believed, and goes on issuing what is due, until it is cancelled."""
@@ -58,6 +63,22 @@ class Leftovers:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             await self._issue_due()
+
+    async def end_jobs(self, job_ids: Iterable[str], why: str) -> None:
+        """Ends open jobs of a drive that will never be seen again, as failed. Raises Refused while one of them is under way,
+        EraserError where it can't be put on record.
+        """
+        for job_id in job_ids:
+            try:
+                await Erasing(self._parts, "").end(job_id, why)
+            except JobHeld as error:
+                raise Refused(
+                    "open-job",
+                    f"its job {job_id} is under way: {error.what}",
+                    remedy="Cancel it (`eraser cancel BAY`), and do it again when it has stopped.",
+                ) from error
+            except OSError as error:
+                raise EraserError(f"the certificate of job {job_id} can't be issued: {error}") from error
 
     async def tell_contradictions(self) -> None:
         """Reads the events of every open job: seconds of work for dozens of long ones, a job at a time."""

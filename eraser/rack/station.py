@@ -88,6 +88,7 @@ class Rack:
         self.intake = intake
         self.admissions = Admissions()
         self.history = history
+        self.unrecorded_cancels: set[str] = set()
         self.log: Any = structlog.get_logger()
         self._events = events
         self._map = bay_map

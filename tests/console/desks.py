@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
+from eraser.certificates.withdrawing import Withdrawing
 from eraser.console.desk import Desk
+from eraser.domain.certificate import Station
 from eraser.ledger.station_ledger import open_ledger
+from eraser.ledger.store import Store
 
 STATION = "station-1"
 AT = "2027-01-01T00:00:00.000Z"
@@ -16,8 +21,22 @@ def now_utc() -> str:
     return AT
 
 
+async def end_none(job_ids: list[str], why: str) -> None:
+    """For drives without open jobs."""
+    raise AssertionError(f"{job_ids} were to be ended")
+
+
 @asynccontextmanager
-async def a_desk(url: str) -> AsyncIterator[Desk]:
-    """Until the block ends."""
+async def a_desk(url: str, data: Path | None = None) -> AsyncIterator[Desk]:
+    """Until the block ends; with a folder for keys and certificates it also takes certificates back."""
     async with open_ledger(url, STATION, now_utc) as ledger:
-        yield Desk(ledger.custody, ledger.lots, ledger.intake, STATION, now_utc)
+        withdraw = withdrawing(ledger.store, data) if data is not None else None
+        yield Desk(ledger.custody, ledger.lots, ledger.intake, STATION, now_utc, end_none, withdraw)
+
+
+def withdrawing(store: Store, data: Path) -> Withdrawing:
+    """Withdraws for this station."""
+    station = Station(STATION, "hall 2")
+    return Withdrawing(
+        store, data / "certificates", data / "keys", station, now_utc=now_utc, new_id=lambda: uuid.uuid4().hex
+    )

@@ -14,13 +14,15 @@ from tests.console.stations import FakeStation
 
 
 @contextmanager
-def answering(station: FakeStation, socket: Path, ledger: str = "") -> Iterator[None]:
-    """Serves the station there while it is entered, with a desk over the ledger at this URL if there is one."""
+def answering(station: FakeStation, socket: Path, ledger: str = "", data: Path | None = None) -> Iterator[None]:
+    """Serves the station there while it is entered, with a desk over the ledger at this URL if there is one; with a folder for
+    keys and certificates that desk takes certificates back.
+    """
     ready, loop, leave = threading.Event(), asyncio.new_event_loop(), asyncio.Event()
 
     async def serve() -> None:
         async with AsyncExitStack() as stack:
-            desk = await stack.enter_async_context(a_desk(ledger)) if ledger else None
+            desk = await stack.enter_async_context(a_desk(ledger, data)) if ledger else None
             await stack.enter_async_context(serve_http(station, listen=None, socket=socket, desk=desk))
             ready.set()
             await leave.wait()

@@ -14,17 +14,23 @@ from eraser.console import desk as desk_module
 from eraser.console.desk import Desk
 from eraser.console.forms import read_drive, read_lot
 from eraser.console.server import serve_http
-from eraser.domain.custody import Quarantined, Received
+from eraser.domain.custody import DriveName, Quarantined, Received
+from eraser.domain.events import JobInterrupted, Outcome
+from eraser.domain.job import fold
 from eraser.domain.lot import Lot, LotPolicy
 from eraser.domain.plan import Level
 from eraser.domain.program import Verification
 from eraser.ledger.engine import sqlite_url
 from eraser.ledger.sql_journal import SqlJournal
 from eraser.ledger.station_ledger import StationLedger, open_ledger
-from tests.console.desks import STATION, now_utc
+from eraser.rack.erasing import Station
+from eraser.rack.leftovers import Leftovers
+from tests.console.desks import STATION, end_none, now_utc
 from tests.console.serving import Answer, ask, free_port
 from tests.console.stations import FakeStation
-from tests.ledger.stories import a_request, drive_number, whole_job
+from tests.ledger.stories import a_request, drive_number, until_writing, whole_job
+from tests.rack.memory_rack import Papers
+from tests.rack.simulated_time import at_once
 
 ONE = drive_number(1)
 SERIAL = ONE.identity.serial
@@ -59,7 +65,16 @@ class Served:
 @pytest.fixture
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
     async with open_ledger(sqlite_url(tmp_path / "ledger.db"), STATION, now_utc) as ledger:
-        desk = Desk(ledger.custody, ledger.lots, ledger.intake, STATION, now_utc)
+        parts = Station(
+            journal=ledger.journal,
+            issue=Papers(tmp_path),
+            now_utc=now_utc,
+            random_bytes=bytes,
+            new_id=lambda: "new",
+            call=at_once,
+        )
+        leftovers = Leftovers(parts, ledger.journal, lambda what, problem: None)
+        desk = Desk(ledger.custody, ledger.lots, ledger.intake, STATION, now_utc, leftovers.end_jobs)
         async with serve_http(FakeStation(), listen=None, socket=tmp_path / "eraser.sock", desk=desk):
             yield Served(ledger, tmp_path / "eraser.sock")
 
@@ -213,10 +228,33 @@ async def test_the_operator_is_who_opened_the_socket(served: Served, monkeypatch
     assert {record.place for record in records} == {STATION}
 
 
+async def test_a_drive_that_vanished_in_the_middle_of_its_job_can_be_destroyed_and_its_job_has_failed(
+    served: Served,
+) -> None:
+    await served.post("lots", {"lot_id": "L7", "policy": POLICY})
+    await served.record({"kind": "received", "lot_id": "L7"})
+    log = await served.journal.begin(a_request("j"))
+    for event in until_writing(ONE):
+        await log.append(event)
+    destroyed = {"kind": "destroyed", "how": "shredded"}
+    assert_problem(await served.record(destroyed), 409, "refused", "open-job")  # it is under way
+    await log.append(JobInterrupted("the drive is no longer there"))
+    await log.close()
+    assert_problem(await served.record({**destroyed, "how": " "}), 409, "refused", "no-how")
+    assert len(await served.journal.open_states()) == 1
+    assert (await served.record(destroyed)).status == 201
+    assert not await served.journal.open_states()
+    state = fold(await served.journal.entries("j"))
+    assert state.outcome is Outcome.FAILED and state.certificate_id and "destroyed" in state.abandoned
+    history = await served.ledger.custody.history(DriveName(serial=SERIAL))
+    kinds = [record.event.kind for record in history.gathered.records]
+    assert kinds == ["received", "erased", "quarantined", "destroyed"]
+
+
 async def test_the_desk_is_not_served_over_tcp(tmp_path: Path) -> None:
     port = free_port()
     async with open_ledger(sqlite_url(tmp_path / "ledger.db"), STATION, now_utc) as ledger:
-        desk = Desk(ledger.custody, ledger.lots, ledger.intake, STATION, now_utc)
+        desk = Desk(ledger.custody, ledger.lots, ledger.intake, STATION, now_utc, end_none)
         async with serve_http(FakeStation(), listen=f"127.0.0.1:{port}", socket=None, desk=desk):
             for method, target in (("GET", "lots"), ("POST", "custody"), ("GET", "custody?drive=S1")):
                 assert_problem(await ask(port, method, f"/api/v1/{target}"), 403, "forbidden", "no-accounts")

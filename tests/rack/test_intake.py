@@ -12,10 +12,12 @@ import pytest
 from eraser.domain.bay import BandwidthDomain
 from eraser.domain.custody import CustodyRecord, Destroyed, DriveName, HandedOver, Quarantined, Received, Released
 from eraser.domain.drive import Condition, Drive
+from eraser.domain.events import Entry, JobCancelled
+from eraser.domain.job import JobState
 from eraser.domain.lot import Lot, LotPolicy, TagBinding
 from eraser.domain.program import Verification
 from eraser.errors import JournalError, Refused
-from eraser.ledger.errors import LedgerFull
+from eraser.ledger.errors import LedgerError, LedgerFull
 from eraser.rack.view import BayState
 from tests.rack.ledger_desk import AT, OPERATOR, LedgerDesk, a_ledger_desk
 from tests.rack.memory_rack import At, MemoryDrive, MemoryRack, a_map, a_station
@@ -219,6 +221,64 @@ def test_a_drive_that_is_pulled_and_put_elsewhere_has_moved_and_its_job_goes_on(
         seen = await at.until("A3", BayState.PASSED)
         assert (seen.job_id, seen.lot) == ("job-1", "L7")
         assert await desk.kinds("S1") == ["received", "registered", "moved", "erased", "verified"]
+
+    played(tmp_path, story)
+
+
+def fail_to_record_cancels(desk: LedgerDesk, error: JournalError, times: int) -> None:
+    """The ledger takes everything but the next so many cancels."""
+    write, left = desk.journal.write, [error] * times
+
+    async def failing(entry: Entry, before: JobState, after: JobState, place: str) -> None:
+        if isinstance(entry.event, JobCancelled) and left:
+            raise left.pop()
+        await write(entry, before, after, place)
+
+    desk.journal.write = failing  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(("error", "times"), [(LedgerFull("no room"), 2), (LedgerError("it did not answer"), 1)])
+def test_a_cancel_in_the_queue_that_the_ledger_does_not_take_at_once_begins_one_job_and_holds(
+    tmp_path: Path, error: JournalError, times: int
+) -> None:
+    hub = BandwidthDomain("hub", max_active_drives=1)
+    drive = MemoryDrive(serial="S2")
+
+    async def story(at: At, desk: LedgerDesk) -> None:
+        await desk.open("L7")
+        at.memory.plug(MemoryDrive(), "A1")
+        await at.until("A1", BayState.WRITING)
+        at.memory.plug(drive, "A2")
+        await at.until("A2", BayState.WAITING)
+        fail_to_record_cancels(desk, error, times)
+        await at.station.cancel("A2")
+        await asyncio.sleep(30)
+        at.memory.plug(at.memory.pull("A2"), "A2")
+        await at.until("A1", BayState.PASSED)
+        assert "it was cancelled" in (await at.until("A2", BayState.ASKING)).waits_for
+        (job,) = await desk.journal.open_states()
+        assert job.is_cancelled and drive.has_customers_data
+        await at.station.resume("A2")
+        await at.until("A2", BayState.PASSED)
+
+    played(tmp_path, story, bays=a_map(2, hub))
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_cancel_that_the_ledger_did_not_take_is_not_forgotten(tmp_path: Path, times: int) -> None:
+    async def story(at: At, desk: LedgerDesk) -> None:
+        await desk.open("L7")
+        at.memory.plug(MemoryDrive(), "A1")
+        await at.until("A1", BayState.WRITING)
+        fail_to_record_cancels(desk, LedgerError("it did not answer"), times)
+        await at.station.cancel("A1")
+        await at.until("A1", BayState.INTERRUPTED)
+        at.memory.plug(at.memory.pull("A1"), "A1")
+        assert "it was cancelled" in (await at.until("A1", BayState.ASKING)).waits_for
+        (job,) = await desk.journal.open_states()
+        assert job.is_cancelled
+        await at.station.resume("A1")
+        await at.until("A1", BayState.PASSED)
 
     played(tmp_path, story)
 

@@ -108,6 +108,19 @@ async def test_a_job_that_died_before_its_plan_ends_and_says_nothing_of_its_driv
     assert check(url).is_clean
 
 
+async def test_one_that_cannot_be_believed_leaves_no_other_open(url: str, tmp_path: Path) -> None:
+    async with opened(url) as journal:
+        for job_id in ("a-altered", "identified"):
+            log = await journal.begin(a_request(job_id))
+            await log.append(DriveIdentified(DRIVE))
+    tamper(url, "UPDATE job_events SET digest = body WHERE job_id = 'a-altered' AND sequence = 1")
+    async with opened(url) as journal:
+        looked = Looked(journal, Papers(tmp_path))
+        await looked.leftovers().first()
+        assert [job.job_id for job in await journal.open_jobs()] == ["a-altered"]
+        assert list(looked.problems) == ["job a-altered"]
+
+
 class Dying(Papers):
     """Dies before or after the file is there."""
 

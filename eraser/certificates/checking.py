@@ -1,0 +1,267 @@
+"""What becomes of a file that somebody checks: one answer, whichever program gives it (`eraser certificate verify`, or the
+verifier in one file).
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from eraser.certificates.bundle import Bundle, Standing, is_bundle, load, standing
+from eraser.certificates.canonical import MAX_DOCUMENT_BYTES
+from eraser.certificates.envelope import unseal
+from eraser.certificates.errors import AnotherDriveError, DuplicateError, UnsupportedError, WithdrawnError
+from eraser.certificates.keys import TrustedKeys
+from eraser.certificates.verifying import content, verify
+from eraser.domain.certificate import Certificate
+from eraser.domain.custody import own_serial
+from eraser.domain.json_form import to_json
+from eraser.errors import CertificateError, EraserError, ExitStatus, UsageError
+from eraser.log import note
+from eraser.log.checkpoint import Checkpoint, Withdrawals, parse_checkpoint
+from eraser.log.errors import NotLoggedError
+from eraser.log.history import Growth, is_one_history
+from eraser.log.note import Note, NoteKey
+from eraser.log.witnessing import Update
+
+GENUINE = "genuine"
+MAX_MESSAGE_CHARACTERS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What whoever checks has got by other ways than the files: keys, a drive, a checkpoint, and how the log grew."""
+
+    keys: TrustedKeys
+    logs: tuple[NoteKey, ...] = ()
+    witnesses: tuple[NoteKey, ...] = ()
+    drive: str = ""
+    """Serial number or world-wide name, as its label or the system says it."""
+    checkpoint: Note | None = None
+    updates: tuple[Update, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The checkpoint that was held, and what holding it against a bundle's has shown."""
+
+    checkpoint: Checkpoint
+    is_shown: bool
+    """Whether both are of one history; if not, nothing is known."""
+    not_withdrawn_as_of: int
+    """The size of the newest log of which it is known that the certificate is not withdrawn in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What became of one file; `form` and `certificate` are None when they cannot be read at all."""
+
+    path: Path
+    error: EraserError | None
+    key_ids: tuple[str, ...] = ()
+    certificate: Certificate | None = None
+    form: Any = None
+    signed: bytes = b""
+    """The bytes under the signatures, of a genuine one."""
+    log: Standing | None = None
+    compared: Compared | None = None
+    holds_checkpoint: bool = False
+
+    @property
+    def result(self) -> str:
+        """`genuine`, or the code of what is wrong."""
+        return GENUINE if self.error is None else self.error.code
+
+    @property
+    def exit_status(self) -> int:
+        """0 for genuine."""
+        return int(ExitStatus.PASSED if self.error is None else self.error.exit_status)
+
+    def summary(self) -> dict[str, Any]:
+        """For machines; what the certificate says is given only when it is genuine."""
+        genuine = self.certificate if self.error is None else None
+        form = {
+            "file": str(self.path),
+            "result": self.result,
+            "message": "" if self.error is None else _short(self.error),
+            "key_ids": list(self.key_ids),
+            "outcome": genuine.outcome.value if genuine else None,
+            "certificate_id": genuine.certificate_id if genuine else None,
+            "job_id": genuine.job_id if genuine else None,
+            "serial": genuine.drive.identity.serial if genuine else None,
+            "log": self._log_form(),
+        }
+        return form | ({"held": self._held_form()} if self.holds_checkpoint else {})
+
+    def sentence(self) -> str:
+        """For people."""
+        if self.error is not None:
+            return f"{self.path}: NOT VERIFIED ({self.result}): {_short(self.error)}"
+        assert self.certificate is not None
+        outcome = self.certificate.outcome.value.upper()
+        keys = ", ".join(self.key_ids)
+        said = f"{self.path}: genuine, signed by key {keys}: {self.certificate.drive.label}: {outcome}"
+        return said + self._log_sentence() + self._held_sentence()
+
+    def _log_form(self) -> dict[str, Any] | None:
+        if self.log is None:
+            return None
+        checkpoint = self.log.checkpoint
+        witnesses = [{"name": item.key.name, "at": item.at} for item in self.log.witnesses]
+        return {"origin": checkpoint.origin, "size": checkpoint.size, "witnesses": witnesses}
+
+    def _held_form(self) -> dict[str, Any] | None:
+        if self.compared is None:
+            return None
+        history = "consistent" if self.compared.is_shown else "not-shown"
+        as_of = self.compared.not_withdrawn_as_of
+        return {"size": self.compared.checkpoint.size, "history": history, "not_withdrawn_as_of": as_of}
+
+    def _log_sentence(self) -> str:
+        if self.log is None:
+            return ""
+        names = ", ".join(item.key.name for item in self.log.witnesses)
+        seen = f"witnessed by {names}" if names else "log not witnessed: the plant alone says so"
+        return f"; in the log {self.log.checkpoint.origin} as of entry {self.log.checkpoint.size} ({seen})"
+
+    def _held_sentence(self) -> str:
+        if not self.holds_checkpoint:
+            return ""
+        if self.compared is None:
+            return "; it is no bundle: nothing is known of the log"
+        size = self.compared.checkpoint.size
+        said = (
+            f"; of one history with the checkpoint held, of {size} entries"
+            if self.compared.is_shown
+            else f"; NOT SHOWN that the checkpoint held, of {size} entries, is of the same history: "
+            "ask for `eraser log update --from` the smaller size"
+        )
+        if self.compared.not_withdrawn_as_of < size:
+            said += f"; whether it was withdrawn after entry {self.compared.not_withdrawn_as_of} is not known"
+        return said
+
+
+def read_document(path: Path) -> bytes:
+    """The file's bytes, one more at the most than a certificate may have. Raises UsageError."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_DOCUMENT_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"the file cannot be read: {error.strerror}") from error
+
+
+def check_all(paths: Sequence[Path], held: Held) -> list[Check]:
+    """Each file by itself, and all against one another: of genuine ones that bear one id or are of one job, and differ, none
+    is believed.
+    """
+    return _without_duplicates([check(path, held) for path in paths])
+
+
+def check(path: Path, held: Held) -> Check:
+    """One file. Nothing is raised."""
+    document = b""
+    try:
+        document = read_document(path)
+        if document.startswith(b"%PDF-"):
+            raise UnsupportedError("it is a PDF", remedy="Give the JSON that is attached to it.")
+        bundle = load(document) if is_bundle(document) else None
+        if bundle is not None:
+            document = bundle.document
+        seen = standing(bundle, held.logs, held.witnesses) if bundle is not None else None
+        verified = verify(document, held.keys)
+        expect_drive(verified.certificate, held.drive)
+        compared = _compared(bundle, seen, verified.certificate, held) if bundle is not None and seen else None
+    except UsageError as error:
+        return Check(path, error)
+    except CertificateError as error:
+        certificate = _unproved(document)
+        return Check(path, error, (), certificate, certificate and to_json(certificate))
+    signed = unseal(document).signed_bytes
+    form = to_json(verified.certificate)
+    holds = held.checkpoint is not None
+    return Check(path, None, verified.key_ids, verified.certificate, form, signed, seen, compared, holds)
+
+
+def expect_drive(certificate: Certificate, drive: str) -> None:
+    """Raises AnotherDriveError unless it is of the drive of this serial number or world-wide name; an empty name is any."""
+    identity = certificate.drive.identity
+    names = {own_serial(identity), identity.wwn, identity.eui64, identity.nguid} - {""}
+    if not drive or drive.strip() in names:
+        return
+    said = ", ".join(sorted(names)) or "none: nothing in it tells its drive from others"
+    raise AnotherDriveError(
+        f"it is not of the drive {drive[:100]!a}; the names of its drive are {said}",
+        remedy="Compare the label: 8 is easily taken for B.",
+    )
+
+
+def _compared(bundle: Bundle, seen: Standing, certificate: Certificate, held: Held) -> Compared | None:
+    """Raises RewrittenLogError, WithdrawnError, NotLoggedError, and what a note raises that no trusted log signed."""
+    if held.checkpoint is None:
+        return None
+    ours, theirs = _confirmed(held.checkpoint, held), seen.checkpoint
+    if ours.origin != theirs.origin:
+        raise NotLoggedError(f"it is in the log {theirs.origin}, the checkpoint held is of {ours.origin}")
+    growths = [_growth(item, held) for item in held.updates]
+    is_shown = is_one_history(ours, theirs, [item for item in growths if item[2].origin == ours.origin])
+    as_of = theirs.size
+    if ours.size > theirs.size:
+        if ours.withdrawn == Withdrawals.of([*bundle.withdrawn, certificate.certificate_id]):
+            raise WithdrawnError(
+                f"it was withdrawn after this bundle was made, as of entry {ours.size} at the latest",
+                subject=certificate.certificate_id,
+            )
+        if ours.withdrawn == Withdrawals.of(bundle.withdrawn):
+            as_of = ours.size
+    return Compared(ours, is_shown, as_of)
+
+
+def _growth(update: Update, held: Held) -> Growth:
+    return update.earlier, update.proof, _confirmed(update.note, held)
+
+
+def _confirmed(signed: Note, held: Held) -> Checkpoint:
+    signed_by = note.confirm(signed, held.logs)
+    checkpoint = parse_checkpoint(signed.text)
+    if all(item.key.name != checkpoint.origin for item in signed_by):
+        raise NotLoggedError(f"a checkpoint held is of the log {checkpoint.origin}, which did not sign it")
+    return checkpoint
+
+
+def _without_duplicates(checks: list[Check]) -> list[Check]:
+    by_id: dict[tuple[str, str], set[bytes]] = defaultdict(set)
+    for item in checks:
+        for key in _ids(item):
+            by_id[key].add(item.signed)
+    return [_not_duplicate(item, [key for key in _ids(item) if len(by_id[key]) > 1]) for item in checks]
+
+
+def _ids(item: Check) -> list[tuple[str, str]]:
+    if item.error is not None or item.certificate is None:
+        return []
+    return [("certificate", item.certificate.certificate_id), ("job", item.certificate.job_id)]
+
+
+def _not_duplicate(item: Check, twice: list[tuple[str, str]]) -> Check:
+    if not twice:
+        return item
+    kind, name = twice[0]
+    error = DuplicateError(
+        f"another one of these files is of the same {kind} {name} and says something else",
+        remedy="Neither is to be believed before the plant has said which one it withdraws.",
+    )
+    return replace(item, error=error)
+
+
+def _unproved(document: bytes) -> Certificate | None:
+    """What a document that is not proved says, if it can be read; shown only under the sentence that says so."""
+    try:
+        return content(unseal(document))
+    except CertificateError:
+        return None
+
+
+def _short(error: EraserError) -> str:
+    text = str(error)
+    return text if len(text) <= MAX_MESSAGE_CHARACTERS else text[:MAX_MESSAGE_CHARACTERS] + "…"

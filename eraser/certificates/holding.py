@@ -1,0 +1,48 @@
+"""From what somebody gives on a command line to what they hold: keys, checkpoint, updates."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from eraser.certificates.checking import Held, read_document
+from eraser.certificates.keys import TrustedKeys
+from eraser.errors import CertificateError, UsageError
+from eraser.log import note
+from eraser.log.note import given_key
+from eraser.log.witnessing import parse_update
+
+T = TypeVar("T")
+
+
+def held(
+    keys: TrustedKeys,
+    log_keys: Sequence[str],
+    witness_keys: Sequence[str],
+    drive: str,
+    checkpoint: Path | None,
+    updates: Sequence[Path],
+) -> Held:
+    """Raises UsageError for a file that is not what it was given as, and where what was given needs something more."""
+    if checkpoint is not None and not log_keys:
+        raise UsageError("a checkpoint says nothing without its log's key", remedy="Give the key with --log-key.")
+    if updates and checkpoint is None:
+        raise UsageError(
+            "an update leads from one checkpoint to another", remedy="Give the one held with --checkpoint."
+        )
+    return Held(
+        keys,
+        tuple(given_key(item) for item in log_keys),
+        tuple(given_key(item) for item in witness_keys),
+        drive,
+        _given(checkpoint, note.parse) if checkpoint is not None else None,
+        tuple(_given(item, parse_update) for item in updates),
+    )
+
+
+def _given(path: Path, parse: Callable[[bytes], T]) -> T:
+    try:
+        return parse(read_document(path))
+    except UsageError as error:
+        raise UsageError(error.what, subject=str(path)) from error
+    except CertificateError as error:
+        raise UsageError(error.what, subject=str(path), remedy=error.remedy) from error

@@ -1,0 +1,94 @@
+"""The certificate's file as JSON Schema (2020-12), made from the dataclasses that read and write it.
+
+A schema says what shape a file has, not whether it may be believed: signature, log and contradictions are `verifying`'s.
+"""
+
+import types
+from dataclasses import is_dataclass
+from enum import Enum
+from inspect import getdoc
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from eraser.certificates.envelope import ALGORITHM, MAX_SIGNATURES
+from eraser.domain.certificate import FORMAT, ID_FORM, UTC_FORM, VERSION, Certificate, Times
+from eraser.domain.json_form import MAX_INTEGER, Nanoseconds, kept_fields
+from eraser.domain.printable import FORBIDDEN
+
+Schema = dict[str, Any]
+
+_UTC: Schema = {"type": "string", "pattern": f"^({UTC_FORM.pattern})$"}
+_NARROWER: dict[tuple[type, str], Schema] = {
+    (Certificate, "format"): {"const": FORMAT},
+    (Certificate, "version"): {"const": VERSION},
+    (Certificate, "certificate_id"): {"type": "string", "pattern": f"^({ID_FORM.pattern})$"},
+    (Certificate, "issued_at"): _UTC,
+    (Times, "started_at"): _UTC,
+    (Times, "finished_at"): _UTC,
+}
+_SHARED: dict[str, Schema] = {
+    "text": {"type": "string", "not": {"pattern": FORBIDDEN}},
+    "count": {"type": "integer", "minimum": 0, "maximum": MAX_INTEGER},
+    "bytes": {"type": "string", "pattern": "^([0-9a-f]{2})*$"},
+    "nanoseconds": {"type": "string", "pattern": "^(0|[1-9][0-9]{0,19})$"},
+}
+_SHARED_NAMES: dict[Any, str] = {str: "text", int: "count", bytes: "bytes", Nanoseconds: "nanoseconds"}
+
+
+def document_schema() -> Schema:
+    """Of the whole file: the certificate and its signatures."""
+    parts = dict(_SHARED)
+    certificate = _schema(Certificate, parts)
+    signature = _object(
+        {
+            "key_id": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+            "algorithm": {"const": ALGORITHM},
+            "signature": {"type": "string", "pattern": "^[A-Za-z0-9+/]{85}[AQgw]==$"},
+        }
+    )
+    signatures = {"type": "array", "minItems": 1, "maxItems": MAX_SIGNATURES, "items": signature}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"{FORMAT} v{VERSION}",
+        **_object({"certificate": certificate, "signatures": signatures}),
+        "$defs": dict(sorted(parts.items())),
+    }
+
+
+def _schema(hint: Any, parts: dict[str, Schema]) -> Schema:
+    """Of one type; what has a name goes into `parts` and is referred to."""
+    if hint in _SHARED_NAMES:
+        return _reference(_SHARED_NAMES[hint])
+    if hint is bool:
+        return {"type": "boolean"}
+    if hint is type(None):
+        return {"type": "null"}
+    if get_origin(hint) in (Union, types.UnionType):
+        return {"anyOf": [_schema(option, parts) for option in get_args(hint)]}
+    if get_origin(hint) is tuple:
+        item, rest = get_args(hint)
+        assert rest is Ellipsis, hint
+        return {"type": "array", "items": _schema(item, parts)}
+    name: str = hint.__name__
+    if issubclass(hint, Enum):
+        parts[name] = {"enum": [item.value for item in hint]}
+    elif name not in parts:
+        assert is_dataclass(hint), hint
+        parts[name] = _dataclass(hint, parts)
+    return _reference(name)
+
+
+def _dataclass(cls: Any, parts: dict[str, Schema]) -> Schema:
+    hints = get_type_hints(cls)
+    kind = getattr(cls, "kind", None)
+    members: dict[str, Schema] = {"kind": {"const": kind}} if isinstance(kind, str) else {}
+    for item in kept_fields(cls):
+        members[item.name] = _NARROWER.get((cls, item.name)) or _schema(hints[item.name], parts)
+    return {"description": " ".join((getdoc(cls) or "").split())} | _object(members)
+
+
+def _object(members: dict[str, Schema]) -> Schema:
+    return {"type": "object", "required": list(members), "additionalProperties": False, "properties": members}
+
+
+def _reference(name: str) -> Schema:
+    return {"$ref": f"#/$defs/{name}"}

@@ -1,0 +1,81 @@
+"""Withdrawals in the ledger: the log's entry, and the drive put aside, in one transaction."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select
+
+from eraser.domain.custody import CustodyRecord, DriveName, Gathered, Quarantined, left_to, standing, stands_on
+from eraser.domain.log_entry import EntryKind, LogEntry
+from eraser.errors import Refused, UsageError
+from eraser.ledger import log
+from eraser.ledger.custody import custody_row, hold_gate, records_of
+from eraser.ledger.schema import certificates, custody, jobs
+
+ALREADY = "withdrawn"
+
+
+class UnknownCertificate(UsageError):
+    """The ledger has no such certificate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """A certificate as the ledger has it; `drive` is None where nothing tells it from others."""
+
+    certificate_id: str
+    digest: bytes
+    job_id: str
+    drive: DriveName | None
+
+
+@dataclass(frozen=True, slots=True)
+class Consequence:
+    """What a withdrawal meant for its drive."""
+
+    drive: DriveName | None
+    is_quarantined: bool
+    """Whether it was put aside: not where a later job ended on it, and not where it is destroyed."""
+    is_destroyed: bool
+    left_to: str
+    """Who has it, if it has left: nobody is told by a record here."""
+
+
+def withdrawable(certificate_id: str, connection: Connection) -> Certified:
+    """Raises UnknownCertificate; Refused where it is withdrawn already."""
+    found = (
+        select(certificates.c.digest, jobs.c.job_id, jobs.c.serial, jobs.c.world_wide_name)
+        .join(jobs, jobs.c.job_id == certificates.c.job_id)
+        .where(certificates.c.certificate_id == certificate_id)
+    )
+    row = connection.execute(found).first()
+    if row is None:
+        raise UnknownCertificate("this station's ledger has no such certificate", subject=certificate_id)
+    if any(item.entry.kind is EntryKind.WITHDRAWAL for item in log.entries_about(connection, certificate_id)):
+        raise Refused(ALREADY, "it is withdrawn already", subject=certificate_id)
+    drive = DriveName(row.serial, row.world_wide_name) if row.serial or row.world_wide_name else None
+    return Certified(certificate_id, bytes(row.digest), row.job_id, drive)
+
+
+def enter(entry: LogEntry, reason: str, at: str, place: str, operator: str, connection: Connection) -> Consequence:
+    """Within a transaction that writes. Raises as `withdrawable` does: another may have come before."""
+    # First, so that no drive is let out between the look at its records and its quarantine.
+    hold_gate(connection)
+    certified = withdrawable(entry.subject, connection)
+    log.append(connection, [entry])
+    if certified.drive is None:
+        return Consequence(None, False, False, "")
+    found = records_of(certified.drive, connection)
+    now = standing(found.records)
+    is_quarantined = not now.is_destroyed and (found.is_ambiguous or stands_on(found.records, certified.job_id))
+    name = _tagged(certified.drive, found)
+    if is_quarantined:
+        # Without the job's number: that would be a record which its own events must tell of.
+        event = Quarantined(f"its certificate {entry.subject} was withdrawn: {reason}")
+        connection.execute(insert(custody).values(custody_row(CustodyRecord(at, place, operator, name, event))))
+    return Consequence(name, is_quarantined, now.is_destroyed, left_to(found.records))
+
+
+def _tagged(name: DriveName, found: Gathered) -> DriveName:
+    tags = [record.drive.asset_tag for record in found.records if record.drive.asset_tag]
+    is_known = tags and not found.is_ambiguous
+    return DriveName(name.serial, name.world_wide_name, tags[-1] if is_known else "")
