@@ -19,7 +19,6 @@ from eraser.domain.events import (
     JobFinished,
     JobPlanned,
     JobRefused,
-    MarkersChecked,
     Outcome,
     PassEnded,
     SightBegan,
@@ -79,8 +78,6 @@ class Checks:
         """By bay that waits its turn, how many that came later went first."""
         self._running: dict[str, str] = {}
         self._starts: list[tuple[float, str]] = []
-        self._marked: dict[str, FaultyDrive] = {}
-        """By job, the drive that its markers were last checked on: another than the job's, where a twin of it took over."""
         self._records: dict[str, list[CustodyRecord]] = {}
         self._moved_at: dict[str, float] = {}
         """By bay, when it was last seen to do something."""
@@ -147,8 +144,6 @@ class Checks:
         match event:
             case JobPlanned():
                 self._job_begins(after, place)
-            case MarkersChecked() if (held := self._held_by(job_id)) is not None:
-                self._marked[job_id] = held.disk
             case ActivitySeen(activity) if activity is not None:
                 if (held := self._held_by(job_id)) is not None:
                     held.was_counted = True
@@ -229,8 +224,6 @@ class Checks:
             self.fail(f"{job_id} passes without a drive")
             return
         disk, passes = held.disk, after.plan.passes
-        if self._marked.get(job_id, disk) is not disk:
-            return  # a twin took over in the middle of a pass, and nothing asks it for markers then
         where = f"{job_id} passes, but drive {disk.number}"
         if disk.wraps_at:
             self.fail(f"{where} has fewer sectors than it says")
