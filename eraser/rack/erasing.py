@@ -404,28 +404,12 @@ class Erasing:
     async def _run(self, log: JobLog, drive: Drive) -> Result:
         self.job_id = log.state.job_id
         try:
-            try:
-                result = await self._hold_and_run(log, drive)
-            finally:
-                await log.close()
-        except JournalError:
-            await self._record_late_cancel(log.state)
-            raise
-        await self._record_late_cancel(log.state)
-        return result
-
-    async def _record_late_cancel(self, state: JobState) -> None:
-        """A person may cancel while the log is being closed, or just before it fails: then, too, the job goes on only on their
-        word.
-        """
-        if not self._is_cancel_unrecorded(state):
-            return
-        log = await self._station.journal.take_up(state.job_id, place=self._place)
-        try:
-            if self._is_cancel_unrecorded(log.state):
-                await log.append(JobCancelled())
+            result = await self._hold_and_run(log, drive)
         finally:
             await log.close()
+        if self._is_cancel_unrecorded(log.state):  # a person gave it while the log was being closed
+            await self.record_cancel(log.state.job_id)
+        return result
 
     async def _hold_and_run(self, log: JobLog, drive: Drive) -> Result:
         try:

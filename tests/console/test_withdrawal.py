@@ -26,7 +26,7 @@ from eraser.ledger import log, withdrawals
 from eraser.ledger.check import check
 from eraser.ledger.engine import sqlite_url
 from eraser.ledger.station_ledger import StationLedger, open_ledger
-from tests.console.desks import AT, STATION, now_utc, withdrawing
+from tests.console.desks import AT, STATION, end_none, now_utc, withdrawing
 from tests.console.serving import Answer, ask
 from tests.console.stations import FakeStation
 from tests.ledger.stories import a_request, drive_number, whole_job
@@ -75,7 +75,7 @@ class Served:
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
     async with open_ledger(sqlite_url(tmp_path / "ledger.db"), STATION, now_utc) as ledger:
         withdraw = withdrawing(ledger.store, tmp_path)
-        desk = Desk(ledger.custody, ledger.lots, ledger.intake, STATION, now_utc, withdraw)
+        desk = Desk(ledger.custody, ledger.lots, ledger.intake, STATION, now_utc, end_none, withdraw)
         async with serve_http(FakeStation(), listen=None, socket=tmp_path / "eraser.sock", desk=desk):
             served = Served(ledger, tmp_path)
             await ask(served.folder / "eraser.sock", "POST", "/api/v1/lots", LOT)
