@@ -3,20 +3,22 @@ verifier in one file).
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from eraser.certificates.bundle import Bundle, Standing, is_bundle, load, standing
 from eraser.certificates.canonical import MAX_DOCUMENT_BYTES
-from eraser.certificates.envelope import unseal
+from eraser.certificates.envelope import WITHDRAWAL, unseal
 from eraser.certificates.errors import AnotherDriveError, DuplicateError, UnsupportedError, WithdrawnError
 from eraser.certificates.keys import TrustedKeys
-from eraser.certificates.verifying import content, verify
+from eraser.certificates.verifying import content, is_withdrawal, verify, verify_withdrawal
 from eraser.domain.certificate import Certificate
 from eraser.domain.custody import own_serial
 from eraser.domain.json_form import to_json
+from eraser.domain.withdrawal import Withdrawal
 from eraser.errors import CertificateError, EraserError, ExitStatus, UsageError
 from eraser.log import note
 from eraser.log.checkpoint import Checkpoint, Withdrawals, parse_checkpoint
@@ -55,12 +57,13 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What became of one file; `form` and `certificate` are None when they cannot be read at all."""
+    """What became of one file; `form` and `certificate` are None when they cannot be read at all, and of a withdrawal."""
 
     path: Path
     error: EraserError | None
     key_ids: tuple[str, ...] = ()
     certificate: Certificate | None = None
+    withdrawal: Withdrawal | None = None
     form: Any = None
     signed: bytes = b""
     """The bytes under the signatures, of a genuine one."""
@@ -81,23 +84,27 @@ class Check:
     def summary(self) -> dict[str, Any]:
         """For machines; what the certificate says is given only when it is genuine."""
         genuine = self.certificate if self.error is None else None
-        form = {
+        form: dict[str, Any] = {
             "file": str(self.path),
             "result": self.result,
             "message": "" if self.error is None else _short(self.error),
             "key_ids": list(self.key_ids),
             "outcome": genuine.outcome.value if genuine else None,
-            "certificate_id": genuine.certificate_id if genuine else None,
+            "certificate_id": genuine.certificate_id if genuine else self.withdrawal and self.withdrawal.certificate_id,
             "job_id": genuine.job_id if genuine else None,
             "serial": genuine.drive.identity.serial if genuine else None,
             "log": self._log_form(),
         }
+        if self.withdrawal is not None:
+            form |= {"withdraws": {"at": self.withdrawal.withdrawn_at, "reason": self.withdrawal.reason}}
         return form | ({"held": self._held_form()} if self.holds_checkpoint else {})
 
     def sentence(self) -> str:
         """For people."""
         if self.error is not None:
             return f"{self.path}: NOT VERIFIED ({self.result}): {_short(self.error)}"
+        if (taken := self.withdrawal) is not None:
+            return f"{self.path}: genuine withdrawal of {taken.certificate_id}, at {taken.withdrawn_at}: {taken.reason}"
         assert self.certificate is not None
         outcome = self.certificate.outcome.value.upper()
         keys = ", ".join(self.key_ids)
@@ -153,9 +160,9 @@ def read_document(path: Path) -> bytes:
 
 def check_all(paths: Sequence[Path], held: Held) -> list[Check]:
     """Each file by itself, and all against one another: of genuine ones that bear one id or are of one job, and differ, none
-    is believed.
+    is believed; nor is one whose withdrawal is among them.
     """
-    return _without_duplicates([check(path, held) for path in paths])
+    return _without_withdrawn(_without_duplicates([check(path, held) for path in paths]))
 
 
 def check(path: Path, held: Held) -> Check:
@@ -165,6 +172,10 @@ def check(path: Path, held: Held) -> Check:
         document = read_document(path)
         if document.startswith(b"%PDF-"):
             raise UnsupportedError("it is a PDF", remedy="Give the JSON that is attached to it.")
+        if is_withdrawal(document):
+            taken = verify_withdrawal(document, held.keys)
+            key_ids = tuple(item.key_id for item in unseal(document, WITHDRAWAL).signatures if item.key_id in held.keys)
+            return Check(path, None, key_ids, withdrawal=taken)
         bundle = load(document) if is_bundle(document) else None
         if bundle is not None:
             document = bundle.document
@@ -176,11 +187,21 @@ def check(path: Path, held: Held) -> Check:
         return Check(path, error)
     except CertificateError as error:
         certificate = _unproved(document)
-        return Check(path, error, (), certificate, certificate and to_json(certificate))
+        return Check(path, error, (), certificate, form=certificate and to_json(certificate))
     signed = unseal(document).signed_bytes
     form = to_json(verified.certificate)
     holds = held.checkpoint is not None
-    return Check(path, None, verified.key_ids, verified.certificate, form, signed, seen, compared, holds)
+    return Check(
+        path,
+        None,
+        verified.key_ids,
+        verified.certificate,
+        form=form,
+        signed=signed,
+        log=seen,
+        compared=compared,
+        holds_checkpoint=holds,
+    )
 
 
 def expect_drive(certificate: Certificate, drive: str) -> None:
@@ -235,6 +256,25 @@ def _without_duplicates(checks: list[Check]) -> list[Check]:
         for key in _ids(item):
             by_id[key].add(item.signed)
     return [_not_duplicate(item, [key for key in _ids(item) if len(by_id[key]) > 1]) for item in checks]
+
+
+def _without_withdrawn(checks: list[Check]) -> list[Check]:
+    taken = {
+        (item.withdrawal.certificate_id, item.withdrawal.certificate_digest): item.withdrawal
+        for item in checks
+        if item.withdrawal is not None
+    }
+    return [_not_withdrawn(item, taken) for item in checks]
+
+
+def _not_withdrawn(item: Check, taken: Mapping[tuple[str, bytes], Withdrawal]) -> Check:
+    if item.error is not None or item.certificate is None:
+        return item
+    found = taken.get((item.certificate.certificate_id, sha256(item.signed).digest()))
+    if found is None:
+        return item
+    said = f"it was withdrawn at {found.withdrawn_at}: {found.reason}"
+    return replace(item, error=WithdrawnError(said, subject=found.certificate_id))
 
 
 def _ids(item: Check) -> list[tuple[str, str]]:

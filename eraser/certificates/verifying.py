@@ -43,6 +43,11 @@ def verify(document: bytes, trusted: TrustedKeys) -> Verified:
     return Verified(certificate, key_ids)
 
 
+def is_withdrawal(file: bytes) -> bool:
+    """Whether a file is to be read as a withdrawal, by the member that leads; it may be a broken one."""
+    return file[:200].replace(b" ", b"").replace(b"\n", b"").startswith(b'{"withdrawal":')
+
+
 def verify_withdrawal(document: bytes, trusted: TrustedKeys) -> Withdrawal:
     """The withdrawal in the document, if it may be believed. Raises CertificateError as `verify` does."""
     envelope = unseal(document, WITHDRAWAL)

@@ -12,12 +12,14 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from eraser.certificates.bundle import Bundle
-from eraser.certificates.envelope import unseal
+from eraser.certificates.envelope import WITHDRAWAL, seal, unseal
 from eraser.certificates.keys import FileSigner
 from eraser.certificates.validity import Validity
-from eraser.domain.certificate import Certificate
+from eraser.domain.certificate import Certificate, Station
 from eraser.domain.drive import Identity
+from eraser.domain.json_form import to_json
 from eraser.domain.log_entry import EntryKind, LogEntry
+from eraser.domain.withdrawal import FORMAT, VERSION, Withdrawal
 from eraser.log import note
 from eraser.log.checkpoint import Checkpoint, Withdrawals
 from eraser.log.note import Note
@@ -86,6 +88,22 @@ class Plant:
         leaves = [item.leaf() for item in entries]
         proof = rfc9162.proof(earlier, leaves) if 0 < earlier < len(leaves) else []
         return str(Update(earlier, tuple(proof), self.note(entries))).encode()
+
+    def withdrawal(self, of: bytes | None = None, signer: FileSigner | None = None, **changes: Any) -> bytes:
+        """A, or another, taken back."""
+        entry = entry_of(of or self.document)
+        withdrawal = Withdrawal(
+            FORMAT,
+            VERSION,
+            "e" * 32,
+            entry.subject,
+            entry.digest,
+            "the wrong label",
+            BEGAN,
+            Station("rack-3"),
+            "operator-7",
+        )
+        return seal(to_json(replace(withdrawal, **changes)), signer or self.signer, WITHDRAWAL)
 
     def options(self) -> list[Path | str]:
         return ["--keys", self.keys, "--log-key", self.log_key_file]

@@ -27,6 +27,7 @@ from eraser.errors import EraserError
 from tests.certificates.builders import a_document, a_signer
 from tests.certificates.plant import (
     ID_A,
+    ID_B,
     ORIGIN,
     Plant,
     certificate_of,
@@ -303,6 +304,36 @@ def test_the_list_has_three_of_each_class_and_many_in_all() -> None:
     assert min(counts.values()) >= 3, counts
     assert {"key", "time", "log", "drive", "encoding", "replay"} <= set(counts)
     assert len({row[:2] for row in FORGERIES}) == len(FORGERIES)
+
+
+def test_a_certificate_beside_its_withdrawal_is_withdrawn(plant: Plant, verify: Verify) -> None:
+    files = [
+        plant.file("a", plant.bundle()),
+        plant.file("b", plant.other),
+        plant.file("a.withdrawal", plant.withdrawal()),
+    ]
+    status, answers = verify(*files, *plant.options())
+    assert (status, [item["result"] for item in answers]) == (4, ["withdrawn", "genuine", "genuine"])
+    assert answers[2]["certificate_id"] == ID_A
+    assert answers[2]["withdraws"]["reason"] == "the wrong label"
+
+
+FALSE_WITHDRAWALS: dict[str, tuple[Callable[[Plant], bytes], str]] = {
+    "by a key that nobody trusts": (lambda plant: plant.withdrawal(signer=a_signer()), "unknown-key"),
+    "altered": (lambda plant: plant.withdrawal(plant.other).replace(ID_B.encode(), ID_A.encode()), "altered"),
+    "signed as a certificate": (lambda plant: plant.document.replace(b'"certificate"', b'"withdrawal"', 1), "altered"),
+    "after the key's end": (lambda plant: plant.withdrawal(withdrawn_at="2027-02-01T00:00:00Z"), "key-not-valid-then"),
+    "without a reason": (lambda plant: plant.withdrawal(reason=" "), "malformed"),
+    "with something more": (lambda plant: changed(plant.withdrawal(), lambda form: form.update(more=1)), "malformed"),
+    "of another content under the same id": (lambda plant: plant.withdrawal(certificate_digest=bytes(32)), "genuine"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FALSE_WITHDRAWALS)
+def test_a_false_withdrawal_takes_nothing_back(plant: Plant, verify: Verify, name: str) -> None:
+    forge, code = FALSE_WITHDRAWALS[name]
+    _, answers = verify(plant.file("a", plant.document), plant.file("b", forge(plant)), *plant.options())
+    assert [item["result"] for item in answers] == ["genuine", code]
 
 
 def test_what_is_genuine_is_called_so_by_both(plant: Plant, verify: Verify) -> None:
