@@ -633,7 +633,11 @@ class BayRun:
             return
 
         async def expect_same() -> None:
-            now = await self._take_in(drive, None if wish.order is _Order.NONE else wish.operator)
+            try:
+                now = await self._take_in_at_once(drive, None if wish.order is _Order.NONE else wish.operator)
+            except LedgerFull:
+                # It waits without a turn: of those who had theirs meanwhile nobody would keep apart who spins up.
+                raise _Stale from None
             if now.question and now.question != terms.question:
                 # Also to whoever started it before that was on record.
                 self._show(BayState.ASKING, waits_for=now.question)
@@ -655,8 +659,12 @@ class BayRun:
                 await self._begin(sighting, drive, given_up, wish)
 
     async def _take_in(self, drive: Drive, ordered_by: str | None = None) -> Terms:
+        return await self._on_record(lambda: self._take_in_at_once(drive, ordered_by))
+
+    async def _take_in_at_once(self, drive: Drive, ordered_by: str | None = None) -> Terms:
+        """Raises LedgerFull."""
         shown, intake = self._shown, self._station.intake
-        terms = await self._on_record(lambda: intake.take_in(drive, self.name, shown.asset_tag, ordered_by=ordered_by))
+        terms = await intake.take_in(drive, self.name, shown.asset_tag, ordered_by=ordered_by)
         shown.lot, shown.asset_tag = terms.lot_id, terms.asset_tag
         return terms
 

@@ -9,7 +9,8 @@ import pytest
 
 from eraser.domain.bay import BandwidthDomain, BayName
 from eraser.domain.drive import Drive
-from eraser.errors import Refused
+from eraser.domain.events import Checkpoint, JobEvent
+from eraser.errors import JournalError, Refused
 from eraser.ledger.journal import FileJournal
 from eraser.rack.filing import FiledJobLog
 from eraser.rack.presence import Changed, Sighting
@@ -316,6 +317,32 @@ def test_a_cancel_while_the_log_of_an_interrupted_job_is_closed_holds(
         await at.until("A2", BayState.ASKING)
 
     monkeypatch.setattr(FiledJobLog, "close", cancelled_meanwhile)
+    played(tmp_path, story)
+
+
+def test_a_cancel_holds_although_the_jobs_log_fails_before_it_is_on_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drive = MemoryDrive()
+    at_work: list[At] = []
+    append = FiledJobLog.append
+
+    async def failing_after_a_cancel(log: FiledJobLog, event: JobEvent) -> None:
+        if at_work and isinstance(event, Checkpoint):
+            with suppress(StopIteration):
+                at_work.pop().station.cancel("A1").send(None)
+            raise JournalError("the disk did not answer")
+        await append(log, event)
+
+    async def story(at: At) -> None:
+        at_work.append(at)
+        at.memory.plug(drive, "A1")
+        await at.until("A1", BayState.INTERRUPTED)
+        at.memory.pull("A1")
+        at.memory.plug(drive, "A2")
+        await at.until("A2", BayState.ASKING)
+
+    monkeypatch.setattr(FiledJobLog, "append", failing_after_a_cancel)
     played(tmp_path, story)
 
 

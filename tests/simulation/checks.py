@@ -19,7 +19,6 @@ from eraser.domain.events import (
     JobFinished,
     JobPlanned,
     JobRefused,
-    MarkersChecked,
     Outcome,
     PassEnded,
     SightBegan,
@@ -53,6 +52,8 @@ ACT_SECONDS = 2.0
 """Between two things that a bay does with a drive that answers lie a few calls and records: hundredths of a second each."""
 PUT_AWAY_SECONDS = 15.0
 """So long a drive waits for a job in its bay to give up the one before, which may hang."""
+ASK_SECONDS = 0.05
+"""Once a bay's turn has come, its lot is asked whether all is as it was: by so much nearer to each other may two jobs begin."""
 MOVING = (BayState.EMPTY, BayState.IDENTIFYING, BayState.WRITING, BayState.VERIFYING)
 """States in which nobody is waited for."""
 STATES = ("job begins", *BayState)
@@ -77,8 +78,6 @@ class Checks:
         """By bay that waits its turn, how many that came later went first."""
         self._running: dict[str, str] = {}
         self._starts: list[tuple[float, str]] = []
-        self._marked: dict[str, FaultyDrive] = {}
-        """By job, the drive that its markers were last checked on: another than the job's, where a twin of it took over."""
         self._records: dict[str, list[CustodyRecord]] = {}
         self._moved_at: dict[str, float] = {}
         """By bay, when it was last seen to do something."""
@@ -145,8 +144,6 @@ class Checks:
         match event:
             case JobPlanned():
                 self._job_begins(after, place)
-            case MarkersChecked() if (held := self._held_by(job_id)) is not None:
-                self._marked[job_id] = held.disk
             case ActivitySeen(activity) if activity is not None:
                 if (held := self._held_by(job_id)) is not None:
                     held.was_counted = True
@@ -227,8 +224,6 @@ class Checks:
             self.fail(f"{job_id} passes without a drive")
             return
         disk, passes = held.disk, after.plan.passes
-        if self._marked.get(job_id, disk) is not disk:
-            return  # a twin took over in the middle of a pass, and nothing asks it for markers then
         where = f"{job_id} passes, but drive {disk.number}"
         if disk.wraps_at:
             self.fail(f"{where} has fewer sectors than it says")
@@ -334,9 +329,10 @@ class Checks:
                 self.fail(f"{active} run in {domain.name} at once")
         power = bays.power_domain_of(bays.bay(bay))
         if power is not None:
-            self._starts = [(at, name) for at, name in self._starts if at + power.stagger_seconds > now + 1e-6]
+            stagger_seconds = power.stagger_seconds - ASK_SECONDS
+            self._starts = [(at, name) for at, name in self._starts if at + stagger_seconds > now]
             self._starts.append((now, bay))
-            if len(self._starts) > power.max_spinning_up:
+            if len(self._starts) > power.max_spinning_up and now > self._world.disturbed_until:
                 self.fail(f"{[name for _, name in self._starts]} spin up at once")
 
     # ---- what time shows

@@ -139,6 +139,7 @@ class FaultyDrive(SimulatedDrive):
         for sector in sectors:
             part = slice(sector * SECTOR, (sector + 1) * SECTOR)
             self.cache[part] = self.medium[part] = b"customer" * (SECTOR // 8)
+            self.had_before.pop(sector, None)  # to answer with our own pattern is a lie that no reading could find
             if is_held:
                 self.unlooked.append((sector, self.history[sector]))
             self.history[sector] = []
