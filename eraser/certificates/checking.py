@@ -3,7 +3,7 @@ verifier in one file).
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -32,6 +32,18 @@ MAX_MESSAGE_CHARACTERS = 600
 
 
 @dataclass(frozen=True, slots=True)
+class OpenedPdf:
+    """A PDF that may be believed as far as the document in it may.
+
+    `is_redrawn`: its page was made once more, and is the same.
+    """
+
+    document: bytes
+    key_id: str
+    is_redrawn: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """What whoever checks has got by other ways than the files: keys, a drive, a checkpoint, and how the log grew."""
 
@@ -42,6 +54,10 @@ class Held:
     """Serial number or world-wide name, as its label or the system says it."""
     checkpoint: Note | None = None
     updates: tuple[Update, ...] = ()
+    open_pdf: Callable[[bytes], OpenedPdf] | None = None
+    """Opens a PDF under the keys that are trusted to sign pages; None where pyHanko and Typst are not, as in the
+    verifier in one file.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +86,7 @@ class Check:
     log: Standing | None = None
     compared: Compared | None = None
     holds_checkpoint: bool = False
+    pdf: OpenedPdf | None = None
 
     @property
     def result(self) -> str:
@@ -97,6 +114,8 @@ class Check:
         }
         if self.withdrawal is not None:
             form |= {"withdraws": {"at": self.withdrawal.withdrawn_at, "reason": self.withdrawal.reason}}
+        if self.pdf is not None:
+            form["pdf"] = {"key_id": self.pdf.key_id, "redrawn": self.pdf.is_redrawn}
         return form | ({"held": self._held_form()} if self.holds_checkpoint else {})
 
     def sentence(self) -> str:
@@ -109,7 +128,14 @@ class Check:
         outcome = self.certificate.outcome.value.upper()
         keys = ", ".join(self.key_ids)
         said = f"{self.path}: genuine, signed by key {keys}: {self.certificate.drive.label}: {outcome}"
-        return said + self._log_sentence() + self._held_sentence()
+        return said + self._pdf_sentence() + self._log_sentence() + self._held_sentence()
+
+    def _pdf_sentence(self) -> str:
+        if self.pdf is None:
+            return ""
+        if self.pdf.is_redrawn:
+            return f"; its page, signed by key {self.pdf.key_id}, says the same"
+        return f"; its page is as key {self.pdf.key_id} signed it (drawn by another version, so not drawn again here)"
 
     def _log_form(self) -> dict[str, Any] | None:
         if self.log is None:
@@ -170,9 +196,10 @@ def check(path: Path, held: Held) -> Check:
     document = b""
     try:
         document = read_document(path)
-        if document.startswith(b"%PDF-"):
-            raise UnsupportedError("it is a PDF", remedy="Give the JSON that is attached to it.")
-        if is_withdrawal(document):
+        pdf = _opened(document, held) if document.startswith(b"%PDF-") else None
+        if pdf is not None:
+            document = pdf.document
+        elif is_withdrawal(document):
             taken = verify_withdrawal(document, held.keys)
             key_ids = tuple(item.key_id for item in unseal(document, WITHDRAWAL).signatures if item.key_id in held.keys)
             return Check(path, None, key_ids, withdrawal=taken)
@@ -201,7 +228,14 @@ def check(path: Path, held: Held) -> Check:
         log=seen,
         compared=compared,
         holds_checkpoint=holds,
+        pdf=pdf,
     )
+
+
+def _opened(file: bytes, held: Held) -> OpenedPdf:
+    if held.open_pdf is None:
+        raise UnsupportedError("it is a PDF", remedy="Give the JSON that is attached to it.")
+    return held.open_pdf(file)
 
 
 def expect_drive(certificate: Certificate, drive: str) -> None:

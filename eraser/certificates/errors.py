@@ -60,6 +60,12 @@ class WithdrawnError(CertificateError):
     code = "withdrawn"
 
 
+class PdfDiffersError(CertificateError):
+    """The page of a PDF is not the one that its certificate gives."""
+
+    code = "pdf-differs"
+
+
 class KeyFileError(CertificateError):
     """A key file that cannot be used: its mode, its place or its content is wrong."""
 

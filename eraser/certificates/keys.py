@@ -13,7 +13,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -99,7 +101,7 @@ def open_signer(directory: Path, name: str = PRIVATE_NAME) -> FileSigner:
     Several processes may do this at once: all get the same key. Raises KeyFileError for a folder or a file that others
     could read or change, for symbolic links, and for what is no Ed25519 key.
     """
-    _make_directory(directory)
+    make_key_folder(directory)
     private = directory / name
     try:
         if not private.is_symlink() and not private.exists():
@@ -158,15 +160,25 @@ def station_keys(directory: Path) -> TrustedKeys:
 def load_keys(path: Path) -> TrustedKeys:
     """The public keys in a PEM file (one or more), or in the `*.pub` and `*.pem` files of a folder.
 
-    Raises KeyFileError when there is none, or when anything in them is not an Ed25519 public key.
+    P-256 keys, which sign PDFs, may stand among them. Raises KeyFileError when there is no Ed25519 key, or when anything
+    in them is neither.
     """
-    files = sorted(item for item in path.iterdir() if item.suffix in (".pub", ".pem")) if path.is_dir() else [path]
-    keys = _by_id(key for file in files for key in _load_public(file))
+    keys = _by_id(key for file in _key_files(path) for key in _load_public(file))
     if not keys:
         raise KeyFileError(
             "there is no public key in it", subject=str(path), remedy="Give a PEM file, or a folder of *.pub."
         )
     return keys
+
+
+def load_curve_keys(path: Path) -> list[EllipticCurvePublicKey]:
+    """The P-256 public keys in such a file or folder, beside which Ed25519 keys may stand. Raises KeyFileError."""
+    found = (key for file in _key_files(path) for key in _public_blocks(file))
+    return [key for key in found if isinstance(key, EllipticCurvePublicKey)]
+
+
+def _key_files(path: Path) -> list[Path]:
+    return sorted(item for item in path.iterdir() if item.suffix in (".pub", ".pem")) if path.is_dir() else [path]
 
 
 def load_all(paths: Iterable[Path]) -> TrustedKeys:
@@ -187,7 +199,8 @@ def _private_pem(key: Ed25519PrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def _make_directory(directory: Path) -> None:
+def make_key_folder(directory: Path) -> None:
+    """The folder is there, ours and closed to others, or KeyFileError."""
     try:
         directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
@@ -219,6 +232,14 @@ def _check_owner(status: os.stat_result, path: Path, mode: int) -> None:
 
 
 def _load_private(path: Path) -> Ed25519PrivateKey:
+    key = read_private_key(path)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise KeyFileError("its key is not an Ed25519 key", subject=str(path))
+    return key
+
+
+def read_private_key(path: Path) -> PrivateKeyTypes:
+    """The private key in a regular file that only we can read. Raises KeyFileError; never waits for what is no file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -231,15 +252,16 @@ def _load_private(path: Path) -> Ed25519PrivateKey:
         _check_owner(status, path, 0o600)
         content = file.read(MAX_KEY_FILE_BYTES)
     try:
-        key = load_pem_private_key(content, password=None)
+        return load_pem_private_key(content, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise KeyFileError("it holds no private key in PEM without a password", subject=str(path)) from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise KeyFileError("its key is not an Ed25519 key", subject=str(path))
-    return key
 
 
 def _load_public(path: Path) -> list[PublicKey]:
+    return [key for key in _public_blocks(path) if isinstance(key, PublicKey)]
+
+
+def _public_blocks(path: Path) -> list[PublicKey | EllipticCurvePublicKey]:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_KEY_FILE_BYTES + 1)
@@ -253,7 +275,7 @@ def _load_public(path: Path) -> list[PublicKey]:
             subject=str(path),
             remedy="Give the public half: `eraser certificate key` on the station prints it.",
         )
-    keys: list[PublicKey] = []
+    keys: list[PublicKey | EllipticCurvePublicKey] = []
     before = 0
     for block in _PUBLIC_PEM.finditer(content):
         keys.append(_public_key(block[0], content[before : block.start()], path))
@@ -263,7 +285,7 @@ def _load_public(path: Path) -> list[PublicKey]:
     return keys
 
 
-def _public_key(block: bytes, preamble: bytes, path: Path) -> PublicKey:
+def _public_key(block: bytes, preamble: bytes, path: Path) -> PublicKey | EllipticCurvePublicKey:
     try:
         validity = validity_of(preamble.decode("utf-8", "replace"))
     except ValueError as error:
@@ -274,6 +296,8 @@ def _public_key(block: bytes, preamble: bytes, path: Path) -> PublicKey:
         key = load_pem_public_key(block + b"\n")
     except (ValueError, UnsupportedAlgorithm) as error:
         raise KeyFileError("its public key cannot be read", subject=str(path)) from error
+    if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
+        return key
     if not isinstance(key, Ed25519PublicKey):
-        raise KeyFileError("its public key is not an Ed25519 key", subject=str(path))
+        raise KeyFileError("its public key is neither an Ed25519 nor a P-256 key", subject=str(path))
     return PublicKey(key, validity)

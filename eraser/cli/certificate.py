@@ -1,18 +1,22 @@
-"""`eraser certificate`: show, verify, withdraw, and the station's public key."""
+"""`eraser certificate`: show, verify, withdraw, make PDFs, and the station's public keys."""
 
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from eraser.cli.trust import keys_option, trusted_keys
+from eraser.cli.trust import keys_option, pdf_opener, read_document, trusted_keys
 from eraser.cli.withdraw import withdraw_command
+from eraser.errors import UsageError
 
 if TYPE_CHECKING:  # cryptography is loaded by the commands that need it
     from eraser.domain.certificate import Certificate, CertifiedPass, Reading
+
+MAX_URL_CHARACTERS = 300
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a file.")
 _data = click.option(
@@ -59,7 +63,8 @@ def verify_command(
     from eraser.certificates.checking import check_all
     from eraser.certificates.holding import held
 
-    checks = check_all(files, held(trusted_keys(key_paths), log_key, witness_key, drive, checkpoint, updates))
+    known = held(trusted_keys(key_paths), log_key, witness_key, drive, checkpoint, updates)
+    checks = check_all(files, replace(known, open_pdf=pdf_opener(key_paths)))
     for check in checks:
         click.echo(json.dumps(check.summary()) if as_json else check.sentence())
     sys.exit(max(check.exit_status for check in checks))
@@ -74,7 +79,7 @@ def show_command(file: Path, key_paths: tuple[Path, ...], as_json: bool) -> None
     from eraser.certificates.checking import Held
     from eraser.certificates.checking import check as check_one
 
-    check = check_one(file, Held(trusted_keys(key_paths)))
+    check = check_one(file, Held(trusted_keys(key_paths), open_pdf=pdf_opener(key_paths)))
     if as_json:
         click.echo(json.dumps({**check.summary(), "certificate": check.form}))
     else:
@@ -85,6 +90,43 @@ def show_command(file: Path, key_paths: tuple[Path, ...], as_json: bool) -> None
 
 
 certificate_group.add_command(withdraw_command)
+
+
+@certificate_group.command("pdf")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--lang", "language", type=click.Choice(["zh-CN", "en"]), default="zh-CN", help="The page's language.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE.pdf", help="Where to; else beside FILE.")
+@click.option("--check-url", default="", metavar="URL", help="What the QR code leads to; else it holds id and digest.")
+def pdf_command(file: Path, language: str, out: Path | None, check_url: str) -> None:
+    """Make a certificate's PDF: one page, signed by this station, with the certificate itself (or bundle) attached.
+
+    Only for a certificate that this station trusts: what it signs, it has checked. A file that is there is not replaced.
+    """
+    from eraser.certificates.bundle import is_bundle, load
+    from eraser.certificates.files import write_new
+    from eraser.certificates.verifying import verify
+    from eraser.settings import keys_dir
+
+    document = read_document(file)
+    verify(load(document).document if is_bundle(document) else document, trusted_keys(()))
+    if len(check_url) > MAX_URL_CHARACTERS or not check_url.isprintable():
+        raise UsageError(
+            f"the address is longer than {MAX_URL_CHARACTERS} characters, or they do not show as themselves"
+        )
+
+    from eraser.certificates.pdf.rendering import Renderer
+    from eraser.certificates.pdf.signing import open_pdf_signer
+    from eraser.certificates.pdf.words import Language
+
+    pdf = open_pdf_signer(keys_dir(os.environ))(Renderer()(document, Language(language), check_url))
+    target = out or file.with_suffix(".pdf")
+    try:
+        made = write_new(target, pdf, 0o644)
+    except OSError as error:
+        raise UsageError(f"the PDF cannot be written: {error.strerror}", subject=str(target)) from error
+    if not made:
+        raise UsageError("there is a file already", subject=str(target), remedy="Give another name with --out.")
+    click.echo(target)
 
 
 @certificate_group.command("schema")
@@ -99,13 +141,21 @@ def schema_command() -> None:
 @click.option(
     "--all", "also_earlier", is_flag=True, help="All keys that are trusted here, also those that were replaced."
 )
+@click.option("--pdf", "of_pdf", is_flag=True, help="The key that signs PDFs (P-256), instead of that of certificates.")
 @_data
 @click.pass_context
-def key_group(context: click.Context, also_earlier: bool, data: Path | None) -> None:
+def key_group(context: click.Context, also_earlier: bool, of_pdf: bool, data: Path | None) -> None:
     """Print this station's public key (PEM) for those who verify; made on first use."""
     from eraser.certificates.keys import open_signer, station_keys
 
     if context.invoked_subcommand is not None:
+        return
+    if of_pdf:
+        from eraser.certificates.pdf.signing import open_pdf_signer, public_pem
+
+        pdf_signer = open_pdf_signer(_keys(data))
+        click.echo(f"key id {pdf_signer.key_id}", err=True)
+        click.echo(public_pem(pdf_signer.public), nl=False)
         return
     signer = open_signer(_keys(data))
     click.echo(f"key id {signer.key_id}", err=True)

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:  # cryptography is loaded by the commands that need it
+    from collections.abc import Callable
+
+    from eraser.certificates.checking import OpenedPdf
     from eraser.certificates.keys import TrustedKeys
 
 keys_option = click.option(
@@ -27,6 +30,22 @@ def trusted_keys(key_paths: tuple[Path, ...]) -> "TrustedKeys":
     if not key_paths:
         return station_keys(keys_dir(os.environ))
     return load_all(key_paths)
+
+
+def pdf_opener(key_paths: tuple[Path, ...]) -> "Callable[[bytes], OpenedPdf]":
+    """Opens PDFs under the P-256 keys in these files and folders; without any, under the station's.
+
+    pyHanko is loaded when one is opened.
+    """
+
+    def open_one(file: bytes) -> "OpenedPdf":
+        from eraser.certificates.pdf.checking import open_pdf
+        from eraser.certificates.pdf.signing import load_pdf_keys, station_pdf_keys
+        from eraser.settings import keys_dir
+
+        return open_pdf(file, load_pdf_keys(key_paths) if key_paths else station_pdf_keys(keys_dir(os.environ)))
+
+    return open_one
 
 
 def read_document(path: Path) -> bytes:

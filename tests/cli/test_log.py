@@ -99,6 +99,15 @@ def test_a_bundle_is_verified_with_two_public_keys_and_nothing_else(desk: Desk, 
     assert found["log"] == {"origin": "eraser/hall-2", "size": 1, "witnesses": []}
 
 
+def test_a_pdf_of_a_bundle_carries_its_place_in_the_log(desk: Desk, tmp_path: Path) -> None:
+    key = tmp_path / "log.key"
+    key.write_text(desk.run(log_group, "key").stdout)
+    made = desk.run(certificate_group, "pdf", desk.bundle(), "--out", tmp_path / "page.pdf")
+    assert made.exit_code == 0, made.output
+    answer = json.loads(desk.verify(tmp_path / "page.pdf", "--log-key", key).stdout)
+    assert (answer["result"], answer["log"]["size"], answer["pdf"]["redrawn"]) == ("genuine", 1, True)
+
+
 def test_a_log_that_no_witness_saw_is_called_so(desk: Desk) -> None:
     said = desk.run(certificate_group, "verify", desk.bundle(), "--log-key", desk.data / "log" / "key").stdout
     assert "log not witnessed" in said
