@@ -15,7 +15,7 @@ from eraser.domain.evidence import EndReason
 from eraser.domain.pattern import Constant, Pattern
 from eraser.domain.program import Verification
 
-MAX_TEXT_CHARACTERS = 160
+MAX_TEXT_CHARACTERS = 400
 MAX_REASONS = 4
 MAX_STEPS = 8
 """Rows of passes and readings: the first and the last ones; Gutmann's 35 passes have one page too."""
