@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.lab.loop import attach, detach
+
 SIZE_BYTES = 16 << 20
 
 
@@ -26,11 +28,11 @@ def image(folder: Path, name: str = "drive.img", size_bytes: int = SIZE_BYTES) -
 @contextmanager
 def loop(over: Path, *options: str) -> Iterator[Path]:
     """A loop device over a file or a device."""
-    device = Path(run("losetup", "--find", "--show", *options, over))
+    device = attach("--find", "--show", *options, over)
     try:
         yield device
     finally:
-        run("losetup", "--detach", device)
+        detach(device, over.resolve())
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from eraser.drives.sysfs import BlockDevice, Host
 from eraser.errors import EraserError, Refused
 from tests.drives import devices
 from tests.drives.trees import add_disk, add_partition, host_in
+from tests.lab.loop import detach
 
 lab = pytest.mark.lab("root", "loop")
 
@@ -87,16 +88,9 @@ def test_a_bcache_on_a_drive_is_named(tmp_path: Path) -> None:
 @contextlib.contextmanager
 def a_tower(folder: Path) -> Iterator[tuple[Path, Path, Path]]:
     """A drive, a loop device on it, and one on that. What a test took apart is not detached again."""
-    with devices.loop(devices.image(folder)) as drive:
-        made: list[Path] = []
-        try:
-            for _ in range(2):
-                made.append(Path(devices.run("losetup", "--find", "--show", made[-1] if made else drive)))
-            yield drive, made[0], made[1]
-        finally:
-            for device in reversed(made):
-                if devices.run("losetup", "--noheadings", "--output", "BACK-FILE", "--list", device):
-                    devices.run("losetup", "--detach", device)
+    image = devices.image(folder)
+    with devices.loop(image) as drive, devices.loop(drive) as middle, devices.loop(middle) as top:
+        yield drive, middle, top
 
 
 @lab
@@ -128,7 +122,7 @@ def test_what_has_changed_since_it_was_shown_is_not_taken_apart(tmp_path: Path) 
     with a_tower(tmp_path) as (drive, middle, top):
         in_bays = {str(drive): "A1"}
         shown = plan([str(drive)], in_bays)
-        devices.run("losetup", "--detach", top)
+        detach(top, middle)
         with pytest.raises(Refused, match="changed meanwhile"):
             take_apart(shown, in_bays)
         assert [step.layer.node for step in plan([str(drive)], in_bays).steps] == [str(middle)]

@@ -149,7 +149,12 @@ def attach(*options: str | Path) -> Path:
 
 
 def detach(device: Path, backing: Path) -> None:
-    """Detach a loop device from `backing`, now. Raises LabError when somebody still has it open after 10 s."""
+    """Detach a loop device from `backing`, now. Raises LabError when somebody still has it open after 10 s.
+
+    One that is not over `backing` any more was taken apart by the test, and its number may be another test's drive by now.
+    """
+    if not is_attached(device, backing):
+        return
     try:
         run("losetup", "--detach", device)
     except LabError:
