@@ -252,6 +252,8 @@ async def reread(
     if bad:
         known_bad, _ = await run(Order(Operation.READ, pattern, bad), sum(extent.length_bytes for extent in bad))
     is_whole = report is not None and report.end is EndReason.COMPLETED
+    # A drive that hangs, or a person who stopped it, is not kept waiting for what can change nothing any more.
+    is_undisturbed = is_whole and before is not None and before == await _written_so_far(opened)
     return Rereading(
         pass_number=number,
         kind=kind,
@@ -262,7 +264,7 @@ async def reread(
         hash_tree=HashTree(tree.extent_bytes, len(leaves), merkle.root(leaves)) if tree and is_whole else None,
         expected_root=tree.root if tree else b"",
         certificate_outcome=certificate.outcome,
-        is_undisturbed=before is not None and before == await _written_so_far(opened),
+        is_undisturbed=is_undisturbed,
     )
 
 

@@ -111,12 +111,14 @@ def last(events: list[CustodyEvent], *wanted: CustodyEvent) -> int:
 def test_whatever_happened_only_what_passed_since_its_arrival_leaves(events: list[CustodyEvent]) -> None:
     arrival, departure = last(events, RECEIVED), last(events, HANDED_OVER)
     good, bad = last(events, PASSED), last(events, FAILED, QUARANTINED)
+    twice, alone = last(events, TWICE), last(events, SEPARATED)
     is_clean = departure < arrival < good and bad < good and DESTROYED not in events
+    is_clean = is_clean and twice <= alone < good
     now = after(*events)
     no = may_release(now)
     assert (no is None or no.code == "released") == is_clean
     if no is None:
-        assert last(events, RELEASED) < max(good, arrival, departure, bad)
+        assert last(events, RELEASED) < max(good, arrival, departure, bad, twice, alone)
 
 
 @given(st.lists(EVENTS, max_size=12))
