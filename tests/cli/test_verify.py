@@ -210,6 +210,8 @@ def verifying(eraser: Command, device: Path, certificate: Path) -> subprocess.Po
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "XDG_DATA_HOME": str(eraser.folder / "data")},
+        # Whoever runs the tests in a shell's background has Ctrl-C ignored, and so would the command.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
