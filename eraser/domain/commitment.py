@@ -19,8 +19,6 @@ SCHEME = "eraser commitment v1"
 KEY_BYTES = 16
 MAC_BYTES = 32
 MAX_DETAIL_CHARACTERS = 1000
-CODE_CHARACTERS = 26
-"""Of a receipt's code without its hyphens: 128 bits in RFC 4648 base32, unpadded."""
 _GROUPS = (5, 5, 5, 5, 6)
 _LENGTH_BYTES = 8
 _BLANKS = re.compile(r"\s+")
@@ -93,25 +91,30 @@ def length_prefixed(*parts: bytes) -> bytes:
 
 
 def receipt_code(key: bytes) -> str:
-    """The key for people: 26 characters of RFC 4648 base32 in five groups."""
+    """The key for people: 26 characters of RFC 4648 base32, unpadded, in five groups."""
     assert len(key) == KEY_BYTES, len(key)
     return "-".join(_grouped(b32encode(key).decode().rstrip("=")))
 
 
 def receipt_key(code: str) -> bytes:
-    """The key that the code stands for, however it is grouped and in either case; 0, 1 and 8 are read as O, I and B. Raises
-    UsageError, which does not repeat it, for what is no code; what is mistyped otherwise fits no certificate.
+    """The key that a receipt's code stands for; what is mistyped and still a code fits no certificate. Raises as `key_of`."""
+    return key_of(code, KEY_BYTES)
+
+
+def key_of(code: str, key_bytes: int) -> bytes:
+    """The key that an unpadded base32 code stands for, however it is grouped and in either case; 0, 1 and 8 are read as O, I
+    and B. Raises UsageError, which does not repeat it, for what is no code.
     """
     letters = re.sub(r"[\s-]", "", code).upper().translate(_MISREAD)
-    if len(letters) != CODE_CHARACTERS:
-        raise UsageError(f"the code has {len(letters)} characters, a receipt's has {CODE_CHARACTERS}")
+    if len(letters) != (wanted := -(-key_bytes * 8 // 5)):
+        raise UsageError(f"the code has {len(letters)} characters, it should have {wanted}")
     try:
         key = b32decode(letters + "=" * (-len(letters) % 8))
     except (binascii.Error, ValueError):
-        raise UsageError("the code holds a character that no receipt has: it has A to Z and 2 to 7") from None
-    # 26 characters hold two bits more than the key. RFC 4648 §3.5: a code in which they are not zero was mistyped.
+        raise UsageError("the code holds a character that no code has: it has A to Z and 2 to 7") from None
+    # The last character holds bits beyond the key. RFC 4648 §3.5: a code in which they are not zero was mistyped.
     if b32encode(key).decode().rstrip("=") != letters:
-        raise UsageError("the last character of the code is mistyped: a receipt's ends in A, E, I, M, Q, U, Y or 4")
+        raise UsageError("the last character of the code is mistyped")
     return key
 
 

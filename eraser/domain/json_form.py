@@ -22,7 +22,7 @@ MOMENTARY = MappingProxyType({"momentary": True})
 """Metadata of a field that holds for a moment only: it has no place in the JSON form, and should not be compared."""
 
 LATER = MappingProxyType({"later": True})
-"""Metadata of an optional field that a format got after its first documents: None is not written; a form without it means None."""
+"""Metadata of an optional field that a format got after its first documents: None is written by leaving it out."""
 
 MAX_INTEGER = 2**53 - 1
 """RFC 8785 §3.2.2.3: integers beyond it are not exact in every reader."""
