@@ -84,6 +84,7 @@ def _same(existing: Certificate, certificate: Certificate, path: Path) -> Path:
         tool=existing.tool,
         times=existing.times,
         station=existing.station,
+        commitment=existing.commitment,
     )
     if anew != existing:
         raise DuplicateError("this job has a certificate already, and it says something else", subject=str(path))

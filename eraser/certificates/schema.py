@@ -10,8 +10,10 @@ from inspect import getdoc
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from eraser.certificates.envelope import ALGORITHM, MAX_SIGNATURES
+from eraser.domain import commitment
 from eraser.domain.certificate import FORMAT, ID_FORM, UTC_FORM, VERSION, Certificate, Times
-from eraser.domain.json_form import MAX_INTEGER, Nanoseconds, kept_fields
+from eraser.domain.commitment import Commitment
+from eraser.domain.json_form import MAX_INTEGER, Nanoseconds, kept_fields, later_fields
 from eraser.domain.printable import FORBIDDEN
 
 Schema = dict[str, Any]
@@ -24,6 +26,8 @@ _NARROWER: dict[tuple[type, str], Schema] = {
     (Certificate, "issued_at"): _UTC,
     (Times, "started_at"): _UTC,
     (Times, "finished_at"): _UTC,
+    (Commitment, "scheme"): {"const": commitment.SCHEME},
+    (Commitment, "mac"): {"type": "string", "pattern": f"^[0-9a-f]{{{2 * commitment.MAC_BYTES}}}$"},
 }
 _SHARED: dict[str, Schema] = {
     "text": {"type": "string", "not": {"pattern": FORBIDDEN}},
@@ -81,13 +85,22 @@ def _dataclass(cls: Any, parts: dict[str, Schema]) -> Schema:
     hints = get_type_hints(cls)
     kind = getattr(cls, "kind", None)
     members: dict[str, Schema] = {"kind": {"const": kind}} if isinstance(kind, str) else {}
+    later = later_fields(cls)
     for item in kept_fields(cls):
-        members[item.name] = _NARROWER.get((cls, item.name)) or _schema(hints[item.name], parts)
-    return {"description": " ".join((getdoc(cls) or "").split())} | _object(members)
+        hint = _without_none(hints[item.name]) if item.name in later else hints[item.name]
+        members[item.name] = _NARROWER.get((cls, item.name)) or _schema(hint, parts)
+    return {"description": " ".join((getdoc(cls) or "").split())} | _object(members, later)
 
 
-def _object(members: dict[str, Schema]) -> Schema:
-    return {"type": "object", "required": list(members), "additionalProperties": False, "properties": members}
+def _without_none(hint: Any) -> Any:
+    """Of `X | None`: what is None is left out of the file."""
+    (only,) = (option for option in get_args(hint) if option is not type(None))
+    return only
+
+
+def _object(members: dict[str, Schema], later: frozenset[str] = frozenset()) -> Schema:
+    required = [name for name in members if name not in later]
+    return {"type": "object", "required": required, "additionalProperties": False, "properties": members}
 
 
 def _reference(name: str) -> Schema:

@@ -230,6 +230,7 @@ def _parts(configuration: "Configuration", ledger: "StationLedger") -> "Station"
     from eraser.cli.station import new_id, now_utc
     from eraser.domain.certificate import Station as CertifiedStation
     from eraser.ledger.journal import FileJournal
+    from eraser.privacy.opening import Committing
     from eraser.rack.blocking import in_own_thread
     from eraser.rack.erasing import Station
     from eraser.rack.leftovers import BesideFiles
@@ -241,6 +242,7 @@ def _parts(configuration: "Configuration", ledger: "StationLedger") -> "Station"
         now_utc=now_utc,
         new_id=new_id,
         station=CertifiedStation(configuration.station.id, configuration.station.location),
+        commit=Committing(data, configuration.ledger_url, configuration.station.id, now_utc=now_utc, new_id=new_id),
     )
     journal = BesideFiles(ledger.journal, FileJournal(data / "journal", now_utc), in_own_thread)
     return Station(journal, issuer, now_utc, os.urandom, new_id, waits_for_room=True)

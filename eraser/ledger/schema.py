@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0003"
+HEAD = "0005"
 """The revision that this program reads and writes: the newest one under `migrations/versions/`."""
 
 APPEND_ONLY = (
@@ -32,6 +32,9 @@ APPEND_ONLY = (
     "log_entries",
     "log_hashes",
     "log_checkpoints",
+    "vault_records",
+    "vault_receipts",
+    "vault_log",
 )
 """Tables of which both databases refuse UPDATE and DELETE."""
 
@@ -177,3 +180,46 @@ log_checkpoints = Table(
     Column("note", LargeBinary, nullable=False),
     sqlite_autoincrement=True,
 )
+
+vault_records = Table(
+    "vault_records",
+    metadata,
+    Column("record_id", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("lot_id", Text, nullable=False),
+    # Of which drives of the lot; both empty: of all.
+    Column("serial", Text, nullable=False),
+    Column("asset_tag", Text, nullable=False),
+    Column("key_store", Text, nullable=False),  # whose keys: they are never in a database
+    Column("at", Text, nullable=False),
+    Column("operator", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),  # privacy/sealing.py
+)
+Index("vault_records_lot_id", vault_records.c.lot_id)
+
+vault_receipts = Table(
+    "vault_receipts",
+    metadata,
+    Column("record_id", Text, primary_key=True),
+    Column("drive", Text, primary_key=True),
+    Column("at", Text, nullable=False),
+    Column("operator", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+vault_log = Table(
+    "vault_log",
+    metadata,
+    Column("number", _RowNumber, primary_key=True, autoincrement=True),
+    Column("at", Text, nullable=False),
+    Column("operator", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("lot_id", Text, nullable=False),
+    Column("record_id", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("vault_log_lot_id", vault_log.c.lot_id)
+Index("vault_log_record_id", vault_log.c.record_id)
+Index("vault_log_action", vault_log.c.action)
