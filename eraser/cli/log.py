@@ -118,19 +118,17 @@ def witness_command(update: Path, log_key: str, name: str, state: Path) -> None:
 
 def _bundling(path: Path, note: "Note") -> "Callable[[Connection], bytes]":
     from eraser.certificates.bundle import Bundle
-    from eraser.certificates.envelope import unseal
-    from eraser.certificates.verifying import content
-    from eraser.domain.log_entry import EntryKind
+    from eraser.certificates.verifying import entry_of
     from eraser.ledger import log
     from eraser.log.errors import NotLoggedError
 
     document = _content(path)
-    certificate_id = content(unseal(document)).certificate_id
+    own = entry_of(document)
     size = _checkpoint(note).size
 
     def work(connection: "Connection") -> bytes:
-        for item in log.entries_about(connection, certificate_id):
-            if item.entry.kind is EntryKind.CERTIFICATE and item.index < size:
+        for item in log.entries_about(connection, own.subject):
+            if item.entry.kind is own.kind and item.index < size:
                 proof = log.tree(connection, size).inclusion_proof(item.index)
                 withdrawn = tuple(sorted(log.withdrawn(connection, size)))
                 return Bundle(document, item.index, proof, note, withdrawn).dump()
