@@ -18,7 +18,7 @@ from eraser.certificates.verifying import entry_of
 from eraser.domain.log_entry import EntryKind
 from eraser.domain.merkle import HASH_BYTES, is_included
 from eraser.log import note
-from eraser.log.checkpoint import Checkpoint, Withdrawals, parse_checkpoint
+from eraser.log.checkpoint import Checkpoint, Withdrawals, confirm
 from eraser.log.errors import NotLoggedError
 from eraser.log.note import Confirmed, Note, NoteKey
 
@@ -85,14 +85,11 @@ def load(file: bytes) -> Bundle:
 def standing(bundle: Bundle, log_keys: Iterable[NoteKey], witness_keys: Iterable[NoteKey] = ()) -> Standing:
     """What the log says of the bundle's document, whose own signature is verified elsewhere.
 
-    Raises UnknownLogError or ForgedNoteError for a checkpoint that none of these logs signed, NotLoggedError when the proof
-    does not lead to it, MalformedError when the list of withdrawals is another one, WithdrawnError when it is on it.
+    Raises what `eraser.log.checkpoint.confirm` does for a checkpoint that none of these logs signed, NotLoggedError when the
+    proof does not lead to it, MalformedError when the list of withdrawals is another one, WithdrawnError when it is on it.
     """
     logs, witnesses = list(log_keys), list(witness_keys)
-    signed_by = note.confirm(bundle.checkpoint, logs)
-    checkpoint = parse_checkpoint(bundle.checkpoint.text)
-    if all(item.key.name != checkpoint.origin for item in signed_by):
-        raise NotLoggedError(f"its checkpoint is of the log {checkpoint.origin}, which did not sign it")
+    checkpoint, _ = confirm(bundle.checkpoint, logs)
     entry = entry_of(bundle.document)
     if not is_included(entry.leaf(), bundle.index, checkpoint.size, bundle.inclusion, checkpoint.root):
         raise NotLoggedError(f"the log of {checkpoint.size} entries does not have it as entry {bundle.index}")

@@ -29,8 +29,7 @@ from eraser.domain.destruction import Destruction
 from eraser.domain.json_form import to_json
 from eraser.domain.withdrawal import Withdrawal
 from eraser.errors import CertificateError, EraserError, ExitStatus, UsageError
-from eraser.log import note
-from eraser.log.checkpoint import Checkpoint, Withdrawals, parse_checkpoint
+from eraser.log.checkpoint import Checkpoint, Withdrawals, confirm
 from eraser.log.errors import NotLoggedError
 from eraser.log.history import Growth, is_one_history
 from eraser.log.note import Note, NoteKey
@@ -336,11 +335,7 @@ def _growth(update: Update, held: Held) -> Growth:
 
 
 def _confirmed(signed: Note, held: Held) -> Checkpoint:
-    signed_by = note.confirm(signed, held.logs)
-    checkpoint = parse_checkpoint(signed.text)
-    if all(item.key.name != checkpoint.origin for item in signed_by):
-        raise NotLoggedError(f"a checkpoint held is of the log {checkpoint.origin}, which did not sign it")
-    return checkpoint
+    return confirm(signed, held.logs)[0]
 
 
 def _without_duplicates(checks: list[Check]) -> list[Check]:

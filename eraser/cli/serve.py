@@ -218,13 +218,14 @@ async def _ledger(configuration: "Configuration", health: "LedgerHealth", stack:
 
 async def _log(configuration: "Configuration", ledger: "StationLedger", health: "LedgerHealth") -> "LogKeeper":
     """Its key is not the certificates': what one signs must not pass for what the other does."""
-    from eraser.certificates.keys import open_signer
+    from eraser.certificates.log_keys import StationLogKeys
     from eraser.cli.station import now_utc
     from eraser.rack.log_keeping import LogFolder, LogKeeper
 
-    signer = await asyncio.to_thread(open_signer, configuration.data / "keys" / "log", "log.key")
+    keys = StationLogKeys(configuration.data / "keys" / "log", configuration.log_origin)
+    await asyncio.to_thread(keys.known)  # makes the first one
     folder = LogFolder(configuration.data / "log")
-    return LogKeeper(ledger.store, configuration.log_origin, signer, folder, now_utc, health)
+    return LogKeeper(ledger.store, configuration.log_origin, keys, folder, now_utc, health)
 
 
 def _parts(configuration: "Configuration", ledger: "StationLedger") -> "Station":
