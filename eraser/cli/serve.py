@@ -16,6 +16,7 @@ import click
 from eraser import settings
 
 if TYPE_CHECKING:  # loaded by the command itself, not by its help
+    from eraser.certificates.destroying import Destroying
     from eraser.certificates.withdrawing import Withdrawing
     from eraser.cli.notifying import Manager
     from eraser.configuration.model import Configuration
@@ -190,19 +191,25 @@ async def _answer(
     from eraser.console.server import serve_http
 
     http = configuration.http
-    station_id, withdraw = configuration.station.id, _withdrawing(configuration, ledger)
-    desk = Desk(ledger.custody, ledger.lots, ledger.intake, station_id, now_utc, leftovers.end_jobs, withdraw)
+    station_id, (withdraw, destroy) = configuration.station.id, _taking_back(configuration, ledger)
+    await leftovers.finish_documents(withdraw, destroy)
+    desk = Desk(ledger.custody, ledger.lots, ledger.intake, station_id, now_utc, leftovers.end_jobs, withdraw, destroy)
     await stack.enter_async_context(serve_http(rack, listen=http.listen, socket=http.socket, desk=desk))
 
 
-def _withdrawing(configuration: "Configuration", ledger: "StationLedger") -> "Withdrawing":
+def _taking_back(configuration: "Configuration", ledger: "StationLedger") -> "tuple[Withdrawing, Destroying]":
+    from eraser.certificates.destroying import Destroying
     from eraser.certificates.withdrawing import Withdrawing
     from eraser.cli.station import new_id, now_utc
     from eraser.domain.certificate import Station as CertifiedStation
 
     data = configuration.data
     station = CertifiedStation(configuration.station.id, configuration.station.location)
-    return Withdrawing(ledger.store, data / "certificates", data / "keys", station, now_utc=now_utc, new_id=new_id)
+    certificates, keys = data / "certificates", data / "keys"
+    return (
+        Withdrawing(ledger.store, certificates, keys, station, now_utc=now_utc, new_id=new_id),
+        Destroying(ledger.store, certificates, keys, station, now_utc=now_utc, new_id=new_id),
+    )
 
 
 async def _ledger(configuration: "Configuration", health: "LedgerHealth", stack: AsyncExitStack) -> "StationLedger":
@@ -216,13 +223,14 @@ async def _ledger(configuration: "Configuration", health: "LedgerHealth", stack:
 
 async def _log(configuration: "Configuration", ledger: "StationLedger", health: "LedgerHealth") -> "LogKeeper":
     """Its key is not the certificates': what one signs must not pass for what the other does."""
-    from eraser.certificates.keys import open_signer
+    from eraser.certificates.log_keys import StationLogKeys
     from eraser.cli.station import now_utc
     from eraser.rack.log_keeping import LogFolder, LogKeeper
 
-    signer = await asyncio.to_thread(open_signer, configuration.data / "keys" / "log", "log.key")
+    keys = StationLogKeys(configuration.data / "keys" / "log", configuration.log_origin)
+    await asyncio.to_thread(keys.known)  # makes the first one
     folder = LogFolder(configuration.data / "log")
-    return LogKeeper(ledger.store, configuration.log_origin, signer, folder, now_utc, health)
+    return LogKeeper(ledger.store, configuration.log_origin, keys, folder, now_utc, health)
 
 
 def _parts(configuration: "Configuration", ledger: "StationLedger") -> "Station":

@@ -16,10 +16,11 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
     text,
 )
 
-HEAD = "0005"
+HEAD = "0007"
 """The revision that this program reads and writes: the newest one under `migrations/versions/`."""
 
 APPEND_ONLY = (
@@ -35,6 +36,7 @@ APPEND_ONLY = (
     "vault_records",
     "vault_receipts",
     "vault_log",
+    "signed_records",
 )
 """Tables of which both databases refuse UPDATE and DELETE."""
 
@@ -223,3 +225,19 @@ vault_log = Table(
 Index("vault_log_lot_id", vault_log.c.lot_id)
 Index("vault_log_record_id", vault_log.c.record_id)
 Index("vault_log_action", vault_log.c.action)
+signed_records = Table(
+    "signed_records",
+    metadata,
+    Column("number", _RowNumber, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),  # domain/log_entry.py
+    Column("subject", Text, nullable=False),  # the record's own id, as in the log
+    Column("about", Text, nullable=False),  # of a control: which one it is, so that the newest is found
+    Column("station_id", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("file", Text, nullable=False),  # where it lies among the certificates
+    Column("document", LargeBinary, nullable=False),
+    UniqueConstraint("kind", "subject", name="signed_records_subject"),
+    UniqueConstraint("file", name="signed_records_file"),
+    sqlite_autoincrement=True,
+)
+Index("signed_records_about", signed_records.c.station_id, signed_records.c.kind, signed_records.c.about)
