@@ -182,16 +182,47 @@ async def _answer(
     *,
     is_demo: bool,
 ) -> None:
+    import time
+
     from eraser.cli.station import now_utc
     from eraser.console.desk import Desk
+    from eraser.console.orders import Books
     from eraser.console.server import serve_http
+    from eraser.ledger.accounts import Accounts
+    from eraser.ledger.answers import Answers
+    from eraser.ledger.trail import Trail
 
     http = configuration.http
+    accounts = Accounts(ledger.store, now_utc, time.time)
+    books = Books(Trail(ledger.store), Answers(ledger.store), now_utc, time.time)
     station_id, withdraw = configuration.station.id, _withdrawing(configuration, ledger)
     desk = Desk(ledger.custody, ledger.lots, ledger.intake, station_id, now_utc, leftovers.end_jobs, withdraw)
     await stack.enter_async_context(
-        serve_http(rack, listen=http.listen, socket=http.socket, desk=desk, is_demo=is_demo)
+        serve_http(
+            rack,
+            listen=http.listen,
+            socket=http.socket,
+            desk=desk,
+            accounts=accounts,
+            books=books,
+            is_demo=is_demo,
+        )
     )
+    if not is_demo and not await accounts.any():
+        link = await accounts.set_up_link()
+        click.echo(
+            f"Nobody has an account yet. Whoever opens this first, within 24 h, is the administrator:\n"
+            f"  {_address(http.listen)}/set-up?link={link}",
+            err=True,
+        )
+
+
+def _address(listen: str) -> str:
+    """Where a browser finds what listens there."""
+    import socket
+
+    host, _, port = listen.rpartition(":")
+    return f"http://{socket.gethostname() if host in ('0.0.0.0', '[::]') else host}:{port}"
 
 
 def _withdrawing(configuration: "Configuration", ledger: "StationLedger") -> "Withdrawing":
