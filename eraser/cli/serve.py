@@ -142,7 +142,7 @@ async def _serve(read: "Callable[[], Configuration]", simulation: _Simulation | 
         if not sys.stderr.isatty():  # on a terminal it means that the terminal is gone
             loop.add_signal_handler(signal.SIGHUP, reload.ask)
         leftovers = Leftovers(rack.parts, ledger.journal, rack.trouble)
-        await _answer(rack, configuration, ledger, leftovers, stack)
+        await _answer(rack, configuration, ledger, leftovers, stack, is_demo=simulation is not None)
         await leftovers.first()
         async with asyncio.TaskGroup() as tasks:
             beside = [
@@ -185,16 +185,51 @@ async def _answer(
     ledger: "StationLedger",
     leftovers: "Leftovers",
     stack: AsyncExitStack,
+    *,
+    is_demo: bool,
 ) -> None:
+    import time
+
     from eraser.cli.station import now_utc
     from eraser.console.desk import Desk
+    from eraser.console.orders import Books
     from eraser.console.server import serve_http
+    from eraser.ledger.accounts import Accounts
+    from eraser.ledger.answers import Answers
+    from eraser.ledger.trail import Trail
 
     http = configuration.http
+    accounts = Accounts(ledger.store, now_utc, time.time)
+    books = Books(Trail(ledger.store), Answers(ledger.store), now_utc, time.time)
     station_id, (withdraw, destroy) = configuration.station.id, _taking_back(configuration, ledger)
     await leftovers.finish_documents(withdraw, destroy)
     desk = Desk(ledger.custody, ledger.lots, ledger.intake, station_id, now_utc, leftovers.end_jobs, withdraw, destroy)
-    await stack.enter_async_context(serve_http(rack, listen=http.listen, socket=http.socket, desk=desk))
+    await stack.enter_async_context(
+        serve_http(
+            rack,
+            listen=http.listen,
+            socket=http.socket,
+            desk=desk,
+            accounts=accounts,
+            books=books,
+            is_demo=is_demo,
+        )
+    )
+    if not is_demo and not await accounts.any():
+        link = await accounts.set_up_link()
+        click.echo(
+            f"Nobody has an account yet. Whoever opens this first, within 24 h, is the administrator:\n"
+            f"  {_address(http.listen)}/set-up?link={link}",
+            err=True,
+        )
+
+
+def _address(listen: str) -> str:
+    """Where a browser finds what listens there."""
+    import socket
+
+    host, _, port = listen.rpartition(":")
+    return f"http://{socket.gethostname() if host in ('0.0.0.0', '[::]') else host}:{port}"
 
 
 def _taking_back(configuration: "Configuration", ledger: "StationLedger") -> "tuple[Withdrawing, Destroying]":
