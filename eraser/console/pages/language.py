@@ -84,6 +84,7 @@ def _compiled(catalogue: Catalog) -> Translations:
 
 def catalogues(language: Language) -> Iterator[Catalog]:
     """Each of its catalogues. Raises PoFileError for one that cannot be read."""
-    for path in sorted((_CATALOGUES / str(language.locale)).glob("*.po")):
+    name = language.value.replace("-", "_")
+    for path in sorted((_CATALOGUES / name).glob("*.po")):
         with path.open("rb") as file:
-            yield read_po(file, locale=str(language.locale), abort_invalid=True)
+            yield read_po(file, locale=name, abort_invalid=True)
