@@ -184,13 +184,17 @@ async def _answer(
 ) -> None:
     from eraser.cli.station import now_utc
     from eraser.console.desk import Desk
+    from eraser.console.pages import pages_router
     from eraser.console.server import serve_http
+    from eraser.console.wall import Wall
 
     http = configuration.http
     station_id, withdraw = configuration.station.id, _withdrawing(configuration, ledger)
     desk = Desk(ledger.custody, ledger.lots, ledger.intake, station_id, now_utc, leftovers.end_jobs, withdraw)
+    wall = Wall(rack.snapshot, now_utc)
+    pages = pages_router(rack, wall, entries=ledger.journal.entries, custody=ledger.custody)
     await stack.enter_async_context(
-        serve_http(rack, listen=http.listen, socket=http.socket, desk=desk, is_demo=is_demo)
+        serve_http(rack, listen=http.listen, socket=http.socket, desk=desk, pages=pages, wall=wall, is_demo=is_demo)
     )
 
 
