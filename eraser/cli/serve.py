@@ -193,7 +193,9 @@ async def _answer(
     from eraser.cli.station import now_utc
     from eraser.console.desk import Desk
     from eraser.console.orders import Books
+    from eraser.console.pages import pages_router
     from eraser.console.server import serve_http
+    from eraser.console.wall import Wall
     from eraser.ledger.accounts import Accounts
     from eraser.ledger.answers import Answers
     from eraser.ledger.trail import Trail
@@ -204,6 +206,8 @@ async def _answer(
     station_id, (withdraw, destroy) = configuration.station.id, _taking_back(configuration, ledger)
     await leftovers.finish_documents(withdraw, destroy)
     desk = Desk(ledger.custody, ledger.lots, ledger.intake, station_id, now_utc, leftovers.end_jobs, withdraw, destroy)
+    wall = Wall(rack.snapshot, now_utc)
+    pages = pages_router(rack, wall, entries=ledger.journal.entries, custody=ledger.custody)
     await stack.enter_async_context(
         serve_http(
             rack,
@@ -212,6 +216,8 @@ async def _answer(
             desk=desk,
             accounts=accounts,
             books=books,
+            pages=pages,
+            wall=wall,
             is_demo=is_demo,
         )
     )

@@ -21,6 +21,7 @@ from eraser.console.metrics import MetricsPage
 from eraser.console.orders import Books
 from eraser.console.passwords import GuessLimit, Passwords
 from eraser.console.recognising import Door
+from eraser.console.wall import Wall
 from eraser.errors import EraserError, UsageError
 from eraser.ledger.accounts import Accounts
 from eraser.rack.view import StationPort
@@ -44,6 +45,7 @@ async def serve_http(
     pages: APIRouter | None = None,
     accounts: Accounts | None = None,
     books: Books | None = None,
+    wall: Wall | None = None,
     is_demo: bool = False,
 ) -> AsyncIterator[None]:
     """Serves while it is entered, on `HOST:PORT` and on a Unix socket, either of which may be None. `is_demo`: the station is a
@@ -53,12 +55,22 @@ async def serve_http(
     UsageError, before anything is served, for an address that cannot be had.
     """
     metrics = MetricsPage(station.snapshot)
-    events = Broadcast(station.snapshot)
+    wall = wall or Wall(station.snapshot)
+    events = Broadcast(station.snapshot, beside=wall.line)
     door = Door(accounts, is_demo=is_demo)
     reception = None
     if accounts is not None and books is not None:
         reception = Reception(accounts, books, door, Passwords(), GuessLimit())
-    app = create_app(station, metrics, desk, recognise=door, events=events, pages=pages, reception=reception)
+    app = create_app(
+        station,
+        metrics,
+        desk,
+        recognise=door,
+        events=events,
+        pages=pages,
+        reception=reception,
+        alarms=wall.alarms,
+    )
     with contextlib.ExitStack() as opened:
         listeners = []
         if listen is not None:
@@ -72,6 +84,7 @@ async def serve_http(
             for server, listener in zip(servers, listeners, strict=True)
         ]
         beside = [asyncio.create_task(metrics.keep_fresh()), asyncio.create_task(events.run())]
+        beside.append(asyncio.create_task(wall.run()))
         try:
             for server, serving in zip(servers, tasks, strict=True):
                 await _until_serving(server, serving)

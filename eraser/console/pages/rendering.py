@@ -1,0 +1,76 @@
+"""Templates made into pages: in the reader's language, everything from outside escaped, no name that is not there let pass."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from eraser.console.identity import Permission, viewer_of
+from eraser.console.pages import assets, pictures, quantities
+from eraser.console.pages.language import N_, Language, language_of, translations
+from eraser.console.pages.sentences import said
+from eraser.errors import EraserError
+
+
+@dataclass(frozen=True, slots=True)
+class NavigationItem:
+    """One entry of the navigation; `label` is English, translated where it is shown."""
+
+    path: str
+    label: str
+    symbol: str
+    """In `static/symbols.svg`."""
+    permission: Permission
+    """Shown to those who have it."""
+
+
+NAVIGATION = (
+    NavigationItem("/", N_("Rack"), "rack", Permission.VIEW_RACK),
+    NavigationItem("/failures", N_("Failures"), "failures", Permission.VIEW_FAILURES),
+)
+
+
+@cache
+def environment(language: Language) -> Environment:
+    """The templates in this language."""
+    found = Environment(
+        loader=PackageLoader("eraser.console.pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    words = translations(language)
+    found.install_gettext_translations(words, newstyle=True)  # type: ignore[attr-defined]
+    found.globals |= {"asset": assets.address_of, "language": language, "languages": tuple(Language)}
+    found.filters |= {"quoted": lambda text: quote(str(text), safe=""), "spark_points": pictures.spark_points}
+    found.filters |= {"said": lambda sentence: said(sentence, language)} | quantities.filters(language)
+    return found
+
+
+def render(
+    request: Request, template: str, context: Mapping[str, Any] | None = None, status: HTTPStatus = HTTPStatus.OK
+) -> HTMLResponse:
+    """The page. Its template extends `base.html`, which needs nothing beyond what is added here."""
+    language = language_of(request)
+    viewer = viewer_of(request)
+    navigation = [item for item in NAVIGATION if viewer.may(item.permission)]
+    base = {"navigation": navigation, "path": request.url.path, "viewer": viewer}
+    text = environment(language).get_template(template).render(base | dict(context or {}))
+    headers = {"content-language": language.value, "vary": "cookie, accept-language"}
+    return HTMLResponse(text, status_code=status, headers=headers)
+
+
+def render_problem(request: Request, error: EraserError, status: HTTPStatus) -> HTMLResponse:
+    """What a person sees instead of the page that they asked for."""
+    gettext = translations(language_of(request)).gettext
+    titles = {HTTPStatus.NOT_FOUND: N_("That is not here"), HTTPStatus.FORBIDDEN: N_("You may not see this")}
+    title = gettext(titles.get(status, N_("That did not work")))
+    return render(request, "message.html", {"title": title, "text": str(error)}, status)
