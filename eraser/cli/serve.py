@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # loaded by the command itself, not by its help
     from eraser.cli.notifying import Manager
     from eraser.configuration.model import Configuration
     from eraser.ledger.station_ledger import StationLedger
+    from eraser.privacy.expiring import Expiring
     from eraser.rack.erasing import Request, Station
     from eraser.rack.intake import LotIntake
     from eraser.rack.ledger_health import LedgerHealth
@@ -150,6 +151,7 @@ async def _serve(read: "Callable[[], Configuration]", simulation: _Simulation | 
                 tasks.create_task(keeper.run()),
                 tasks.create_task(leftovers.run()),
                 tasks.create_task(reload.run()),
+                tasks.create_task(_expiring(configuration, rack).run()),
                 tasks.create_task(keep_told(manager, rack, lambda: summary_words(rack.snapshot()))),
             ]
             if story is not None:
@@ -236,6 +238,14 @@ def _address(listen: str) -> str:
 
     host, _, port = listen.rpartition(":")
     return f"http://{socket.gethostname() if host in ('0.0.0.0', '[::]') else host}:{port}"
+
+
+def _expiring(configuration: "Configuration", rack: "Rack") -> "Expiring":
+    from eraser.cli.station import new_id, now_utc
+    from eraser.privacy.expiring import Expiring
+
+    url, station_id = configuration.ledger_url, configuration.station.id
+    return Expiring(configuration.data, url, station_id, rack.trouble, now_utc=now_utc, new_id=new_id)
 
 
 def _taking_back(configuration: "Configuration", ledger: "StationLedger") -> "tuple[Withdrawing, Destroying]":

@@ -21,7 +21,9 @@ from eraser.privacy.destruction import Destruction
 from eraser.privacy.key_store import FileKeyStore
 from eraser.privacy.vault import Scope, Vault
 
-WANG = CustomerDetails("王小明", "secretary Ms. Petrova", "+86 138 1234 5678", "海淀区 中关村 1 号", "passport", "PO-4711")
+WANG = CustomerDetails(
+    "王小明", "secretary Ms. Petrova", "+86 138 1234 5678", "海淀区 中关村 1 号", "passport", "PO-4711"
+)
 ANNA = CustomerDetails("Anna Schmidt", phone="+49 30 7654321")
 UNTIL = "2030-01-01T00:00:00Z"
 BEFORE = "2027-01-01T00:00:00.000Z"

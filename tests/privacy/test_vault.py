@@ -26,7 +26,9 @@ from tests.ledger.tampering import tamper
 from tests.privacy.builders import ANNA, IDENTITY, NAME, UNTIL, WANG, Plant
 
 # Between marks that nothing else has, so that what is found is a detail and no number of ours.
-_TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30).filter(is_printable).map("q\u00a7{}\u00a7q".format)
+_TEXTS = (
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=30).filter(is_printable).map("q\u00a7{}\u00a7q".format)
+)
 DETAILS = st.builds(CustomerDetails, *(_TEXTS,) * 6)
 few = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -145,7 +147,13 @@ def test_without_a_reason_nothing_is_given(plant: Plant, reason: str) -> None:
 
 @pytest.mark.parametrize(
     "reason",
-    ["王小明来电", "call +86 138 1234 5678", "about  po-4711", "Secretary MS. Petrova asked", "from 海淀区 中关村 1 号"],
+    [
+        "王小明来电",
+        "call +86 138 1234 5678",
+        "about  po-4711",
+        "Secretary MS. Petrova asked",
+        "from 海淀区 中关村 1 号",
+    ],
 )
 def test_a_reason_that_names_the_customer_is_refused(small_plant: Plant, reason: str) -> None:
     record_id = small_plant.add()
@@ -224,7 +232,10 @@ def test_no_detail_is_in_the_ledger_or_the_keys_or_what_is_logged(
 
 def test_the_length_of_what_is_sealed_does_not_tell_customers_apart(plant: Plant) -> None:
     plant.add(CustomerDetails("Bo"), serial="S1")
-    plant.add(CustomerDetails("Maximiliane von Hohenstein-Waldenburg", address="Long Street 1234, 98765 Farawaytown"), serial="S2")
+    plant.add(
+        CustomerDetails("Maximiliane von Hohenstein-Waldenburg", address="Long Street 1234, 98765 Farawaytown"),
+        serial="S2",
+    )
     with plant.vault() as vault:
         lengths = {len(item.sealed) for item in vault.read_rows(rows.newest_records)}
     assert len(lengths) == 1
@@ -252,7 +263,14 @@ def all_rows(url: str, table: str) -> list[dict[str, object]]:
 
 @pytest.mark.parametrize(
     ("column", "value"),
-    [("lot_id", "lot-2"), ("serial", "S9"), ("asset_tag", "T"), ("at", "2020-01-01T00:00:00Z"), ("operator", "x"), ("version", 7)],
+    [
+        ("lot_id", "lot-2"),
+        ("serial", "S9"),
+        ("asset_tag", "T"),
+        ("at", "2020-01-01T00:00:00Z"),
+        ("operator", "x"),
+        ("version", 7),
+    ],
 )
 def test_each_column_of_a_record_is_bound(plant: Plant, column: str, value: object) -> None:
     record_id = plant.add(serial="S1")
@@ -334,7 +352,11 @@ def test_a_receipt_printed_at_hand_in_fits_the_certificate_that_comes_later_what
 
 def test_the_drives_own_customer_goes_before_the_lots(plant: Plant) -> None:
     plant.receive(DriveName(NAME.serial, NAME.world_wide_name, "T-1"))
-    keys = {"lot": plant.add(WANG), "tag": plant.add(ANNA, tag="T-1"), "serial": plant.add(replace(ANNA, name="Bo"), serial=NAME.serial)}
+    keys = {
+        "lot": plant.add(WANG),
+        "tag": plant.add(ANNA, tag="T-1"),
+        "serial": plant.add(replace(ANNA, name="Bo"), serial=NAME.serial),
+    }
     with plant.vault() as vault:
         for name in ("serial", "tag", "lot"):
             made = vault.commitment_for(IDENTITY, "j", "station")
