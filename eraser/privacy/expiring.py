@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from eraser.errors import EraserError
@@ -26,7 +27,7 @@ class Expiring:
     ) -> None:
         """`trouble` hears, under `vault`, what keeps keys from being destroyed; the empty text when nothing does."""
         self._folder = data / FOLDER
-        self._open = lambda: open_vault(data, url, now_utc=now_utc, new_id=new_id)
+        self._open = partial(open_vault, data, url, now_utc=now_utc, new_id=new_id)
         self._operator = operator
         self._trouble = trouble
 
