@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from eraser.errors import ExitStatus, UsageError
+from eraser.errors import EraserError, ExitStatus, Refused, UsageError
 
 if TYPE_CHECKING:
+    from eraser.certificates.lacking import Lacking
     from eraser.ledger.backup import Manifest
     from eraser.ledger.check import Report
 
@@ -106,14 +107,65 @@ def restore_command(file: Path, database: str | None, data: Path | None, station
     Exit status: 0 restored; 3 there is a ledger that holds something, or it is another station's backup; 4 the backup is
     damaged or newer than this program.
     """
+    from eraser.ledger.backup import read_manifest
     from eraser.ledger.restore import restore
 
     own = own_station(data)
-    manifest = restore(file, database or own.ledger_url, station_id or own.station_id)
+    url = database or own.ledger_url
+    _expect_own_log(read_manifest(file), own)
+    manifest = restore(file, url, station_id or own.station_id)
+    problem, found = _after_restore(url, own)
     if as_json:
-        click.echo(json.dumps({"file": str(file), **_form(manifest)}))
+        lacking = [{"certificate_id": item.certificate_id, "file": str(item.path)} for item in found]
+        click.echo(json.dumps({"file": str(file), **_form(manifest), "log_problem": problem, "lacking": lacking}))
         return
     click.echo(f"Restored from {file}: {_summary(manifest)}.")
+    for item in found:
+        click.echo(f"The ledger lacks certificate {item.certificate_id} of {item.serial}: {item.path}")
+    if problem:
+        click.echo(f"NOTHING WILL BE SIGNED: {problem}")
+
+
+def _expect_own_log(manifest: "Manifest", own: OwnStation) -> None:
+    """Raises Refused for a backup whose log bears this station's name and was signed by none of its keys."""
+    from eraser.certificates.log_keys import StationLogKeys
+    from eraser.log import note
+    from eraser.log.errors import UnknownLogError
+
+    keys = own.data / "keys" / "log"
+    if not keys.is_dir() or not manifest.checkpoint.startswith(f"{own.log_origin}\n"):
+        return
+    try:
+        note.confirm(note.parse(manifest.checkpoint.encode()), StationLogKeys(keys, own.log_origin).known())
+    except UnknownLogError as error:
+        raise Refused(
+            "another-station",
+            "its log was signed with a key that this station never had",
+            remedy="It is another station's backup, whatever its name.",
+        ) from error
+
+
+def _after_restore(url: str, own: OwnStation) -> "tuple[str, list[Lacking]]":
+    """Why nothing will be signed, empty if it will; and the certificates on disk that the ledger lacks."""
+    from eraser.certificates.lacking import lacking
+    from eraser.certificates.log_keys import StationLogKeys
+    from eraser.ledger.engine import open_engine
+    from eraser.log.publishing import expect_continued
+    from eraser.rack.log_keeping import LogFolder
+
+    folder = LogFolder(own.data / "log")
+    engine = open_engine(url)
+    try:
+        with engine.connect() as connection, connection.begin():
+            found = lacking(own.data / "certificates", connection)
+            try:
+                keys = StationLogKeys(own.data / "keys" / "log", own.log_origin)
+                expect_continued(own.log_origin, keys, folder, connection)
+            except EraserError as error:
+                return str(error), found
+    finally:
+        engine.dispose()
+    return "", found
 
 
 def own_station(data: Path | None = None) -> OwnStation:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # loaded by the command itself, not by its help
     from eraser.cli.notifying import Manager
     from eraser.configuration.model import Configuration
     from eraser.ledger.station_ledger import StationLedger
+    from eraser.log.gate import SigningGate
     from eraser.rack.erasing import Request, Station
     from eraser.rack.intake import LotIntake
     from eraser.rack.ledger_health import LedgerHealth
@@ -121,20 +122,22 @@ async def _serve(read: "Callable[[], Configuration]", simulation: _Simulation | 
     from eraser.cli.asking import summary_words
     from eraser.cli.notifying import Manager, keep_told
     from eraser.cli.reloading import Reload
+    from eraser.log.gate import SigningGate
     from eraser.rack.ledger_health import LedgerHealth, keep_lease
     from eraser.rack.leftovers import Leftovers
 
     configuration = read()
     _begin_log(configuration)
-    health, manager = LedgerHealth(), Manager(os.environ)
+    health, gate, manager = LedgerHealth(), SigningGate(), Manager(os.environ)
     async with AsyncExitStack() as stack:
         ledger = await _ledger(configuration, health, stack)
         story = None
         if simulation is not None:
-            rack, story = await _simulated(configuration, simulation, ledger, health, stack)
+            rack, story = await _simulated(configuration, simulation, ledger, health, gate, stack)
         else:
-            rack = await _real(configuration, ledger, health, stack)
-        keeper = await _log(configuration, ledger, health)
+            rack = await _real(configuration, ledger, health, gate, stack)
+        keeper = await _log(configuration, ledger, health, gate)
+        await keeper.look()  # before anything is signed
         reload = Reload(rack, manager, configuration, read, lambda new: _reconfigure(rack, new, ledger, simulation))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -142,7 +145,7 @@ async def _serve(read: "Callable[[], Configuration]", simulation: _Simulation | 
         if not sys.stderr.isatty():  # on a terminal it means that the terminal is gone
             loop.add_signal_handler(signal.SIGHUP, reload.ask)
         leftovers = Leftovers(rack.parts, ledger.journal, rack.trouble)
-        await _answer(rack, configuration, ledger, leftovers, stack, is_demo=simulation is not None)
+        await _answer(rack, configuration, ledger, leftovers, gate, stack, is_demo=simulation is not None)
         await leftovers.first()
         async with asyncio.TaskGroup() as tasks:
             beside = [
@@ -184,6 +187,7 @@ async def _answer(
     configuration: "Configuration",
     ledger: "StationLedger",
     leftovers: "Leftovers",
+    gate: "SigningGate",
     stack: AsyncExitStack,
     *,
     is_demo: bool,
@@ -203,7 +207,7 @@ async def _answer(
     http = configuration.http
     accounts = Accounts(ledger.store, now_utc, time.time)
     books = Books(Trail(ledger.store), Answers(ledger.store), now_utc, time.time)
-    station_id, (withdraw, destroy) = configuration.station.id, _taking_back(configuration, ledger)
+    station_id, (withdraw, destroy) = configuration.station.id, _taking_back(configuration, ledger, gate)
     await leftovers.finish_documents(withdraw, destroy)
     desk = Desk(ledger.custody, ledger.lots, ledger.intake, station_id, now_utc, leftovers.end_jobs, withdraw, destroy)
     wall = Wall(rack.snapshot, now_utc)
@@ -238,7 +242,9 @@ def _address(listen: str) -> str:
     return f"http://{socket.gethostname() if host in ('0.0.0.0', '[::]') else host}:{port}"
 
 
-def _taking_back(configuration: "Configuration", ledger: "StationLedger") -> "tuple[Withdrawing, Destroying]":
+def _taking_back(
+    configuration: "Configuration", ledger: "StationLedger", gate: "SigningGate"
+) -> "tuple[Withdrawing, Destroying]":
     from eraser.certificates.destroying import Destroying
     from eraser.certificates.withdrawing import Withdrawing
     from eraser.cli.station import new_id, now_utc
@@ -247,9 +253,10 @@ def _taking_back(configuration: "Configuration", ledger: "StationLedger") -> "tu
     data = configuration.data
     station = CertifiedStation(configuration.station.id, configuration.station.location)
     certificates, keys = data / "certificates", data / "keys"
+    may_sign = gate.expect_open
     return (
-        Withdrawing(ledger.store, certificates, keys, station, now_utc=now_utc, new_id=new_id),
-        Destroying(ledger.store, certificates, keys, station, now_utc=now_utc, new_id=new_id),
+        Withdrawing(ledger.store, certificates, keys, station, now_utc=now_utc, new_id=new_id, expect_open=may_sign),
+        Destroying(ledger.store, certificates, keys, station, now_utc=now_utc, new_id=new_id, expect_open=may_sign),
     )
 
 
@@ -262,7 +269,9 @@ async def _ledger(configuration: "Configuration", health: "LedgerHealth", stack:
     return await stack.enter_async_context(opened)
 
 
-async def _log(configuration: "Configuration", ledger: "StationLedger", health: "LedgerHealth") -> "LogKeeper":
+async def _log(
+    configuration: "Configuration", ledger: "StationLedger", health: "LedgerHealth", gate: "SigningGate"
+) -> "LogKeeper":
     """Its key is not the certificates': what one signs must not pass for what the other does."""
     from eraser.certificates.log_keys import StationLogKeys
     from eraser.cli.station import now_utc
@@ -271,10 +280,13 @@ async def _log(configuration: "Configuration", ledger: "StationLedger", health: 
     keys = StationLogKeys(configuration.data / "keys" / "log", configuration.log_origin)
     await asyncio.to_thread(keys.known)  # makes the first one
     folder = LogFolder(configuration.data / "log")
-    return LogKeeper(ledger.store, configuration.log_origin, keys, folder, now_utc, health)
+    certificates = configuration.data / "certificates"
+    return LogKeeper(
+        ledger.store, configuration.log_origin, keys, folder, now_utc, health, gate, certificates=certificates
+    )
 
 
-def _parts(configuration: "Configuration", ledger: "StationLedger") -> "Station":
+def _parts(configuration: "Configuration", ledger: "StationLedger", gate: "SigningGate") -> "Station":
     from eraser.certificates.issuer import StationIssuer
     from eraser.cli.station import new_id, now_utc
     from eraser.domain.certificate import Station as CertifiedStation
@@ -292,6 +304,7 @@ def _parts(configuration: "Configuration", ledger: "StationLedger") -> "Station"
         new_id=new_id,
         station=CertifiedStation(configuration.station.id, configuration.station.location),
         commit=Committing(data, configuration.ledger_url, configuration.station.id, now_utc=now_utc, new_id=new_id),
+        expect_open=gate.expect_open,
     )
     journal = BesideFiles(ledger.journal, FileJournal(data / "journal", now_utc), in_own_thread)
     return Station(journal, issuer, now_utc, os.urandom, new_id, waits_for_room=True)
@@ -326,7 +339,11 @@ def _intake(configuration: "Configuration", ledger: "StationLedger", *, starts_b
 
 
 async def _real(
-    configuration: "Configuration", ledger: "StationLedger", health: "LedgerHealth", stack: AsyncExitStack
+    configuration: "Configuration",
+    ledger: "StationLedger",
+    health: "LedgerHealth",
+    gate: "SigningGate",
+    stack: AsyncExitStack,
 ) -> "Rack":
     from eraser.drives.discovery import LIVE
     from eraser.rack.history import LedgerHistory
@@ -335,7 +352,7 @@ async def _real(
 
     events = await stack.enter_async_context(Hotplug(LIVE))
     intake = _intake(configuration, ledger, starts_by_itself=configuration.lots.start == "by-itself")
-    parts = _parts(configuration, ledger)
+    parts = _parts(configuration, ledger, gate)
     history = LedgerHistory(ledger.journal)
     drives = HostDrives(LIVE)
     watch = _watch(configuration, drives.celsius)
@@ -347,6 +364,7 @@ async def _simulated(
     simulation: _Simulation,
     ledger: "StationLedger",
     health: "LedgerHealth",
+    gate: "SigningGate",
     stack: AsyncExitStack,
 ) -> "tuple[Rack, Story]":
     import random
@@ -367,7 +385,7 @@ async def _simulated(
         pace = pace.within(most_bytes)
     bay_map = rack_map(simulation.bays)
     parts = replace(
-        _parts(configuration, ledger),
+        _parts(configuration, ledger, gate),
         hold=shelf.hold,
         tune=lambda drive: replace(
             tuning_for(drive), no_progress_seconds=pace.no_progress_seconds, checkpoint_seconds=5.0
