@@ -43,8 +43,12 @@ class StationIssuer:
         new_id: Callable[[], str],
         station: Station | None = None,
         commit: Callable[[JobState], Commitment | None] | None = None,
+        expect_open: Callable[[], None] = lambda: None,
     ) -> None:
-        """`station` stands in each certificate; without one it is the host's name. `commit` binds one to a customer."""
+        """`station` stands in each certificate; without one it is the host's name. `commit` binds one to a customer.
+        `expect_open` raises while nothing may be signed (`eraser.log.gate`).
+        """
+        self._expect_open = expect_open
         self._certificates = certificates
         self._keys = keys
         self._station = station or Station(id=socket.gethostname())
@@ -62,8 +66,10 @@ class StationIssuer:
     def __call__(self, state: JobState) -> Issued:
         """The job's one certificate, durable; the same one however often it is asked for. May block.
 
-        Raises CertificateError, KeyFileError or OSError, and what `commit` raises.
+        Raises CertificateError, KeyFileError or OSError, and what `commit` raises; SigningSuspended while nothing may be
+        signed.
         """
+        self._expect_open()
         commitment = self._commit(state) if self._commit is not None else None
         signer = open_signer(self._keys)  # before the time is taken: a key that is new by then has begun
         now = self._now_utc()

@@ -17,6 +17,10 @@ class EntryKind(StrEnum):
     WITHDRAWAL = "withdrawal"
     DESTRUCTION = "destruction"
     CONTROL = "control"
+    RESTART = "restart"
+    """The log lost entries and went on without them."""
+    REMOVAL = "removal"
+    """What has expired was removed from the ledger."""
 
 
 @dataclass(frozen=True, slots=True)

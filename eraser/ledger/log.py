@@ -100,6 +100,13 @@ def newest_checkpoint(connection: Connection) -> tuple[int, str, str] | None:
     return None if row is None else (row.size, row.at, bytes(row.note).decode())
 
 
+def newest_note_of(connection: Connection, origin: str) -> bytes | None:
+    """The note of the newest checkpoint that this log signed, among those of other stations on the same ledger."""
+    query = select(log_checkpoints.c.note).order_by(log_checkpoints.c.number.desc())
+    notes = connection.execute(query.execution_options(yield_per=100)).scalars()
+    return next((bytes(item) for item in notes if bytes(item).startswith(f"{origin}\n".encode())), None)
+
+
 def disagreements(connection: Connection) -> Iterable[str]:
     """What in the log does not agree with itself: gaps, entries that are not what was hashed, kept hashes that are wrong."""
     rows: dict[int, list[bytes]] = {}

@@ -41,6 +41,9 @@ APPEND_ONLY = (
 )
 """Tables of which both databases refuse UPDATE and DELETE."""
 
+NOT_IN_BACKUPS: tuple[str, ...] = ()
+"""Tables that no backup holds: what must not outlive its erasure here."""
+
 metadata = MetaData()
 
 # SQLite numbers rows by itself only in a column that is INTEGER to the letter.
