@@ -121,8 +121,10 @@ async def _serve(read: "Callable[[], Configuration]", simulation: _Simulation | 
     from eraser.cli.asking import summary_words
     from eraser.cli.notifying import Manager, keep_told
     from eraser.cli.reloading import Reload
+    from eraser.cli.station import now_utc
     from eraser.rack.ledger_health import LedgerHealth, keep_lease
     from eraser.rack.leftovers import Leftovers
+    from eraser.rack.routine_keeping import keep_routine
 
     configuration = read()
     _begin_log(configuration)
@@ -148,6 +150,7 @@ async def _serve(read: "Callable[[], Configuration]", simulation: _Simulation | 
             beside = [
                 tasks.create_task(keep_lease(ledger.journal, rack.trouble)),
                 tasks.create_task(keeper.run()),
+                tasks.create_task(keep_routine(ledger.store, now_utc, health)),
                 tasks.create_task(leftovers.run()),
                 tasks.create_task(reload.run()),
                 tasks.create_task(keep_told(manager, rack, lambda: summary_words(rack.snapshot()))),

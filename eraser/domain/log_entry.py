@@ -17,6 +17,7 @@ class EntryKind(StrEnum):
     WITHDRAWAL = "withdrawal"
     DESTRUCTION = "destruction"
     CONTROL = "control"
+    AUDIT = "audit"
 
 
 @dataclass(frozen=True, slots=True)
