@@ -267,6 +267,8 @@ def _acceptance(criterion: Criterion, population: int, confidence_ppm: int) -> A
         raise UsageError(
             "no certificate of these days is in the log", remedy="Are these its days, and its certificates?"
         )
+    if not 0 < confidence_ppm < MILLION:
+        raise UsageError("a level of confidence lies between 0 and 1")
     match criterion:
         case ByAql():
             return acceptance_plan(population, criterion.aql, criterion.level, criterion.severity)
