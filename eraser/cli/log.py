@@ -98,6 +98,21 @@ def bundle_command(
         click.echo(str(target))
 
 
+@log_group.command("entries")
+@_data
+@_database
+def entries_command(data: Path | None, database: str | None) -> None:
+    """Print all entries up to the newest checkpoint, each in a line: kind, id and hash, nothing of a drive or its owner.
+
+    Whoever has them and the checkpoint knows the whole log (`eraser audit --entries`).
+    """
+    from eraser.ledger import log
+
+    size = _checkpoint(_note(_kept(data, CHECKPOINT_NAME).encode())).size
+    for entry in _read(data, database, lambda connection: log.first_entries(connection, size)):
+        click.echo(entry.leaf().decode())
+
+
 @log_group.command("update")
 @click.option("--from", "earlier", type=click.IntRange(min=0), required=True, help="Entries that the witness knows.")
 @_data

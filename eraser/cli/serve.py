@@ -21,8 +21,8 @@ if TYPE_CHECKING:  # loaded by the command itself, not by its help
     from eraser.cli.notifying import Manager
     from eraser.configuration.model import Configuration
     from eraser.ledger.station_ledger import StationLedger
-    from eraser.privacy.expiring import Expiring
     from eraser.log.gate import SigningGate
+    from eraser.privacy.expiring import Expiring
     from eraser.rack.erasing import Request, Station
     from eraser.rack.intake import LotIntake
     from eraser.rack.ledger_health import LedgerHealth
@@ -123,9 +123,11 @@ async def _serve(read: "Callable[[], Configuration]", simulation: _Simulation | 
     from eraser.cli.asking import summary_words
     from eraser.cli.notifying import Manager, keep_told
     from eraser.cli.reloading import Reload
+    from eraser.cli.station import now_utc
     from eraser.log.gate import SigningGate
     from eraser.rack.ledger_health import LedgerHealth, keep_lease
     from eraser.rack.leftovers import Leftovers
+    from eraser.rack.routine_keeping import keep_routine
 
     configuration = read()
     _begin_log(configuration)
@@ -152,6 +154,7 @@ async def _serve(read: "Callable[[], Configuration]", simulation: _Simulation | 
             beside = [
                 tasks.create_task(keep_lease(ledger.journal, rack.trouble)),
                 tasks.create_task(keeper.run()),
+                tasks.create_task(keep_routine(ledger.store, now_utc, health)),
                 tasks.create_task(leftovers.run()),
                 tasks.create_task(reload.run()),
                 tasks.create_task(_expiring(configuration, rack).run()),

@@ -21,6 +21,7 @@ class EntryKind(StrEnum):
     """The log lost entries and went on without them."""
     REMOVAL = "removal"
     """What has expired was removed from the ledger."""
+    AUDIT = "audit"
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,12 @@ def entries_about(connection: Connection, subject: str) -> list[Logged]:
     return [Logged(row.number, _entry(row)) for row in connection.execute(query)]
 
 
+def first_entries(connection: Connection, count: int) -> list[LogEntry]:
+    """The first so many."""
+    query = select(log_entries).where(log_entries.c.number < count).order_by(log_entries.c.number)
+    return [_entry(row) for row in connection.execute(query)]
+
+
 def withdrawn(connection: Connection, entries: int) -> list[str]:
     """The certificates that are withdrawn in the first so many entries."""
     withdrawals = select(log_entries.c.subject).where(

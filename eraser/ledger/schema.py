@@ -38,6 +38,8 @@ APPEND_ONLY = (
     "vault_log",
     "signed_records",
     "trail",
+    "routine_draws",
+    "routine_checks",
 )
 """Tables of which both databases refuse UPDATE and DELETE."""
 
@@ -319,3 +321,26 @@ trail = Table(
     sqlite_autoincrement=True,
 )
 Index("trail_name", trail.c.name)
+
+routine_draws = Table(
+    "routine_draws",
+    metadata,
+    Column("draw_id", Text, primary_key=True),
+    # Entries of the log: two draws at once meet this key.
+    Column("first", BigInteger, nullable=False, unique=True),
+    Column("behind", BigInteger, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+routine_checks = Table(
+    "routine_checks",
+    metadata,
+    Column("number", _RowNumber, primary_key=True, autoincrement=True),
+    Column("draw_id", Text, ForeignKey("routine_draws.draw_id"), nullable=False),
+    Column("certificate_id", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("routine_checks_certificate_id", routine_checks.c.certificate_id)
