@@ -21,11 +21,12 @@ from eraser.certificates.errors import (
     ContradictoryError,
     KeyNotValidThenError,
     MalformedError,
+    UnfoundedClaimError,
     UnknownKeyError,
     UnsupportedError,
 )
 from eraser.certificates.keys import TrustedKeys
-from eraser.domain.certificate import FORMAT, VERSION, Certificate, contradictions, read
+from eraser.domain.certificate import FORMAT, VERSION, Certificate, contradictions, read, unfounded
 from eraser.domain.control import Control
 from eraser.domain.control import read as read_control
 from eraser.domain.destruction import Destruction
@@ -51,8 +52,8 @@ def verify(document: bytes, trusted: TrustedKeys) -> Verified:
 
     Raises CertificateError otherwise, the first that applies: MalformedError for the file's form, UnsupportedError for
     its algorithm, AlteredError for a signature that a trusted key did not make, UnsupportedError for its version,
-    MalformedError and ContradictoryError for its content, UnknownKeyError when everything else is right and no signer
-    is trusted, KeyNotValidThenError when a trusted one signed outside its time.
+    MalformedError, ContradictoryError and UnfoundedClaimError for its content, UnknownKeyError when everything else is right
+    and no signer is trusted, KeyNotValidThenError when a trusted one signed outside its time.
     """
     envelope = unseal(document)
     key_ids = _good_signatures(envelope, trusted)
@@ -118,7 +119,10 @@ def _record(
 
 
 def content(envelope: Envelope) -> Certificate:
-    """The envelope's certificate, signatures aside. Raises UnsupportedError, MalformedError or ContradictoryError."""
+    """The envelope's certificate, signatures aside.
+
+    Raises UnsupportedError, MalformedError, ContradictoryError, UnfoundedClaimError.
+    """
     if envelope.form.get("format") != FORMAT:
         raise UnsupportedError(f"its format is not {FORMAT!r}")
     if envelope.form.get("version") != VERSION or isinstance(envelope.form["version"], bool):
@@ -129,6 +133,12 @@ def content(envelope: Envelope) -> Certificate:
         raise MalformedError(error.what) from None
     if against := contradictions(certificate):
         raise ContradictoryError(f"it says {certificate.outcome.value}, but {'; '.join(against)}")
+    try:
+        without_evidence = unfounded(certificate)
+    except UsageError as error:
+        raise UnsupportedError(error.what, remedy="A newer Eraser may know it.") from None
+    if without_evidence:
+        raise UnfoundedClaimError("; ".join(without_evidence))
     return certificate
 
 
