@@ -8,7 +8,7 @@ from eraser.certificates.envelope import Signer, seal, unseal
 from eraser.certificates.errors import ContradictoryError, DuplicateError, UnfoundedClaimError
 from eraser.certificates.files import sync_directory, write_new
 from eraser.certificates.verifying import content
-from eraser.domain.certificate import Certificate, cleaned, contradictions, unfounded
+from eraser.domain.certificate import Certificate, cleaned, contradictions, read, unfounded
 from eraser.domain.json_form import to_json
 from eraser.errors import CertificateError
 
@@ -43,7 +43,7 @@ def issue(certificate: Certificate, signer: Signer, directory: Path) -> Path:
         signer.expect_valid_at(certificate.issued_at)
         document = seal(to_json(certificate), signer)
         # Read again before it is kept: what cannot be verified must not be given away.
-        if content(unseal(document)) != certificate:
+        if read(unseal(document).form) != certificate:
             raise CertificateError("the certificate does not read back as it was written", subject=str(path))
         if write_new(path, document, 0o644):
             return path

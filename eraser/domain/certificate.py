@@ -267,8 +267,9 @@ def read(form: Any) -> Certificate:
     if certificate.format != FORMAT or certificate.version != VERSION:
         raise UsageError(f"it is {certificate.format!r} version {certificate.version}, known is {FORMAT!r} {VERSION}")
     _check_identifiers(certificate)
-    expect_printable(form, "certificate")
-    _check_counts(form, "certificate")
+    if _is_flawed(form):
+        expect_printable(form, "certificate")
+        _check_counts(form, "certificate")
     return certificate
 
 
@@ -471,6 +472,24 @@ def _check_identifiers(certificate: Certificate) -> None:
     ):
         if not UTC_FORM.fullmatch(moment):
             raise UsageError(f"{name}: {moment!r} is no UTC time of RFC 3339")
+
+
+def _is_flawed(form: Any) -> bool:
+    """Whether a text or a number in it may not stand there: told quickly, and without its place."""
+    texts: list[str] = []
+    rest = [form]
+    for item in rest:
+        match item:
+            case str():
+                texts.append(item)
+            case int():
+                if item < 0:
+                    return True
+            case dict():
+                rest.extend(item.values())
+            case list():
+                rest.extend(item)
+    return not is_printable("".join(texts))
 
 
 def expect_printable(form: Any, where: str) -> None:
