@@ -89,9 +89,10 @@ def verify(document: bytes, trusted: TrustedKeys) -> Verified:
 def verify_opened(opened: Opened, trusted: TrustedKeys) -> Verified:
     """The certificate in the document, if it may be believed.
 
-    Raises CertificateError otherwise, the first that applies: UnsupportedError for its algorithm, AlteredError for a signature that a trusted key did not make, UnsupportedError for its version,
-    MalformedError, ContradictoryError and UnfoundedClaimError for its content, UnknownKeyError when everything else is right
-    and no signer is trusted, KeyNotValidThenError when a trusted one signed outside its time.
+    Raises CertificateError otherwise, the first that applies: UnsupportedError for its algorithm, AlteredError for a
+    signature that a trusted key did not make, UnsupportedError for its version, MalformedError, ContradictoryError and
+    UnfoundedClaimError for its content, UnknownKeyError when everything else is right and no signer is trusted,
+    KeyNotValidThenError when a trusted one signed outside its time.
     """
     key_ids = _good_signatures(opened.envelope, opened.signed_bytes, trusted)
     certificate = opened.certificate
