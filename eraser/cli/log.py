@@ -117,28 +117,13 @@ def witness_command(update: Path, log_key: str, name: str, state: Path) -> None:
 
 
 def _bundling(path: Path, note: "Note") -> "Callable[[Connection], bytes]":
-    from eraser.certificates.bundle import Bundle
     from eraser.certificates.envelope import unseal
+    from eraser.certificates.filed import bundled
     from eraser.certificates.verifying import content
-    from eraser.domain.log_entry import EntryKind
-    from eraser.ledger import log
-    from eraser.log.errors import NotLoggedError
 
     document = _content(path)
     certificate_id = content(unseal(document)).certificate_id
-    size = _checkpoint(note).size
-
-    def work(connection: "Connection") -> bytes:
-        for item in log.entries_about(connection, certificate_id):
-            if item.entry.kind is EntryKind.CERTIFICATE and item.index < size:
-                proof = log.tree(connection, size).inclusion_proof(item.index)
-                withdrawn = tuple(sorted(log.withdrawn(connection, size)))
-                return Bundle(document, item.index, proof, note, withdrawn).dump()
-        raise NotLoggedError(
-            f"the log of {size} entries does not have it", subject=str(path), remedy="The next checkpoint may."
-        )
-
-    return work
+    return lambda connection: bundled(document, certificate_id, note, connection).dump()
 
 
 def _read(data: Path | None, database: str | None, work: "Callable[[Connection], T]") -> T:

@@ -16,6 +16,7 @@ import click
 from eraser import settings
 
 if TYPE_CHECKING:  # loaded by the command itself, not by its help
+    from eraser.certificates.filed import FiledCertificates
     from eraser.certificates.withdrawing import Withdrawing
     from eraser.cli.notifying import Manager
     from eraser.configuration.model import Configuration
@@ -186,7 +187,9 @@ async def _answer(
 
     http = configuration.http
     station_id, withdraw = configuration.station.id, _withdrawing(configuration, ledger)
-    desk = Desk(ledger.custody, ledger.lots, ledger.intake, station_id, now_utc, leftovers.end_jobs, withdraw)
+    filed = _filed(configuration, ledger)
+    stack.push_async_callback(filed.close)
+    desk = Desk(ledger.custody, ledger.lots, ledger.intake, station_id, now_utc, leftovers.end_jobs, withdraw, filed)
     await stack.enter_async_context(serve_http(rack, listen=http.listen, socket=http.socket, desk=desk))
 
 
@@ -198,6 +201,13 @@ def _withdrawing(configuration: "Configuration", ledger: "StationLedger") -> "Wi
     data = configuration.data
     station = CertifiedStation(configuration.station.id, configuration.station.location)
     return Withdrawing(ledger.store, data / "certificates", data / "keys", station, now_utc=now_utc, new_id=new_id)
+
+
+def _filed(configuration: "Configuration", ledger: "StationLedger") -> "FiledCertificates":
+    from eraser.certificates.filed import FiledCertificates, Folders
+
+    data = configuration.data
+    return FiledCertificates(ledger.store, Folders(data / "certificates", data / "keys", data / "log"))
 
 
 async def _ledger(configuration: "Configuration", health: "LedgerHealth", stack: AsyncExitStack) -> "StationLedger":

@@ -11,8 +11,10 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
+from eraser.certificates.filed import FiledCertificates
 from eraser.certificates.withdrawing import Withdrawing
 from eraser.console.access import peer_name
+from eraser.console.certificates import certificates_router
 from eraser.console.forms import DriveForm, LotForm, WithdrawalForm, desk_form
 from eraser.console.problems import Forbidden, NotFound
 from eraser.domain import custody
@@ -51,6 +53,10 @@ class Desk:
     end_jobs: Callable[[list[str], str], Awaitable[None]]
     """Ends these open jobs as failed, for the reason given. Raises Refused while one is under way."""
     withdraw: Withdrawing | None = None
+    filed: FiledCertificates | None = None
+    """The certificates that were issued; without them none is found here."""
+    check_url: str = ""
+    """Where the public reaches this station: what QR codes lead to. Empty: they hold id and digest."""
 
 
 class _Order(BaseModel):
@@ -203,6 +209,8 @@ def desk_router(desk: Desk, station: StationPort) -> APIRouter:
     _add_custody(router, desk)
     if desk.withdraw is not None:
         _add_withdrawals(router, desk.withdraw)
+    if desk.filed is not None:
+        router.include_router(certificates_router(desk.filed, desk.check_url))
     return router
 
 
