@@ -137,7 +137,7 @@ async def _serve(read: "Callable[[], Configuration]", simulation: _Simulation | 
         if not sys.stderr.isatty():  # on a terminal it means that the terminal is gone
             loop.add_signal_handler(signal.SIGHUP, reload.ask)
         leftovers = Leftovers(rack.parts, ledger.journal, rack.trouble)
-        await _answer(rack, configuration, ledger, leftovers, stack)
+        await _answer(rack, configuration, ledger, leftovers, stack, is_demo=simulation is not None)
         await leftovers.first()
         async with asyncio.TaskGroup() as tasks:
             beside = [
@@ -180,6 +180,8 @@ async def _answer(
     ledger: "StationLedger",
     leftovers: "Leftovers",
     stack: AsyncExitStack,
+    *,
+    is_demo: bool,
 ) -> None:
     from eraser.cli.station import now_utc
     from eraser.console.desk import Desk
@@ -189,8 +191,20 @@ async def _answer(
     station_id, withdraw = configuration.station.id, _withdrawing(configuration, ledger)
     filed = _filed(configuration, ledger)
     stack.push_async_callback(filed.close)
-    desk = Desk(ledger.custody, ledger.lots, ledger.intake, station_id, now_utc, leftovers.end_jobs, withdraw, filed)
-    await stack.enter_async_context(serve_http(rack, listen=http.listen, socket=http.socket, desk=desk))
+    desk = Desk(
+        ledger.custody,
+        ledger.lots,
+        ledger.intake,
+        station_id,
+        now_utc,
+        leftovers.end_jobs,
+        withdraw,
+        filed,
+        http.public_url,
+    )
+    await stack.enter_async_context(
+        serve_http(rack, listen=http.listen, socket=http.socket, desk=desk, is_demo=is_demo)
+    )
 
 
 def _withdrawing(configuration: "Configuration", ledger: "StationLedger") -> "Withdrawing":

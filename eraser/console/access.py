@@ -1,17 +1,20 @@
-"""Who may ask for what, and how much of it: decided before a request reaches the application.
+"""The gate before the application: who asks, with how large a body, and whether their own browser means it.
 
-Over TCP only what a monitor reads is served. Over the Unix socket whoever can open it may look; orders are taken from root
-and from the station's own user.
+What each route asks of whoever asks is in `identity`. Here a request gets its viewer and its whole body, and its answer the
+headers that tell a browser to trust nothing but this station.
 """
 
 import asyncio
-import pwd
-from collections.abc import Collection
+import hmac
+from collections.abc import Iterable
 from http import HTTPStatus
+from urllib.parse import parse_qsl, urlsplit
 
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from eraser.console.identity import Recognise, Viewer
 from eraser.console.problems import MEDIA_TYPE, Forbidden, TooLarge, problem_of, status_of
 from eraser.errors import EraserError
 
@@ -19,85 +22,150 @@ MAX_BODY_BYTES = 64 * 1024
 """No order is larger."""
 BODY_SECONDS = 10.0
 """A body that is not whole by then is given up."""
+MAX_IMPORT_BYTES = 8 * 1024 * 1024
+"""Of what people who are signed in hand in to an address that ends in `/import`."""
+MAX_CHECKED_BYTES = 4 * 1024 * 1024
+"""Of a certificate that is handed in to be checked, by anybody."""
+LARGE_BODY_SECONDS = 60.0
 
-_FOR_EVERYBODY = ("/metrics", "/health/live", "/health/ready")
-_LOOKING = ("GET", "HEAD")
+CSRF_FIELD = "csrf_token"
+CSRF_HEADER = "x-csrf-token"
+
+_LOOKING = ("GET", "HEAD", "OPTIONS")
+_FORM = "application/x-www-form-urlencoded"
+
+_HEADERS = {
+    # No inline script, no inline style, nothing from elsewhere, in nobody's frame.
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    # Addresses hold lots, serial numbers and one-time links.
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "cache-control": "no-store",
+}
+"""Of every answer that does not say otherwise itself."""
 
 
 def problem_response(error: EraserError, status: HTTPStatus | None = None) -> JSONResponse:
     """The answer that tells of an error."""
     status = status or status_of(error)
-    return JSONResponse(problem_of(error, status), status_code=status, media_type=MEDIA_TYPE)
+    headers = {"www-authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else None
+    return JSONResponse(problem_of(error, status), status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
-def refusal(method: str, path: str, peer_uid: int | None, masters: Collection[int]) -> Forbidden | None:
-    """Why this request is not let in, or None. `masters` are the uids that may give orders."""
-    if method in _LOOKING and path in _FOR_EVERYBODY:
-        return None
-    if peer_uid is None:
-        return Forbidden(
-            "no-accounts",
-            "over TCP this station serves /metrics and /health only: it has no accounts yet to know people by",
-            subject=path,
-            remedy="Use the `eraser` command on the station's own host, which asks through the Unix socket.",
-        )
-    if method not in _LOOKING and peer_uid not in masters:
-        return Forbidden(
-            "not-a-master",
-            f"orders are taken from root and from the station's own user, not from uid {peer_uid}",
-            subject=path,
-            remedy="Give the order as root: with sudo.",
-        )
-    return None
-
-
-def peer_name(scope: Scope) -> str:
-    """Who stands in the records of what this request begins: the user that the kernel says opened the connection."""
-    uid: int = scope["state"]["peer_uid"]
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
+def body_limit(path: str, viewer: Viewer) -> int:
+    """How many bytes this viewer may send there."""
+    if viewer.is_signed_in and path.endswith("/import"):
+        return MAX_IMPORT_BYTES
+    if path == "/check" or path.endswith("/check"):
+        return MAX_CHECKED_BYTES
+    return MAX_BODY_BYTES
 
 
 class Gate:
-    """Lets in what `refusal` has nothing against, with its whole body, which is small."""
+    """Gives each request its viewer (`scope["state"]["viewer"]`) and its whole body; refuses orders that only seem to be
+    the viewer's.
+    """
 
-    def __init__(self, app: ASGIApp, masters: Collection[int]) -> None:
+    def __init__(self, app: ASGIApp, recognise: Recognise) -> None:
         self._app = app
-        self._masters = frozenset(masters)
+        self._recognise = recognise
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        peer_uid = scope.get("state", {}).get("peer_uid")
-        error: EraserError | None = refusal(scope["method"], scope["path"], peer_uid, self._masters)
-        if error is None:
-            try:
-                receive = await _with_whole_body(receive)
-            except TooLarge as too_large:
-                error = too_large
-        answer = self._app if error is None else problem_response(error)
-        await answer(scope, receive, send)
+        send = _with_headers(send)
+        try:
+            viewer = await self._recognise(scope)
+            scope.setdefault("state", {})["viewer"] = viewer
+            _refuse_foreign(scope, viewer)
+            body, receive = await _whole_body(receive, body_limit(scope["path"], viewer))
+            _require_token(scope, viewer, body)
+        except EraserError as error:
+            await problem_response(error)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
 
 
-async def _with_whole_body(receive: Receive) -> Receive:
-    """The same request with its body read. Raises TooLarge for one that is too long or too slow."""
-    body = b""
-    is_whole = False
+def _refuse_foreign(scope: Scope, viewer: Viewer) -> None:
+    """Raises Forbidden for an order that another site's page sends with the viewer's cookies, or signs them in with its own.
+
+    Browsers say where an order comes from (Origin; older ones on some orders Sec-Fetch-Site alone); programs say nothing.
+    """
+    if scope["method"] in _LOOKING or (viewer.is_signed_in and not viewer.csrf_token):
+        return
+    headers = Headers(scope=scope)
+    origin = headers.get("origin")
+    is_own = _same_place(origin, headers.get("host", "")) if origin is not None else True
+    if not is_own or headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+        raise Forbidden(
+            "foreign-origin",
+            "the order comes from another site's page",
+            subject=origin or "",
+            remedy="Use this station's own pages; a proxy in between must pass the Host header on.",
+        )
+
+
+def _same_place(origin: str, host: str) -> bool:
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        said = urlsplit(origin)
+        own = urlsplit(f"{said.scheme}://{host}")
+        default = {"http": 80, "https": 443}.get(said.scheme)
+        return default is not None and (said.hostname, said.port or default) == (own.hostname, own.port or default)
+    except ValueError:
+        return False
+
+
+def _require_token(scope: Scope, viewer: Viewer, body: bytes) -> None:
+    """Raises Forbidden for an order that rests on a cookie, or on where it comes from, without the token of the pages."""
+    if scope["method"] in _LOOKING or not viewer.csrf_token:
+        return
+    headers = Headers(scope=scope)
+    shown = headers.get(CSRF_HEADER, "")
+    if not shown and headers.get("content-type", "").partition(";")[0].strip().lower() == _FORM:
+        shown = dict(form_fields(body)).get(CSRF_FIELD, "")
+    if not hmac.compare_digest(shown.encode(), viewer.csrf_token.encode()):
+        raise Forbidden(
+            "no-csrf-token",
+            f"the order lacks the token of this station's pages (field {CSRF_FIELD} or header {CSRF_HEADER})",
+            subject=scope["path"],
+            remedy="Load the page again; a program asks /api/v1/session for it, or uses an API token.",
+        )
+
+
+def form_fields(body: bytes) -> Iterable[tuple[str, str]]:
+    """The fields of a form that a page posted. A field that can't be read is none."""
+    try:
+        return parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=1000)
+    except ValueError:
+        return []
+
+
+async def _whole_body(receive: Receive, max_bytes: int) -> tuple[bytes, Receive]:
+    """The body, and the same request with it read. Raises TooLarge for one that is too long or too slow."""
+    body = bytearray()
+    is_whole = False
+    seconds = BODY_SECONDS if max_bytes <= MAX_BODY_BYTES else LARGE_BODY_SECONDS
+    try:
+        async with asyncio.timeout(seconds):
             while not is_whole:
                 message = await receive()
                 if message["type"] != "http.request":
-                    return _replaying([message], receive)
+                    return bytes(body), _replaying([message], receive)
                 body += message.get("body", b"")
                 is_whole = not message.get("more_body", False)
-                if len(body) > MAX_BODY_BYTES:
-                    raise TooLarge(f"the body is longer than {MAX_BODY_BYTES} bytes", remedy="No order needs as many.")
+                if len(body) > max_bytes:
+                    raise TooLarge(f"the body is longer than {max_bytes} bytes", remedy="No order needs as many.")
     except TimeoutError:
-        raise TooLarge(f"the body did not arrive within {BODY_SECONDS:.0f} s", remedy="Send it at once.") from None
-    return _replaying([{"type": "http.request", "body": body, "more_body": False}], receive)
+        raise TooLarge(f"the body did not arrive within {seconds:.0f} s", remedy="Send it at once.") from None
+    whole = bytes(body)
+    return whole, _replaying([{"type": "http.request", "body": whole, "more_body": False}], receive)
 
 
 def _replaying(messages: list[Message], receive: Receive) -> Receive:
@@ -105,3 +173,14 @@ def _replaying(messages: list[Message], receive: Receive) -> Receive:
         return messages.pop(0) if messages else await receive()
 
     return replay
+
+
+def _with_headers(send: Send) -> Send:
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return send_with_headers

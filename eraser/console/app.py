@@ -1,26 +1,32 @@
 """The HTTP API: what can be asked of the station and what it can be told. Its shapes are in `forms`."""
 
-import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Mount
 
-from eraser.console.access import Gate, peer_name, problem_response
+from eraser.console.access import Gate, problem_response
 from eraser.console.desk import Desk, desk_router
+from eraser.console.events import Broadcast, EventStream
 from eraser.console.forms import StationForm, station_form
+from eraser.console.identity import Recognise, Viewer, anyone, demand_of, require, signed_in, viewer_of
 from eraser.console.metrics import MetricsPage, exposition_for
-from eraser.console.problems import MEDIA_TYPE, NotFound
+from eraser.console.problems import MEDIA_TYPE, NotFound, Unauthenticated
+from eraser.domain.account import Permission
 from eraser.errors import EraserError, UsageError
 from eraser.rack.view import BaySnapshot, StationPort
 
-ROOT_UID = 0
+STATIC = "/static"
+"""Below it is what everybody may load: the pages' scripts, styles and pictures."""
 
 _PROBLEM = {
     "description": "What is wrong, as a problem document (RFC 9457)",
@@ -81,37 +87,73 @@ class Accepted(BaseModel):
     bay: str = ""
 
 
-def create_app(station: StationPort, metrics: MetricsPage, desk: Desk | None = None) -> FastAPI:
-    """The application that answers for this station; without a desk it knows no lots and no custody."""
+def create_app(
+    station: StationPort,
+    metrics: MetricsPage,
+    desk: Desk | None = None,
+    *,
+    recognise: Recognise,
+    events: Broadcast | None = None,
+    pages: APIRouter | None = None,
+) -> FastAPI:
+    """The application that answers for this station; without a desk it knows no lots and no custody, without `pages` it has an
+    API only.
+
+    Raises AssertionError for a route that does not say for whom it is (`identity`).
+    """
     app = FastAPI(
         title="Eraser",
         version=version("eraser"),
-        openapi_url="/api/v1/openapi.json",
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         responses={"4XX": _PROBLEM, "5XX": _PROBLEM},
     )
-    app.add_middleware(Gate, masters=(ROOT_UID, os.geteuid()))
+    app.add_middleware(Gate, recognise=recognise)
     _add_monitoring(app, station, metrics)
     _add_looks(app, station)
+    _add_events(app, events or Broadcast(station.snapshot), recognise)
     _add_orders(app, station)
     if desk is not None:
         app.include_router(desk_router(desk, station))
+    if pages is not None:
+        app.include_router(pages)
+    _add_description(app)
     _add_errors(app)
+    _require_demands(app)
     return app
 
 
+def served_routes(routes: Sequence[BaseRoute]) -> Iterator[BaseRoute]:
+    """All of them, also those of the routers that were included."""
+    for route in routes:
+        included = getattr(route, "original_router", None)
+        if included is not None:
+            yield from served_routes(included.routes)
+        else:
+            yield route
+
+
+def _require_demands(app: FastAPI) -> None:
+    for route in served_routes(app.routes):
+        is_static = isinstance(route, Mount) and route.path == STATIC
+        says = isinstance(route, APIRoute) and demand_of(route) is not None
+        assert is_static or says, f"{route} does not say for whom it is: see eraser.console.identity"
+
+
 def _add_monitoring(app: FastAPI, station: StationPort, metrics: MetricsPage) -> None:
-    @app.get("/metrics", response_class=Response)
+    everybody = [Depends(anyone)]
+
+    @app.get("/metrics", response_class=Response, dependencies=everybody)
     async def show_metrics(request: Request) -> Response:
         form = exposition_for(request.headers.get("accept", ""))
         return Response(await metrics.text(form), headers={"content-type": form.value})
 
-    @app.get("/health/live")
+    @app.get("/health/live", dependencies=everybody)
     async def is_live() -> dict[str, bool]:
         return {"live": True}
 
-    @app.get("/health/ready")
+    @app.get("/health/ready", dependencies=everybody)
     async def is_ready() -> JSONResponse:
         reasons = station.snapshot().problems
         status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
@@ -119,39 +161,77 @@ def _add_monitoring(app: FastAPI, station: StationPort, metrics: MetricsPage) ->
 
 
 def _add_looks(app: FastAPI, station: StationPort) -> None:
-    @app.get("/api/v1/station")
+    to_look = [Depends(require(Permission.VIEW_RACK))]
+
+    @app.get("/api/v1/station", dependencies=to_look)
     async def show_station() -> StationForm:
         return station_form(station.snapshot())
 
-    @app.get("/api/v1/bays")
+    @app.get("/api/v1/bays", dependencies=to_look)
     async def show_bays() -> tuple[BaySnapshot, ...]:
         return station.snapshot().bays
 
-    @app.get("/api/v1/bays/{bay}")
+    @app.get("/api/v1/bays/{bay}", dependencies=to_look)
     async def show_bay(bay: str) -> BaySnapshot:
         return _bay(station, bay)
 
 
+def _add_events(app: FastAPI, events: Broadcast, recognise: Recognise) -> None:
+    to_look = require(Permission.VIEW_RACK)
+
+    @app.get(
+        "/api/v1/events",
+        dependencies=[Depends(to_look)],
+        response_class=Response,
+        responses={200: {"description": "Server-sent events, without end", "content": {"text/event-stream": {}}}},
+    )
+    async def listen(request: Request) -> Response:
+        async def may_listen() -> bool:
+            return (await recognise(request.scope)).may(Permission.VIEW_RACK)
+
+        stream: EventStream = events.stream(request.headers.get("last-event-id", ""), may_listen)
+        return _Answer(stream)
+
+
+class _Answer(Response):
+    """An answer that FastAPI passes on as it is."""
+
+    def __init__(self, stream: EventStream) -> None:
+        super().__init__()
+        self._stream = stream
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._stream(scope, receive, send)
+
+
+def _add_description(app: FastAPI) -> None:
+    @app.get("/api/v1/openapi.json", dependencies=[Depends(signed_in)], include_in_schema=False)
+    async def describe() -> JSONResponse:
+        return JSONResponse(app.openapi())
+
+
 def _add_orders(app: FastAPI, station: StationPort) -> None:
+    operate, maintain_bays = require(Permission.OPERATE), require(Permission.MAINTAIN)
+
     @app.post("/api/v1/bays/{bay}/start", status_code=HTTPStatus.ACCEPTED)
-    async def start(request: Request, bay: str, order: StartOrder) -> Accepted:
+    async def start(bay: str, order: StartOrder, viewer: Annotated[Viewer, Depends(operate)]) -> Accepted:
         _bay(station, bay)
-        await station.start(bay, order.standard or "", order.sighting, operator=peer_name(request.scope))
+        await station.start(bay, order.standard or "", order.sighting, operator=viewer.name)
         return Accepted(order="start", bay=bay)
 
     @app.post("/api/v1/bays/{bay}/retry", status_code=HTTPStatus.ACCEPTED)
-    async def retry(request: Request, bay: str, order: Seen) -> Accepted:
+    async def retry(bay: str, order: Seen, viewer: Annotated[Viewer, Depends(operate)]) -> Accepted:
         _bay(station, bay)
-        await station.retry(bay, order.sighting, operator=peer_name(request.scope))
+        await station.retry(bay, order.sighting, operator=viewer.name)
         return Accepted(order="retry", bay=bay)
 
-    @app.post("/api/v1/bays/{bay}/maintenance", status_code=HTTPStatus.ACCEPTED)
+    @app.post("/api/v1/bays/{bay}/maintenance", status_code=HTTPStatus.ACCEPTED, dependencies=[Depends(maintain_bays)])
     async def maintain(bay: str, switch: Switch) -> Accepted:
         _bay(station, bay)
         await station.maintain(bay, on=switch.on)
         return Accepted(order="maintenance", bay=bay)
 
-    @app.post("/api/v1/drain", status_code=HTTPStatus.ACCEPTED)
+    @app.post("/api/v1/drain", status_code=HTTPStatus.ACCEPTED, dependencies=[Depends(maintain_bays)])
     async def drain(switch: Switch) -> Accepted:
         await station.drain(on=switch.on)
         return Accepted(order="drain")
@@ -169,7 +249,12 @@ def _add_plain_order(
 ) -> None:
     """One that begins nothing new, so that it may go without what was seen."""
 
-    @app.post(f"/api/v1/bays/{{bay}}/{name}", name=name, status_code=HTTPStatus.ACCEPTED)
+    @app.post(
+        f"/api/v1/bays/{{bay}}/{name}",
+        name=name,
+        status_code=HTTPStatus.ACCEPTED,
+        dependencies=[Depends(require(Permission.OPERATE))],
+    )
     async def order(bay: str, seen: Seen | None = None) -> Accepted:
         _bay(station, bay)
         await give(bay, seen.sighting if seen is not None else None)
@@ -186,7 +271,7 @@ def _bay(station: StationPort, name: str) -> BaySnapshot:
 def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(EraserError)
     async def tell(request: Request, error: EraserError) -> Response:
-        return problem_response(error)
+        return _told(request, error)
 
     @app.exception_handler(RequestValidationError)
     async def tell_invalid(request: Request, error: RequestValidationError) -> Response:
@@ -198,9 +283,22 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def tell_http(request: Request, error: HTTPException) -> Response:
         status = HTTPStatus(error.status_code)
+        if not viewer_of(request).is_signed_in:
+            # What there is and is not is nobody's business who is not known.
+            await_sign_in = Unauthenticated("you are not signed in", subject=request.url.path, remedy="Sign in.")
+            return _told(request, await_sign_in)
         return problem_response(NotFound(str(error.detail), subject=request.url.path), status)
 
     @app.exception_handler(Exception)
     async def tell_fault(request: Request, error: Exception) -> Response:
         # What happened is in the log and no business of whoever asked.
         return problem_response(EraserError("a fault of this program stopped it", remedy="See the station's log."))
+
+
+def _told(request: Request, error: EraserError) -> Response:
+    """The error as a document; whoever only has to sign in for a page is led there, and back."""
+    is_page = request.method in ("GET", "HEAD") and not request.url.path.startswith("/api/")
+    if isinstance(error, Unauthenticated) and is_page and "text/html" in request.headers.get("accept", ""):
+        wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"/sign-in?{urlencode({'next': wanted})}", HTTPStatus.SEE_OTHER)
+    return problem_response(error)

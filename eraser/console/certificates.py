@@ -8,12 +8,14 @@ from datetime import UTC, date, datetime
 from http import HTTPStatus
 from typing import Annotated, Literal, TypeVar
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from eraser.certificates.filed import FiledCertificates
+from eraser.console.identity import require
 from eraser.console.problems import NotFound
+from eraser.domain.account import Permission
 from eraser.domain.lot import MAX_NAME_CHARACTERS
 from eraser.errors import CertificateError, Refused
 from eraser.ledger.certificate_index import MAX_PAGE, Indexed, Search
@@ -24,6 +26,7 @@ T = TypeVar("T")
 ZIP = "application/zip"
 PDF = "application/pdf"
 NOTE = "text/plain; charset=utf-8"
+_VIEW = [Depends(require(Permission.VIEW_CERTIFICATES))]
 _FOR_EVER = {"cache-control": "private, max-age=31536000, immutable"}
 """A certificate never changes; whether it was withdrawn, its page and its list say."""
 _NO_STORE = {"cache-control": "no-store"}
@@ -99,24 +102,24 @@ def certificates_router(filed: FiledCertificates, check_url: str = "") -> APIRou
     """What the API has about certificates, below its own prefix; `check_url` begins the address in PDFs' QR codes."""
     router = APIRouter()
 
-    @router.get("/certificates")
+    @router.get("/certificates", dependencies=_VIEW)
     async def list_certificates(asked: Annotated[CertificatePage, Query()]) -> CertificateList:
         await filed.index.refresh()
         page = await filed.index.search(asked.search(), after=asked.cursor, limit=asked.limit)
         return CertificateList(certificates=[certificate_form(item) for item in page.found], next=page.after)
 
-    @router.get("/certificates.zip", response_class=Response, responses={200: {"content": {ZIP: {}}}})
+    @router.get("/certificates.zip", dependencies=_VIEW, response_class=Response, responses={200: {"content": {ZIP: {}}}})
     async def show_archive(asked: Annotated[CertificateSearch, Query()]) -> StreamingResponse:
         pieces = filed.archive(asked.search())
         return StreamingResponse(_begun(pieces), media_type=ZIP, headers=attachment(_archive_name()) | _NO_STORE)
 
-    @router.get("/certificates/{certificate_id}.pdf", response_class=Response, responses={200: {"content": {PDF: {}}}})
+    @router.get("/certificates/{certificate_id}.pdf", dependencies=_VIEW, response_class=Response, responses={200: {"content": {PDF: {}}}})
     async def show_page(certificate_id: Id, lang: Literal["zh-CN", "en"] = "zh-CN") -> Response:
         item = await _known(filed, certificate_id)
         pdf = await _given(filed.pdf(certificate_id, lang, address_to_check(check_url, item)))
         return Response(pdf, media_type=PDF, headers=attachment(f"{certificate_id}.pdf") | _NO_STORE)
 
-    @router.get("/certificates/{certificate_id}.bundle")
+    @router.get("/certificates/{certificate_id}.bundle", dependencies=_VIEW)
     async def show_bundle(certificate_id: Id) -> Response:
         await _known(filed, certificate_id)
         bundle = await _given(filed.bundle(certificate_id))
@@ -124,7 +127,7 @@ def certificates_router(filed: FiledCertificates, check_url: str = "") -> APIRou
             bundle, media_type="application/json", headers=attachment(f"{certificate_id}.bundle") | _NO_STORE
         )
 
-    @router.get("/certificates/{certificate_id}")
+    @router.get("/certificates/{certificate_id}", dependencies=_VIEW)
     async def show_certificate(request: Request, certificate_id: Id) -> Response:
         item = await _known(filed, certificate_id)
         tag = {"etag": f'"{item.digest.hex()}"'}
@@ -139,15 +142,15 @@ def certificates_router(filed: FiledCertificates, check_url: str = "") -> APIRou
 
 
 def _add_log(router: APIRouter, filed: FiledCertificates) -> None:
-    @router.get("/log/checkpoint", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+    @router.get("/log/checkpoint", dependencies=_VIEW, response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def show_checkpoint() -> Response:
         return Response(_text_of(filed, "checkpoint"), media_type=NOTE, headers=_NO_STORE)
 
-    @router.get("/log/key", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+    @router.get("/log/key", dependencies=_VIEW, response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def show_key() -> Response:
         return Response(_text_of(filed, "key"), media_type=NOTE, headers=_NO_STORE)
 
-    @router.get("/log/update", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+    @router.get("/log/update", dependencies=_VIEW, response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def show_update(earlier: Annotated[int, Query(alias="from", ge=0, lt=1 << 53)] = 0) -> Response:
         """How the log grew since it had so many entries: for a witness."""
         return Response(await _given(filed.update(earlier)), media_type=NOTE, headers=_NO_STORE)

@@ -1,6 +1,6 @@
 """The desk of the API: lots, asset tags and the chain of custody. It reads and writes the ledger, not the bays.
 
-Who is written down as the operator is who the kernel says opened the socket; only root may speak for somebody else.
+Who is written down as the operator is the viewer; only root may speak for somebody else.
 """
 
 from collections.abc import Awaitable, Callable
@@ -8,16 +8,17 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from eraser.certificates.filed import FiledCertificates
 from eraser.certificates.withdrawing import Withdrawing
-from eraser.console.access import peer_name
 from eraser.console.certificates import certificates_router
 from eraser.console.forms import DriveForm, LotForm, WithdrawalForm, desk_form
+from eraser.console.identity import Viewer, require
 from eraser.console.problems import Forbidden, NotFound
 from eraser.domain import custody
+from eraser.domain.account import Permission
 from eraser.domain.catalogue import standard_named
 from eraser.domain.custody import CustodyRecord, DriveName
 from eraser.domain.intake import Opening
@@ -31,12 +32,18 @@ from eraser.ledger.lots import Lots
 from eraser.ledger.withdrawals import UnknownCertificate
 from eraser.rack.view import StationPort
 
-ROOT_UID = 0
-
 Text = Annotated[str, Field(max_length=1000)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
 LotName = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS, pattern=r"^[^/]+$")]
 Operator = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)]
+
+
+_VIEW_LOTS = [Depends(require(Permission.VIEW_LOTS))]
+_VIEW_CUSTODY = [Depends(require(Permission.VIEW_CUSTODY))]
+LotsViewer = Annotated[Viewer, Depends(require(Permission.MANAGE_LOTS))]
+TagsViewer = Annotated[Viewer, Depends(require(Permission.BIND_TAGS))]
+CustodyViewer = Annotated[Viewer, Depends(require(Permission.RECORD_CUSTODY))]
+WithdrawingViewer = Annotated[Viewer, Depends(require(Permission.WITHDRAW_CERTIFICATES))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,63 +222,63 @@ def desk_router(desk: Desk, station: StationPort) -> APIRouter:
 
 
 def _add_lots(router: APIRouter, desk: Desk) -> None:
-    @router.get("/lots")
+    @router.get("/lots", dependencies=_VIEW_LOTS)
     async def list_lots() -> Any:
         openings = await desk.intake.openings()
         return [desk_form(_lot_form(lot, openings)) for lot in await desk.lots.all()]
 
-    @router.get("/lots/{lot_id}")
+    @router.get("/lots/{lot_id}", dependencies=_VIEW_LOTS)
     async def show_lot(lot_id: str) -> Any:
         lot = await _lot(desk, lot_id)
         form = _lot_form(lot, await desk.intake.openings())
         return desk_form(LotForm(form.lot, form.is_open, form.bays, await desk.lots.arrivals(lot_id)))
 
     @router.post("/lots", status_code=HTTPStatus.CREATED)
-    async def add_lot(request: Request, order: NewLotOrder) -> Any:
-        revision = await desk.lots.put(order.lot(order.lot_id), _operator(request, order), is_new=True)
+    async def add_lot(order: NewLotOrder, viewer: LotsViewer) -> Any:
+        revision = await desk.lots.put(order.lot(order.lot_id), _operator(viewer, order), is_new=True)
         return {"lot_id": order.lot_id, "revision": revision}
 
     @router.put("/lots/{lot_id}")
-    async def change_lot(request: Request, lot_id: str, order: LotOrder) -> Any:
+    async def change_lot(lot_id: str, order: LotOrder, viewer: LotsViewer) -> Any:
         await _lot(desk, lot_id)
-        revision = await desk.lots.put(order.lot(lot_id), _operator(request, order), is_new=False)
+        revision = await desk.lots.put(order.lot(lot_id), _operator(viewer, order), is_new=False)
         return {"lot_id": lot_id, "revision": revision}
 
 
 def _add_openings(router: APIRouter, desk: Desk, station: StationPort) -> None:
     @router.post("/lots/{lot_id}/open")
-    async def open_lot(request: Request, lot_id: str, order: OpenOrder) -> Any:
+    async def open_lot(lot_id: str, order: OpenOrder, viewer: LotsViewer) -> Any:
         await _lot(desk, lot_id)
         for bay in order.bays:
             _require_bay(station, bay)
-        opening = await desk.intake.open(lot_id, order.bays, _operator(request, order))
+        opening = await desk.intake.open(lot_id, order.bays, _operator(viewer, order))
         return {"lot_id": lot_id, "bays": list(opening.bays)}
 
     @router.post("/lots/{lot_id}/close")
-    async def close_lot(request: Request, lot_id: str, order: CloseOrder) -> Any:
+    async def close_lot(lot_id: str, order: CloseOrder, viewer: LotsViewer) -> Any:
         await _lot(desk, lot_id)
-        await desk.intake.close(lot_id, _operator(request, order))
+        await desk.intake.close(lot_id, _operator(viewer, order))
         return {"lot_id": lot_id}
 
 
 def _add_tags(router: APIRouter, desk: Desk, station: StationPort) -> None:
     @router.post("/tags", status_code=HTTPStatus.CREATED)
-    async def bind_tag(request: Request, order: TagOrder) -> Any:
+    async def bind_tag(order: TagOrder, viewer: TagsViewer) -> Any:
         binding = TagBinding(order.tag, order.bay, order.serial)
         if order.bay:
             _require_bay(station, order.bay)
-        await desk.lots.bind(binding, _operator(request, order))
+        await desk.lots.bind(binding, _operator(viewer, order))
         return {"tag": order.tag, "bay": order.bay, "serial": order.serial}
 
 
 def _add_custody(router: APIRouter, desk: Desk) -> None:
-    @router.get("/custody")
+    @router.get("/custody", dependencies=_VIEW_CUSTODY)
     async def show_drive(drive: Annotated[str, Field(min_length=1)]) -> Any:
         name = await _known(desk, drive)
         return desk_form(_drive_form(await desk.custody.history(name)))
 
     @router.post("/custody", status_code=HTTPStatus.CREATED)
-    async def record(request: Request, order: CustodyOrder) -> Any:
+    async def record(order: CustodyOrder, viewer: CustodyViewer) -> Any:
         event = order.custody_event()
         if isinstance(event, custody.Received):
             await _lot(desk, event.lot_id)  # a slip would make a lot of which nobody knows what to do with its drives
@@ -282,7 +289,7 @@ def _add_custody(router: APIRouter, desk: Desk) -> None:
             name = DriveName(serial=order.drive)  # the label's, until it is seen in a bay
         if isinstance(event, custody.Destroyed):
             await _end_jobs(desk, name, event)
-        entry = CustodyRecord(desk.now_utc(), desk.station_id, _operator(request, order), name, event)
+        entry = CustodyRecord(desk.now_utc(), desk.station_id, _operator(viewer, order), name, event)
         await desk.custody.record(entry)
         return desk_form(_drive_form(await desk.custody.history(name)))
 
@@ -298,8 +305,8 @@ async def _end_jobs(desk: Desk, name: DriveName, event: custody.Destroyed) -> No
 
 def _add_withdrawals(router: APIRouter, withdraw: Withdrawing) -> None:
     @router.post("/certificates/{certificate_id}/withdrawal", status_code=HTTPStatus.CREATED)
-    async def withdraw_certificate(request: Request, certificate_id: str, order: WithdrawalOrder) -> Any:
-        reason, operator = _printable(order.reason), _operator(request, order)
+    async def withdraw_certificate(certificate_id: str, order: WithdrawalOrder, viewer: WithdrawingViewer) -> Any:
+        reason, operator = _printable(order.reason), _operator(viewer, order)
         try:
             done = await withdraw(certificate_id, reason, operator, bytes.fromhex(order.digest))
         except UnknownCertificate as error:
@@ -312,13 +319,13 @@ def _add_withdrawals(router: APIRouter, withdraw: Withdrawing) -> None:
         )
 
 
-def _operator(request: Request, order: _Order) -> str:
+def _operator(viewer: Viewer, order: _Order) -> str:
     """Who is written down. Raises Forbidden where another name is asked for by anybody but root."""
-    if order.operator and request.scope["state"]["peer_uid"] != ROOT_UID:
+    if order.operator and not viewer.may_speak_for_others:
         raise Forbidden(
             "not-root", "only root may record for another operator", subject=order.operator, remedy="Leave it out."
         )
-    return _printable(order.operator) if order.operator else peer_name(request.scope)
+    return _printable(order.operator) if order.operator else viewer.name
 
 
 def _printable(text: str) -> str:

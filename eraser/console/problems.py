@@ -21,6 +21,21 @@ class Forbidden(Refused):
     code = "forbidden"
 
 
+class Unauthenticated(Refused):
+    """Whoever asks is not signed in, and what they ask for is not for everybody."""
+
+    code = "unauthenticated"
+
+    def __init__(self, what: str, *, subject: str = "", remedy: str = "") -> None:
+        super().__init__("not-signed-in", what, subject=subject, remedy=remedy)
+
+
+class TooMany(Refused):
+    """Too much was asked for in too short a time, or at once."""
+
+    code = "too-many"
+
+
 class TooLarge(UsageError):
     """The request is larger, or takes longer to arrive, than any that is in order."""
 
@@ -32,6 +47,8 @@ _STATUS: tuple[tuple[type[EraserError], HTTPStatus], ...] = (
     (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (UsageError, HTTPStatus.BAD_REQUEST),
     (Forbidden, HTTPStatus.FORBIDDEN),
+    (Unauthenticated, HTTPStatus.UNAUTHORIZED),
+    (TooMany, HTTPStatus.TOO_MANY_REQUESTS),
     (Refused, HTTPStatus.CONFLICT),
 )
 """The first that fits counts; every other error is the station's own."""
@@ -64,7 +81,7 @@ def error_of(document: Mapping[str, Any]) -> EraserError:
     """The error that a problem document stands for."""
     what = str(document.get("what") or document.get("detail") or document.get("title") or "the station refused")
     told = {"subject": str(document.get("subject", "")), "remedy": str(document.get("remedy", ""))}
-    if document.get("code") in (Refused.code, Forbidden.code):
+    if document.get("code") in (Refused.code, Forbidden.code, Unauthenticated.code, TooMany.code):
         return Refused(str(document.get("reason", "")), what, **told)
     if int(document.get("status", 0)) < HTTPStatus.INTERNAL_SERVER_ERROR:
         return UsageError(what, **told)

@@ -10,18 +10,20 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from eraser.console.app import create_app
 from eraser.console.connection import Connection
 from eraser.console.desk import Desk
+from eraser.console.events import MAX_CLIENTS, Broadcast
 from eraser.console.metrics import MetricsPage
+from eraser.console.recognising import Door
 from eraser.errors import EraserError, UsageError
 from eraser.rack.view import StationPort
 
 GRACEFUL_SECONDS = 2
 """What is still being answered then is cut off: the station stops within 10 s, and an open stream never ends by itself."""
-MAX_CONNECTIONS = 200
+MAX_CONNECTIONS = MAX_CLIENTS + 200
 """Of each socket; more are told 503."""
 MAX_HEAD_BYTES = 16 * 1024
 SOCKET_MODE = 0o660
@@ -30,15 +32,23 @@ SOCKET_MODE = 0o660
 
 @contextlib.asynccontextmanager
 async def serve_http(
-    station: StationPort, *, listen: str | None, socket: Path | None, desk: Desk | None = None
+    station: StationPort,
+    *,
+    listen: str | None,
+    socket: Path | None,
+    desk: Desk | None = None,
+    pages: APIRouter | None = None,
+    is_demo: bool = False,
 ) -> AsyncIterator[None]:
-    """Serves while it is entered, on `HOST:PORT` and on a Unix socket, either of which may be None.
+    """Serves while it is entered, on `HOST:PORT` and on a Unix socket, either of which may be None. `is_demo`: the station is a
+    simulated one, and whoever asks from this host is its demo user.
 
     Answers when it is entered; has stopped, at most some 2 s later, when it is left. Installs no signal handler. Raises
     UsageError, before anything is served, for an address that cannot be had.
     """
     metrics = MetricsPage(station.snapshot)
-    app = create_app(station, metrics, desk)
+    events = Broadcast(station.snapshot)
+    app = create_app(station, metrics, desk, recognise=Door(is_demo=is_demo), events=events, pages=pages)
     with contextlib.ExitStack() as opened:
         listeners = []
         if listen is not None:
@@ -51,15 +61,15 @@ async def serve_http(
             asyncio.create_task(server.serve(sockets=[listener]))
             for server, listener in zip(servers, listeners, strict=True)
         ]
-        fresh = asyncio.create_task(metrics.keep_fresh())
+        beside = [asyncio.create_task(metrics.keep_fresh()), asyncio.create_task(events.run())]
         try:
-            for server, task in zip(servers, tasks, strict=True):
-                await _until_serving(server, task)
+            for server, serving in zip(servers, tasks, strict=True):
+                await _until_serving(server, serving)
             yield
         finally:
-            fresh.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await fresh
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             for server in servers:
                 server.should_exit = True
             await asyncio.gather(*tasks)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from eraser.console import desk as desk_module
+from eraser.console import recognising
 from eraser.console.desk import Desk
 from eraser.console.forms import read_drive, read_lot
 from eraser.console.server import serve_http
@@ -217,7 +217,7 @@ async def test_the_operator_is_who_opened_the_socket(served: Served, monkeypatch
     await served.post("lots", {"lot_id": "L7", "policy": POLICY})
     await served.record({"kind": "received", "lot_id": "L7"})
     await served.record({"kind": "quarantined", "reason": "it clicks"}, operator="operator-9")
-    monkeypatch.setattr(desk_module, "ROOT_UID", -1)  # as if somebody else asked
+    monkeypatch.setattr(recognising, "ROOT_UID", -1)  # as if somebody else asked
     forged = await served.record({"kind": "quarantined", "reason": "it clicks"}, operator="operator-9")
     assert_problem(forged, 403, "forbidden", "not-root")
     records = [record for _, record in await served.ledger.custody.records()]
@@ -251,10 +251,10 @@ async def test_a_drive_that_vanished_in_the_middle_of_its_job_can_be_destroyed_a
     assert kinds == ["received", "erased", "quarantined", "destroyed"]
 
 
-async def test_the_desk_is_not_served_over_tcp(tmp_path: Path) -> None:
+async def test_the_desk_serves_nobody_who_is_not_signed_in(tmp_path: Path) -> None:
     port = free_port()
     async with open_ledger(sqlite_url(tmp_path / "ledger.db"), STATION, now_utc) as ledger:
         desk = Desk(ledger.custody, ledger.lots, ledger.intake, STATION, now_utc, end_none)
         async with serve_http(FakeStation(), listen=f"127.0.0.1:{port}", socket=None, desk=desk):
             for method, target in (("GET", "lots"), ("POST", "custody"), ("GET", "custody?drive=S1")):
-                assert_problem(await ask(port, method, f"/api/v1/{target}"), 403, "forbidden", "no-accounts")
+                assert_problem(await ask(port, method, f"/api/v1/{target}"), 401, "unauthenticated", "not-signed-in")

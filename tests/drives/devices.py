@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.lab.loop import attach, detach
-
 SIZE_BYTES = 16 << 20
 
 
@@ -23,16 +21,6 @@ def image(folder: Path, name: str = "drive.img", size_bytes: int = SIZE_BYTES) -
     with path.open("wb") as file:
         file.truncate(size_bytes)
     return path
-
-
-@contextmanager
-def loop(over: Path, *options: str) -> Iterator[Path]:
-    """A loop device over a file or a device."""
-    device = attach("--find", "--show", *options, over)
-    try:
-        yield device
-    finally:
-        detach(device, over.resolve())
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from eraser.drives.discovery import identify
 from eraser.drives.guard import settled
 from eraser.errors import DriveError, Refused
 from tests.drives import devices
+from tests.lab.loop import loop_over
 from tests.lab.zram import zram_drive
 
 lab = pytest.mark.lab
@@ -29,7 +30,7 @@ def refusal_of(drive) -> str:
 
 @lab
 def test_a_claimed_drive_can_be_written_and_neither_mounted_nor_claimed_by_others(tmp_path):
-    with devices.loop(devices.image(tmp_path)) as device:
+    with loop_over(devices.image(tmp_path)) as device:
         devices.run("mkfs.ext4", "-q", "-F", device)
         drive = identify(device)
         with claim(drive) as held:
@@ -55,7 +56,7 @@ def test_a_claimed_image_cannot_be_claimed_again(tmp_path):
 @lab
 def test_a_claimed_image_that_becomes_a_loop_device_is_seen(tmp_path):
     file = devices.image(tmp_path)
-    with claim(identify(file)) as held, devices.loop(file):
+    with claim(identify(file)) as held, loop_over(file):
         assert "loop" in {use.reason.value for use in held.uses()}
 
 
@@ -67,7 +68,7 @@ def test_the_descriptor_waits_for_its_input_and_output(tmp_path):
 
 @lab
 def test_a_process_that_inherits_the_claim_can_be_left_out_of_its_uses(tmp_path):
-    with devices.loop(devices.image(tmp_path)) as device, claim(identify(device)) as held:
+    with loop_over(devices.image(tmp_path)) as device, claim(identify(device)) as held:
         process = subprocess.Popen(["sleep", "60"], pass_fds=[held.fd])
         try:
             assert {use.reason.value for use in held.uses()} == {"open"}
@@ -87,7 +88,7 @@ def test_a_process_that_inherits_the_claim_can_be_left_out_of_its_uses(tmp_path)
     ],
 )
 def test_another_drive_than_planned_is_refused(tmp_path, change):
-    with devices.loop(devices.image(tmp_path)) as device:
+    with loop_over(devices.image(tmp_path)) as device:
         drive = identify(device)
         assert refusal_of(replace(drive, identity=replace(drive.identity, **change))) == "another-drive"
 
@@ -95,7 +96,7 @@ def test_another_drive_than_planned_is_refused(tmp_path, change):
 @lab
 def test_a_drive_of_another_size_than_planned_is_refused(tmp_path):
     file = devices.image(tmp_path)
-    with devices.loop(file) as device:
+    with loop_over(file) as device:
         drive = identify(device)
         os.truncate(file, devices.SIZE_BYTES // 2)
         devices.run("losetup", "--set-capacity", device)
@@ -105,7 +106,7 @@ def test_a_drive_of_another_size_than_planned_is_refused(tmp_path):
 @lab
 def test_a_drive_that_was_taken_out_and_put_in_again_since_it_was_planned_is_refused(tmp_path):
     file = devices.image(tmp_path)
-    with devices.loop(file) as device:
+    with loop_over(file) as device:
         planned = identify(device)
     devices.run("losetup", device, file)
     try:
@@ -119,8 +120,8 @@ def test_a_drive_that_was_taken_out_and_put_in_again_since_it_was_planned_is_ref
 @lab
 def test_of_a_drive_with_two_paths_both_are_claimed_or_none(tmp_path):
     with (
-        devices.loop(devices.image(tmp_path, "one")) as one,
-        devices.loop(devices.image(tmp_path, "two")) as two,
+        loop_over(devices.image(tmp_path, "one")) as one,
+        loop_over(devices.image(tmp_path, "two")) as two,
     ):
         drive = replace(identify(one), other_paths=(str(two),))
         with devices.opened_by_another(two, os.O_RDWR | os.O_EXCL):
@@ -148,15 +149,15 @@ def test_an_image_that_has_gone_is_an_error_with_a_remedy(tmp_path):
 
 @lab("root", "loop", "mkfs.ext4")
 def test_a_mounted_drive_is_not_claimed(tmp_path):
-    with devices.loop(devices.image(tmp_path)) as device, devices.mounted(device, tmp_path / "mount"):
+    with loop_over(devices.image(tmp_path)) as device, devices.mounted(device, tmp_path / "mount"):
         assert refusal_of(identify(device)) == "mounted"
 
 
 @lab("root", "loop", "mkfs.ext4")
 def test_a_drive_under_a_mounted_loop_device_is_not_claimed_though_the_kernel_would_grant_it(tmp_path):
     with (
-        devices.loop(devices.image(tmp_path)) as lower,
-        devices.loop(lower) as upper,
+        loop_over(devices.image(tmp_path)) as lower,
+        loop_over(lower) as upper,
         devices.mounted(upper, tmp_path / "mount"),
     ):
         # Shows why the guard is needed: the exclusive open does not see it.
@@ -166,13 +167,13 @@ def test_a_drive_under_a_mounted_loop_device_is_not_claimed_though_the_kernel_wo
 
 @lab
 def test_a_drive_that_another_process_only_reads_is_not_claimed(tmp_path):
-    with devices.loop(devices.image(tmp_path)) as device, devices.opened_by_another(device):
+    with loop_over(devices.image(tmp_path)) as device, devices.opened_by_another(device):
         assert refusal_of(identify(device)) == "open"
 
 
 @lab
 def test_a_drive_that_is_held_by_nobody_to_be_seen_is_held_by_an_unfinished_io(tmp_path, monkeypatch):
-    with devices.loop(devices.image(tmp_path)) as device, devices.opened_by_another(device, os.O_RDWR | os.O_EXCL):
+    with loop_over(devices.image(tmp_path)) as device, devices.opened_by_another(device, os.O_RDWR | os.O_EXCL):
         drive = identify(device)
         # As after the death of its process: the kernel holds the claim, /proc shows nobody.
         monkeypatch.setattr("eraser.drives.processes.pids", lambda host: iter(()))
@@ -183,13 +184,13 @@ def test_a_drive_that_is_held_by_nobody_to_be_seen_is_held_by_an_unfinished_io(t
 
 @lab
 def test_a_read_only_drive_is_refused(tmp_path):
-    with devices.loop(devices.image(tmp_path), "--read-only") as device:
+    with loop_over(devices.image(tmp_path), "--read-only") as device:
         assert refusal_of(identify(device)) == "read-only"
 
 
 @lab
 def test_activity_counts_what_is_written_and_flushed(tmp_path):
-    with devices.loop(devices.image(tmp_path)) as device, claim(identify(device)) as held:
+    with loop_over(devices.image(tmp_path)) as device, claim(identify(device)) as held:
         before = held.activity()
         os.pwrite(held.fd, bytes(1 << 20), 0)
         os.fsync(held.fd)
@@ -200,7 +201,7 @@ def test_activity_counts_what_is_written_and_flushed(tmp_path):
 
 @lab
 def test_a_drive_whose_writes_the_kernel_is_told_not_to_count_is_refused(tmp_path):
-    with devices.loop(devices.image(tmp_path)) as device:
+    with loop_over(devices.image(tmp_path)) as device:
         switch = Path("/sys/block", device.name, "queue/iostats")
         drive = identify(device)
         switch.write_text("0")
@@ -215,7 +216,7 @@ def test_a_drive_whose_writes_the_kernel_is_told_not_to_count_is_refused(tmp_pat
 
 @lab
 def test_what_others_wrote_into_the_page_cache_is_counted_once_our_descriptor_is_flushed(tmp_path):
-    with devices.loop(devices.image(tmp_path)) as device, claim(identify(device)) as held:
+    with loop_over(devices.image(tmp_path)) as device, claim(identify(device)) as held:
         before = held.activity()
         write = "fd = os.open(sys.argv[1], os.O_RDWR); os.pwrite(fd, bytes(1 << 20), 0)"
         with devices.another_process(write, device):
@@ -225,7 +226,7 @@ def test_what_others_wrote_into_the_page_cache_is_counted_once_our_descriptor_is
 
 @lab
 def test_flushes_are_unknown_where_the_kernel_is_too_old_to_count_them(tmp_path, monkeypatch):
-    with devices.loop(devices.image(tmp_path)) as device, claim(identify(device)) as held:
+    with loop_over(devices.image(tmp_path)) as device, claim(identify(device)) as held:
         assert held.activity().flushes is not None
         monkeypatch.setattr("eraser.drives.claim._counters", lambda device, path: list(range(15)))
         assert held.activity().flushes is None

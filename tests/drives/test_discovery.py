@@ -18,6 +18,7 @@ from eraser.drives.numbers import BlockNumber
 from eraser.errors import Refused, UsageError
 from tests.drives import devices
 from tests.drives.trees import host_in
+from tests.lab.loop import loop_over
 
 lab = pytest.mark.lab
 
@@ -67,7 +68,7 @@ def test_an_image_in_shared_memory_is_one():
 
 @lab("root", "loop", "addpart")
 def test_a_partition_is_refused_and_its_disk_named(tmp_path):
-    with devices.loop(devices.image(tmp_path)) as device, devices.partitioned(device) as part:
+    with loop_over(devices.image(tmp_path)) as device, devices.partitioned(device) as part:
         with pytest.raises(Refused, match=f"{device}") as refusal:
             identify(part)
         assert refusal.value.reason == "partition"
@@ -77,12 +78,12 @@ def test_a_partition_is_refused_and_its_disk_named(tmp_path):
 def test_a_loop_drive_and_its_image_differ_in_transport_only(tmp_path):
     file = devices.image(tmp_path)
     through_file = identify(file)
-    with devices.loop(file) as device:
+    with loop_over(file) as device:
         through_loop = identify(device)
     assert (through_file.transport, through_loop.transport) == (Transport.IMAGE, Transport.LOOP)
     assert same_drive(replace(through_file, transport=Transport.LOOP), through_loop) == ""
     assert is_recognisable(through_loop)
-    with devices.loop(file) as again:
+    with loop_over(file) as again:
         assert same_drive(through_loop, identify(again)) == ""
 
 
@@ -103,14 +104,14 @@ def test_an_image_without_a_birth_time_is_not_known_again(tmp_path, monkeypatch)
 @lab
 def test_a_loop_drive_whose_file_nobody_can_name_any_more_is_not_known_again(tmp_path):
     file = devices.image(tmp_path)
-    with devices.loop(file) as device:
+    with loop_over(file) as device:
         file.unlink()
         assert not is_recognisable(identify(device))
 
 
 @lab
 def test_a_loop_drive_over_a_device_is_not_known_again(tmp_path):
-    with devices.loop(devices.image(tmp_path)) as lower, devices.loop(lower) as upper:
+    with loop_over(devices.image(tmp_path)) as lower, loop_over(lower) as upper:
         assert not is_recognisable(identify(upper))
 
 
@@ -129,13 +130,13 @@ def test_an_image_is_born_once_on_each_file_system(folder):
 @lab
 def test_a_loop_drive_over_a_part_of_a_file_is_another_drive(tmp_path):
     file = devices.image(tmp_path)
-    with devices.loop(file, "--offset", "1048576") as device:
+    with loop_over(file, "--offset", "1048576") as device:
         assert identify(device).identity.serial != identify(file).identity.serial
 
 
 @lab
 def test_a_loop_drive_has_the_sector_size_it_was_given(tmp_path):
-    with devices.loop(devices.image(tmp_path), "--sector-size", "4096") as device:
+    with loop_over(devices.image(tmp_path), "--sector-size", "4096") as device:
         drive = identify(device)
     assert drive.geometry.logical_sector_bytes == 4096
     assert drive.geometry.capacity_bytes == devices.SIZE_BYTES
@@ -144,7 +145,7 @@ def test_a_loop_drive_has_the_sector_size_it_was_given(tmp_path):
 
 @lab
 def test_a_link_to_a_device_leads_to_the_kernels_own_node(tmp_path):
-    with devices.loop(devices.image(tmp_path)) as device:
+    with loop_over(devices.image(tmp_path)) as device:
         (tmp_path / "by-id").symlink_to(device)
         assert identify(tmp_path / "by-id").path == str(device)
 
@@ -164,7 +165,7 @@ def test_an_image_is_read_only_where_its_permissions_say_so(tmp_path):
 
 @lab
 def test_bound_loop_devices_are_listed_and_unbound_ones_are_not(tmp_path):
-    with devices.loop(devices.image(tmp_path)) as device:
+    with loop_over(devices.image(tmp_path)) as device:
         assert str(device) in [drive.path for drive in list_drives()]
     if LIVE.device(BlockNumber(7, int(device.name.removeprefix("loop")))).integer("size") == 0:
         assert str(device) not in [drive.path for drive in list_drives()]
@@ -172,7 +173,7 @@ def test_bound_loop_devices_are_listed_and_unbound_ones_are_not(tmp_path):
 
 @lab
 def test_what_a_loop_device_shows_is_the_same_asked_of_it_or_of_its_path(tmp_path):
-    with devices.loop(devices.image(tmp_path)) as path:
+    with loop_over(devices.image(tmp_path)) as path:
         number = path.stat().st_rdev
         device = LIVE.device(BlockNumber(os.major(number), os.minor(number)))
         assert backing(device, LIVE).file == backing_without_opening(device, LIVE).file
@@ -182,7 +183,7 @@ def test_what_a_loop_device_shows_is_the_same_asked_of_it_or_of_its_path(tmp_pat
 def test_what_a_loop_device_shows_is_asked_of_it_when_its_path_leads_elsewhere(tmp_path):
     file = devices.image(tmp_path)
     inode = file.stat().st_ino
-    with devices.loop(file) as path:
+    with loop_over(file) as path:
         number = path.stat().st_rdev
         device = LIVE.device(BlockNumber(os.major(number), os.minor(number)))
         # The kernel still names the path, under which another file is seen now.
@@ -196,7 +197,7 @@ def test_what_a_loop_device_shows_is_asked_of_it_when_its_path_leads_elsewhere(t
 
 @lab
 def test_a_device_that_takes_no_commands_gives_no_answer(tmp_path):
-    with devices.loop(devices.image(tmp_path)) as path, KernelCourier(str(path)) as courier:
+    with loop_over(devices.image(tmp_path)) as path, KernelCourier(str(path)) as courier:
         with pytest.raises(NoAnswer):
             courier.scsi(bytes((0x12, 0, 0, 0, 96, 0)), 96)
         with pytest.raises(NoAnswer):

@@ -21,6 +21,7 @@ from eraser.drives.stack import Stack
 from eraser.errors import Refused
 from tests.drives import devices
 from tests.drives.trees import add_disk, add_partition, host_in, write
+from tests.lab.loop import loop_over
 
 lab = pytest.mark.lab
 
@@ -37,7 +38,7 @@ def reasons(path: Path) -> set[str]:
 
 @lab
 def test_a_free_drive_is_free(tmp_path):
-    with devices.loop(devices.image(tmp_path)) as device:
+    with loop_over(devices.image(tmp_path)) as device:
         assert seen(device) == ()
 
 
@@ -58,7 +59,7 @@ def test_the_machines_own_disk_is_refused_as_the_system_disk():
 
 @lab("root", "loop", "mkfs.ext4")
 def test_a_mounted_drive_is_in_use(tmp_path):
-    with devices.loop(devices.image(tmp_path)) as device, devices.mounted(device, tmp_path / "mount point"):
+    with loop_over(devices.image(tmp_path)) as device, devices.mounted(device, tmp_path / "mount point"):
         with pytest.raises(Refused, match="mount point"):
             refuse_if_used(identify(device))
         assert "mounted" in reasons(device)
@@ -67,7 +68,7 @@ def test_a_mounted_drive_is_in_use(tmp_path):
 @lab("root", "loop", "mkfs.ext4", "addpart")
 def test_a_drive_with_a_mounted_partition_is_in_use(tmp_path):
     with (
-        devices.loop(devices.image(tmp_path)) as device,
+        loop_over(devices.image(tmp_path)) as device,
         devices.partitioned(device) as part,
         devices.mounted(part, tmp_path / "mount"),
     ):
@@ -77,7 +78,7 @@ def test_a_drive_with_a_mounted_partition_is_in_use(tmp_path):
 @lab("root", "loop", "mkfs.ext4", "unshare")
 def test_a_drive_mounted_in_another_mount_namespace_only_is_in_use(tmp_path):
     (tmp_path / "mount").mkdir()
-    with devices.loop(devices.image(tmp_path)) as device:
+    with loop_over(devices.image(tmp_path)) as device:
         devices.run("mkfs.ext4", "-q", "-F", device)
         mount = "import subprocess; subprocess.run(['mount', '-o', 'ro', *sys.argv[1:]], check=True)"
         with devices.another_process(mount, device, tmp_path / "mount", before=("unshare", "--mount")):
@@ -89,7 +90,7 @@ def test_a_drive_mounted_in_another_mount_namespace_only_is_in_use(tmp_path):
 @lab("root", "loop", "mkfs.ext4")
 def test_a_drive_and_an_image_with_a_mounted_loop_on_top_are_in_use(tmp_path):
     file = devices.image(tmp_path)
-    with devices.loop(file) as lower, devices.loop(lower) as upper, devices.mounted(upper, tmp_path / "mount"):
+    with loop_over(file) as lower, loop_over(lower) as upper, devices.mounted(upper, tmp_path / "mount"):
         assert {"mounted", "loop"} <= reasons(lower)
         assert {"mounted", "loop"} <= reasons(file)
 
@@ -107,7 +108,7 @@ def bound(file: Path, point: Path) -> Iterator[None]:
 @lab("root", "loop")
 def test_a_file_that_is_mounted_by_itself_is_in_use_as_image_and_as_loop_drive(tmp_path):
     file = devices.image(tmp_path, "blanks in name")
-    with devices.loop(file) as device, bound(file, tmp_path / "point"):
+    with loop_over(file) as device, bound(file, tmp_path / "point"):
         for path in (file, device, tmp_path / "point"):
             assert seen(path)[0].reason is UseReason.MOUNTED
             assert "point" in seen(path)[0].what
@@ -125,14 +126,14 @@ def test_a_file_that_is_mounted_by_itself_in_another_mount_namespace_is_in_use(t
 
 @lab("root", "loop", "mkswap")
 def test_a_drive_that_is_swapped_to_is_in_use(tmp_path):
-    with devices.loop(devices.image(tmp_path)) as device, devices.swapped_on(device):
+    with loop_over(devices.image(tmp_path)) as device, devices.swapped_on(device):
         assert "swap" in reasons(device)
 
 
 @lab("root", "loop", "mkswap", "addpart")
 def test_a_drive_with_a_partition_that_is_swapped_to_is_in_use(tmp_path):
     with (
-        devices.loop(devices.image(tmp_path)) as device,
+        loop_over(devices.image(tmp_path)) as device,
         devices.partitioned(device) as part,
         devices.swapped_on(part),
     ):
@@ -155,7 +156,7 @@ def test_an_image_that_is_swapped_to_is_in_use():
 
 @lab
 def test_a_drive_with_a_loop_device_over_it_is_in_use(tmp_path):
-    with devices.loop(devices.image(tmp_path)) as device, devices.loop(device) as upper:
+    with loop_over(devices.image(tmp_path)) as device, loop_over(device) as upper:
         found = seen(device)
         assert found[0].reason is UseReason.LOOP
         assert str(upper) in found[0].what
@@ -164,9 +165,9 @@ def test_a_drive_with_a_loop_device_over_it_is_in_use(tmp_path):
 @lab("root", "loop", "addpart")
 def test_a_drive_with_a_loop_device_over_a_partition_is_in_use(tmp_path):
     with (
-        devices.loop(devices.image(tmp_path)) as device,
+        loop_over(devices.image(tmp_path)) as device,
         devices.partitioned(device) as part,
-        devices.loop(part),
+        loop_over(part),
     ):
         assert "loop" in reasons(device)
 
@@ -174,7 +175,7 @@ def test_a_drive_with_a_loop_device_over_a_partition_is_in_use(tmp_path):
 @lab
 def test_an_image_with_a_loop_device_over_it_is_in_use(tmp_path):
     file = devices.image(tmp_path)
-    with devices.loop(file):
+    with loop_over(file):
         assert "loop" in reasons(file)
     assert reasons(file) == set()
 
@@ -182,7 +183,7 @@ def test_an_image_with_a_loop_device_over_it_is_in_use(tmp_path):
 @lab
 def test_two_loop_devices_over_one_file_use_each_other(tmp_path):
     file = devices.image(tmp_path)
-    with devices.loop(file) as one, devices.loop(file) as other:
+    with loop_over(file) as one, loop_over(file) as other:
         assert "loop" in reasons(one)
         assert "loop" in reasons(other)
 
@@ -190,9 +191,9 @@ def test_two_loop_devices_over_one_file_use_each_other(tmp_path):
 @lab("root", "loop", "mkfs.ext4")
 def test_a_loop_device_over_a_loop_device_that_is_mounted_is_in_use(tmp_path):
     with (
-        devices.loop(devices.image(tmp_path)) as lower,
+        loop_over(devices.image(tmp_path)) as lower,
         devices.mounted(lower, tmp_path / "mount"),
-        devices.loop(lower, "--read-only") as upper,
+        loop_over(lower, "--read-only") as upper,
     ):
         assert "mounted" in reasons(upper)
 
@@ -200,7 +201,7 @@ def test_a_loop_device_over_a_loop_device_that_is_mounted_is_in_use(tmp_path):
 @lab
 @pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_RDWR, os.O_RDWR | os.O_EXCL])
 def test_a_drive_that_another_process_has_open_is_in_use(tmp_path, flags):
-    with devices.loop(devices.image(tmp_path)) as device, devices.opened_by_another(device, flags) as process:
+    with loop_over(devices.image(tmp_path)) as device, devices.opened_by_another(device, flags) as process:
         found = seen(device)
         assert {use.reason for use in found} == {UseReason.OPEN}
         assert any(f"process {process.pid}" in use.what for use in found)
@@ -209,7 +210,7 @@ def test_a_drive_that_another_process_has_open_is_in_use(tmp_path, flags):
 @lab("root", "loop", "addpart")
 def test_a_drive_of_which_another_process_has_a_partition_open_is_in_use(tmp_path):
     with (
-        devices.loop(devices.image(tmp_path)) as device,
+        loop_over(devices.image(tmp_path)) as device,
         devices.partitioned(device) as part,
         devices.opened_by_another(part),
     ):
@@ -218,7 +219,7 @@ def test_a_drive_of_which_another_process_has_a_partition_open_is_in_use(tmp_pat
 
 @lab
 def test_a_drive_opened_through_a_node_of_another_name_is_in_use(tmp_path):
-    with devices.loop(devices.image(tmp_path)) as device:
+    with loop_over(devices.image(tmp_path)) as device:
         number = device.stat().st_rdev
         os.mknod(tmp_path / "node", 0o600 | 0o060000, number)
         with devices.opened_by_another(tmp_path / "node"):
@@ -228,7 +229,7 @@ def test_a_drive_opened_through_a_node_of_another_name_is_in_use(tmp_path):
 @lab
 def test_a_drive_that_another_process_has_mapped_is_in_use(tmp_path):
     mapping = "import mmap; fd = os.open(sys.argv[1], os.O_RDONLY); m = mmap.mmap(fd, 4096, prot=1)"
-    with devices.loop(devices.image(tmp_path)) as device:
+    with loop_over(devices.image(tmp_path)) as device:
         # mmap.mmap keeps a copy of the descriptor: all are closed, and the mapping stays.
         code = f"{mapping}; os.closerange(3, 64)"
         with devices.another_process(code, device):
@@ -249,7 +250,7 @@ def test_a_thread_that_outlives_its_process_is_seen(tmp_path):
         "threading.Thread(target=wait).start()\n"
         "ctypes.CDLL(None).pthread_exit(None)\n"
     )
-    with devices.loop(devices.image(tmp_path)) as device, devices.another_process(code, device):
+    with loop_over(devices.image(tmp_path)) as device, devices.another_process(code, device):
         assert reasons(device) == {"open"}
 
 
@@ -268,7 +269,7 @@ def test_drives_that_are_looked_at_together_share_pictures_and_each_sees_its_own
     monkeypatch.setattr("eraser.drives.picture.all_held", lambda *given: taken.append(None) or all_held(*given))
     with ExitStack() as stack:
         names = [f"drive-{number}" for number in range(8)]
-        found = [stack.enter_context(devices.loop(devices.image(tmp_path, name))) for name in names]
+        found = [stack.enter_context(loop_over(devices.image(tmp_path, name))) for name in names]
         process = stack.enter_context(devices.opened_by_another(found[3]))
         drives = [identify(device) for device in found]
         with ThreadPoolExecutor(len(drives)) as pool:
@@ -288,7 +289,7 @@ def test_an_image_that_another_process_has_mapped_is_in_use(tmp_path):
 @lab
 def test_a_loop_drive_whose_file_another_process_may_write_is_in_use(tmp_path):
     file = devices.image(tmp_path)
-    with devices.loop(file) as device:
+    with loop_over(file) as device:
         with devices.opened_by_another(file, os.O_RDWR):
             assert reasons(device) == {"open"}
         with devices.opened_by_another(file, os.O_RDONLY):
@@ -298,7 +299,7 @@ def test_a_loop_drive_whose_file_another_process_may_write_is_in_use(tmp_path):
 @lab("root", "loop", "mkfs.btrfs")
 def test_every_member_of_a_mounted_btrfs_is_in_use(tmp_path):
     files = [devices.image(tmp_path, name, 128 << 20) for name in ("one", "two")]
-    with devices.loop(files[0]) as one, devices.loop(files[1]) as two:
+    with loop_over(files[0]) as one, loop_over(files[1]) as two:
         devices.run("mkfs.btrfs", "-q", "-f", "-d", "single", "-m", "raid1", one, two)
         (tmp_path / "mount").mkdir()
         devices.run("mount", "-o", f"device={one},device={two}", one, tmp_path / "mount")
@@ -311,7 +312,7 @@ def test_every_member_of_a_mounted_btrfs_is_in_use(tmp_path):
 
 @lab("root", "loop", "setpriv")
 def test_without_root_what_cannot_be_seen_counts_as_in_use(tmp_path):
-    with devices.loop(devices.image(tmp_path)) as device:
+    with loop_over(devices.image(tmp_path)) as device:
         device.chmod(0o666)
         try:
             assert "unknown-use" in as_nobody(device)
@@ -326,7 +327,7 @@ def test_without_root_an_image_of_ones_own_is_proved_free_by_a_lease(tmp_path):
         assert as_nobody(file) == []
         with devices.opened_by_another(file):
             assert as_nobody(file) == ["unknown-use"]
-        with devices.loop(file):
+        with loop_over(file):
             assert "unknown-use" in as_nobody(file) or "loop" in as_nobody(file)
     finally:
         file.unlink()

@@ -16,7 +16,7 @@ from eraser.drives.sysfs import BlockDevice, Host
 from eraser.errors import EraserError, Refused
 from tests.drives import devices
 from tests.drives.trees import add_disk, add_partition, host_in
-from tests.lab.loop import detach
+from tests.lab.loop import detach, loop_over
 
 lab = pytest.mark.lab("root", "loop")
 
@@ -89,7 +89,7 @@ def test_a_bcache_on_a_drive_is_named(tmp_path: Path) -> None:
 def a_tower(folder: Path) -> Iterator[tuple[Path, Path, Path]]:
     """A drive, a loop device on it, and one on that. What a test took apart is not detached again."""
     image = devices.image(folder)
-    with devices.loop(image) as drive, devices.loop(drive) as middle, devices.loop(middle) as top:
+    with loop_over(image) as drive, loop_over(drive) as middle, loop_over(middle) as top:
         yield drive, middle, top
 
 
@@ -131,7 +131,7 @@ def test_what_has_changed_since_it_was_shown_is_not_taken_apart(tmp_path: Path) 
 @lab
 def test_another_loop_device_over_the_same_file_is_named_and_not_taken_apart(tmp_path: Path) -> None:
     image = devices.image(tmp_path)
-    with devices.loop(image) as drive, devices.loop(image) as other, pytest.raises(Refused, match=other.name):
+    with loop_over(image) as drive, loop_over(image) as other, pytest.raises(Refused, match=other.name):
         plan([str(drive)], {str(drive): "A1"})
 
 

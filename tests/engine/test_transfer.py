@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -550,7 +551,11 @@ def status_kib(pid: int, name: str) -> int:
 
 
 def children() -> set[str]:
-    return {pid for task in Path("/proc/self/task").glob("*/children") for pid in task.read_text().split()}
+    found: set[str] = set()
+    for task in Path("/proc/self/task").glob("*/children"):
+        with suppress(OSError):  # a thread that has ended since it was listed
+            found.update(task.read_text().split())
+    return found
 
 
 def without_io_uring(errno_name: str) -> str:

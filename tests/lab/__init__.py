@@ -33,8 +33,8 @@ from tests.lab.behaviours import (
 from tests.lab.content import MARKER, count_marker, drop_cache, fill_with_marker, read_all
 from tests.lab.controller import Counts
 from tests.lab.fuse_drive import FuseDrive, fuse_drive
-from tests.lab.in_use import held_open, loop_over, mapped, mounted, mounted_elsewhere, partitioned, swap_on
-from tests.lab.loop import LabError, LoopDrive, image_drive, loop_drive, wait_until
+from tests.lab.in_use import held_open, mapped, mounted, mounted_elsewhere, partitioned, swap_on
+from tests.lab.loop import LabError, LoopDrive, image_drive, loop_drive, loop_over, wait_until
 from tests.lab.recording import Kind, NotWhole, Pass, Recording, Request, passes
 from tests.lab.regions import EVERYWHERE, LAST_SECTOR, OneSectorPer, Region, Sectors, Span
 from tests.lab.requirements import Need, require

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.lab.loop import LabError, attach, detach, run, scratch_folder
+from tests.lab.loop import LabError, run, scratch_folder
 from tests.lab.requirements import Need, require
 
 LINUX_PARTITION = 0x83
@@ -100,17 +100,6 @@ def mapped(device: Path) -> Iterator[Path]:
         yield Path("/dev/mapper") / name
     finally:
         run("dmsetup", "remove", name)
-
-
-@contextmanager
-def loop_over(path: Path) -> Iterator[Path]:
-    """A loop device over another device or image: its path. No O_EXCL of the lower one notices it."""
-    require(Need.LOOP)
-    upper = attach("--find", "--show", path)
-    try:
-        yield upper
-    finally:
-        detach(upper, path)
 
 
 @contextmanager

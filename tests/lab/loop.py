@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import shutil
 import subprocess
 import tempfile
@@ -148,6 +149,27 @@ def attach(*options: str | Path) -> Path:
         return Path(run("losetup", *options))
 
 
+@contextmanager
+def loop_over(path: Path, *options: str) -> Iterator[Path]:
+    """A loop device over another device or an image: its path. No O_EXCL of the lower one notices it.
+
+    It is taken down by what was attached, not by its number alone: where a test took a tower of them apart, another
+    test's may stand there since, of the same numbers.
+    """
+    device = attach("--find", "--show", *options, path)
+    attached = _sequence(device)
+    try:
+        yield device
+    finally:
+        if _sequence(device) == attached:
+            detach(device, path.resolve())
+
+
+def _sequence(device: Path) -> str:
+    """The kernel counts what was ever attached to it."""
+    return (Path("/sys/block") / device.name / "diskseq").read_text()
+
+
 def detach(device: Path, backing: Path) -> None:
     """Detach a loop device from `backing`, now. Raises LabError when somebody still has it open after 10 s.
 
@@ -178,14 +200,18 @@ def is_attached(device: Path, backing: Path) -> bool:
 
 def openers(device: Path) -> list[int]:
     """Processes with an open descriptor of `device`."""
-    found = []
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
+    return [pid for pid, path in open_files() if path == device]
+
+
+def open_files() -> Iterator[tuple[int, Path]]:
+    """Each open descriptor of each process: the process, and the path of what it has open."""
+    # Not Path.glob: it raises when a process ends while its descriptors are listed.
+    for link in glob.iglob("/proc/[0-9]*/fd/*"):  # noqa: PTH207
         try:
-            if link.readlink() == device:
-                found.append(int(link.parts[2]))
+            target = Path(link).readlink()
         except OSError:
             continue  # the process or its descriptor is gone by now
-    return found
+        yield int(link.split("/")[2]), target
 
 
 @contextmanager

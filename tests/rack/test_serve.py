@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from eraser.ledger.check import check
 from eraser.ledger.engine import sqlite_url
 from tests.lab import LoopDrive, Need, count_marker, loop_drive, require
+from tests.lab.loop import open_files
 from tests.rack.serving import serving
 
 MARKER = b"SIMULATED CUSTOMER RECORD"
@@ -21,11 +21,7 @@ pytestmark = pytest.mark.serial
 
 def open_below(folder: Path) -> list[Path]:
     """What any process has open in this folder: transfers that outlived their station."""
-    found = []
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        with contextlib.suppress(OSError):
-            found.append(link.readlink())
-    return [path for path in found if path.is_relative_to(folder)]
+    return [path for _, path in open_files() if path.is_relative_to(folder)]
 
 
 def test_a_simulated_rack_erases_drives_and_shows_faults_within_a_minute_and_stops_at_once(tmp_path: Path) -> None:
