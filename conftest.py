@@ -42,7 +42,11 @@ def stale_files() -> list[str]:
     installed = Path(next(iter(spec.submodule_search_locations)))
     if installed == ROOT / "eraser":
         return ["nothing is installed"]
-    sources = [path.relative_to(ROOT) for kind in ("*.py", "*.typ", "*.html", "*.po", "*.css", "*.js", "*.svg") for path in (ROOT / "eraser").rglob(kind)]
+    sources = [
+        path.relative_to(ROOT)
+        for kind in ("*.py", "*.typ", "*.html", "*.po", "*.css", "*.js", "*.svg")
+        for path in (ROOT / "eraser").rglob(kind)
+    ]
     stale = [
         str(source)
         for source in sources

@@ -72,7 +72,9 @@ def _public_url(text: str) -> str:
         parts = urlsplit(text)
     except ValueError:
         raise Unfit("it is no address", remedy) from None
-    is_address = parts.scheme in ("http", "https") and parts.hostname and not (parts.query or parts.fragment or parts.username)
+    is_address = (
+        parts.scheme in ("http", "https") and parts.hostname and not (parts.query or parts.fragment or parts.username)
+    )
     if text and (not is_address or not text.isascii() or not text.isprintable() or " " in text or len(text) > 200):
         raise Unfit("it is no address that people outside can use", remedy)
     return text.rstrip("/")

@@ -108,12 +108,19 @@ def certificates_router(filed: FiledCertificates, check_url: str = "") -> APIRou
         page = await filed.index.search(asked.search(), after=asked.cursor, limit=asked.limit)
         return CertificateList(certificates=[certificate_form(item) for item in page.found], next=page.after)
 
-    @router.get("/certificates.zip", dependencies=_VIEW, response_class=Response, responses={200: {"content": {ZIP: {}}}})
+    @router.get(
+        "/certificates.zip", dependencies=_VIEW, response_class=Response, responses={200: {"content": {ZIP: {}}}}
+    )
     async def show_archive(asked: Annotated[CertificateSearch, Query()]) -> StreamingResponse:
         pieces = filed.archive(asked.search())
         return StreamingResponse(_begun(pieces), media_type=ZIP, headers=attachment(_archive_name()) | _NO_STORE)
 
-    @router.get("/certificates/{certificate_id}.pdf", dependencies=_VIEW, response_class=Response, responses={200: {"content": {PDF: {}}}})
+    @router.get(
+        "/certificates/{certificate_id}.pdf",
+        dependencies=_VIEW,
+        response_class=Response,
+        responses={200: {"content": {PDF: {}}}},
+    )
     async def show_page(certificate_id: Id, lang: Literal["zh-CN", "en"] = "zh-CN") -> Response:
         item = await _known(filed, certificate_id)
         pdf = await _given(filed.pdf(certificate_id, lang, address_to_check(check_url, item)))
@@ -142,15 +149,21 @@ def certificates_router(filed: FiledCertificates, check_url: str = "") -> APIRou
 
 
 def _add_log(router: APIRouter, filed: FiledCertificates) -> None:
-    @router.get("/log/checkpoint", dependencies=_VIEW, response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+    @router.get(
+        "/log/checkpoint", dependencies=_VIEW, response_class=Response, responses={200: {"content": {"text/plain": {}}}}
+    )
     async def show_checkpoint() -> Response:
         return Response(_text_of(filed, "checkpoint"), media_type=NOTE, headers=_NO_STORE)
 
-    @router.get("/log/key", dependencies=_VIEW, response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+    @router.get(
+        "/log/key", dependencies=_VIEW, response_class=Response, responses={200: {"content": {"text/plain": {}}}}
+    )
     async def show_key() -> Response:
         return Response(_text_of(filed, "key"), media_type=NOTE, headers=_NO_STORE)
 
-    @router.get("/log/update", dependencies=_VIEW, response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+    @router.get(
+        "/log/update", dependencies=_VIEW, response_class=Response, responses={200: {"content": {"text/plain": {}}}}
+    )
     async def show_update(earlier: Annotated[int, Query(alias="from", ge=0, lt=1 << 53)] = 0) -> Response:
         """How the log grew since it had so many entries: for a witness."""
         return Response(await _given(filed.update(earlier)), media_type=NOTE, headers=_NO_STORE)
