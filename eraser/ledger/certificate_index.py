@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, true, update
 
 from eraser.domain.custody import HandedOver, Received, own_serial, world_wide_name
 from eraser.domain.events import (
@@ -133,6 +133,19 @@ class CertificateIndex:
         """By its id; None where the log has none of it."""
         query = select(index).where(index.c.certificate_id == certificate_id)
         found = await self._store.read(partial(_rows, query))
+        return found[0] if found else None
+
+    async def newer(self, item: Indexed) -> Indexed | None:
+        """The newest of the later certificates of the same drive that are not withdrawn; None if there are none, or nothing
+        tells the drive from others.
+        """
+        names = [index.c.world_wide_name == item.world_wide_name] if item.world_wide_name else []
+        if item.is_serial_own:
+            names.append(and_(index.c.serial == item.serial, index.c.is_serial_own == true()))
+        if not names:
+            return None
+        query = select(index).where(or_(*names), index.c.number > item.number, index.c.withdrawn.is_(None))
+        found = await self._store.read(partial(_rows, query.order_by(index.c.number.desc()).limit(1)))
         return found[0] if found else None
 
     async def of_job(self, job_id: str) -> Indexed | None:
