@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from eraser.console.pages import assets, quantities
+from eraser.console.pages import assets, pictures, quantities
 from eraser.console.pages.language import Language, language_of, translations
 
 HEADERS = {
@@ -59,7 +59,8 @@ def environment(language: Language) -> Environment:
     words = translations(language)
     found.install_gettext_translations(words, newstyle=True)  # type: ignore[attr-defined]
     found.globals |= {"asset": assets.address_of, "language": language, "languages": tuple(Language)}
-    found.filters |= {"quoted": lambda text: quote(str(text), safe="")} | quantities.filters(language)
+    found.filters |= {"quoted": lambda text: quote(str(text), safe=""), "spark_points": pictures.spark_points}
+    found.filters |= quantities.filters(language)
     return found
 
 

@@ -1,0 +1,81 @@
+"""What the station says of itself in English sentences, in the reader's language.
+
+The rack's sentences have numbers and names in them, so they are known by pattern. One that no pattern knows is shown as it is:
+a true sentence in English is better than a wrong one in Chinese. The patterns are plain enough to mean the same to a browser.
+"""
+
+import re
+from functools import cache
+
+from eraser.console.pages.language import Language, translations
+from eraser.console.pages.rendering import N_
+
+# Each `{n}` stands for a run of characters; they are in the translation, too.
+SENTENCES = (
+    N_("waits for one of the {0} active drives of {1} to end"),
+    N_("waits for bandwidth: {0} drives share the {1} of {2}"),
+    N_("waits {0} s for other drives of {1} to spin up"),
+    N_("waits behind bay {0}, which was overtaken too often"),
+    N_("waits for bay {0} to be done with it"),
+    N_("waits for room in the ledger"),
+    N_("waits for the ledger: {0}"),
+    N_("its certificate is still to be written: resume it"),
+    N_("it was cancelled (job {0}): resume it, or start it to begin anew"),
+    N_("its job does not go on by itself: {0}"),
+    N_("paused: resume it"),
+    N_("rests until it is below {0} °C"),
+    N_("an I/O has been out for {0} s, its limit is {1} s"),
+    N_("{0} errors within a minute"),
+    N_("{0}, where it would do {1} by what it did before"),
+    N_("{0}, where {1} others of its model would do {2}"),
+    N_("{0} °C, rests above {1} °C"),
+    N_("{0} sectors do not hold what was written"),
+    N_("{0} bytes could not be written in pass {1}"),
+    N_("{0} bytes could not be read back"),
+    N_("the drive is out of sight: {0}"),
+    N_("the drive was not read back after the last write"),
+    N_("the drive was read back in part where it has to be read in full"),
+    N_("pass {0} did not come to its end: {1}"),
+    N_("pass {0} did not cover the whole drive: {1}"),
+    N_("pass {0} did not cover the whole drive"),
+    N_("the drive left"),
+    N_("no progress"),
+    N_("drive gone"),
+    N_("too many errors"),
+    N_("flush failed"),
+    N_("was asked to stop"),
+    N_("given up: {0}"),
+)
+
+
+def said(sentence: str, language: Language) -> str:
+    """The sentence in that language; several that are joined by a semicolon one by one."""
+    known = patterns(language)
+    if not sentence or not known:
+        return sentence
+    for pattern, translation in known:
+        if found := re.fullmatch(pattern, sentence):
+            return _filled(translation, [said(group, language) for group in found.groups()])
+    parts = sentence.split("; ")
+    return "；".join(said(part, language) for part in parts) if len(parts) > 1 else sentence
+
+
+def _filled(text: str, values: list[str]) -> str:
+    for number, value in enumerate(values):
+        text = text.replace(f"{{{number}}}", value)
+    return text
+
+
+@cache
+def patterns(language: Language) -> list[tuple[str, str]]:
+    """Regular expressions of whole sentences, each with its translation, in which `{n}` is the n-th group. None for English."""
+    gettext = translations(language).gettext
+    pairs = ((sentence, gettext(sentence)) for sentence in SENTENCES)
+    return [(_pattern(sentence), translated) for sentence, translated in pairs if translated != sentence]
+
+
+def _pattern(sentence: str) -> str:
+    plain = re.split(r"\{[0-9]\}", sentence)
+    escaped = [re.sub(r"([.()?*+\[\]^$|\\])", r"\\\1", part) for part in plain]
+    # Not over a semicolon: there another sentence begins.
+    return "([^;]+?)".join(escaped)
