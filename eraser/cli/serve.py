@@ -186,6 +186,7 @@ async def _answer(
     from eraser.cli.station import now_utc
     from eraser.console.desk import Desk
     from eraser.console.server import serve_http
+    from eraser.ledger.specifications import Specifications
 
     http = configuration.http
     station_id, withdraw = configuration.station.id, _withdrawing(configuration, ledger)
@@ -201,6 +202,7 @@ async def _answer(
         withdraw,
         filed,
         http.public_url,
+        Specifications(ledger.store, now_utc),
     )
     await stack.enter_async_context(
         serve_http(rack, listen=http.listen, socket=http.socket, desk=desk, is_demo=is_demo)

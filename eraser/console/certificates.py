@@ -122,13 +122,13 @@ def certificates_router(filed: FiledCertificates, check_url: str = "") -> APIRou
         responses={200: {"content": {PDF: {}}}},
     )
     async def show_page(certificate_id: Id, lang: Literal["zh-CN", "en"] = "zh-CN") -> Response:
-        item = await _known(filed, certificate_id)
+        item = await known_certificate(filed, certificate_id)
         pdf = await _given(filed.pdf(certificate_id, lang, address_to_check(check_url, item)))
         return Response(pdf, media_type=PDF, headers=attachment(f"{certificate_id}.pdf") | _NO_STORE)
 
     @router.get("/certificates/{certificate_id}.bundle", dependencies=_VIEW)
     async def show_bundle(certificate_id: Id) -> Response:
-        await _known(filed, certificate_id)
+        await known_certificate(filed, certificate_id)
         bundle = await _given(filed.bundle(certificate_id))
         return Response(
             bundle, media_type="application/json", headers=attachment(f"{certificate_id}.bundle") | _NO_STORE
@@ -136,7 +136,7 @@ def certificates_router(filed: FiledCertificates, check_url: str = "") -> APIRou
 
     @router.get("/certificates/{certificate_id}", dependencies=_VIEW)
     async def show_certificate(request: Request, certificate_id: Id) -> Response:
-        item = await _known(filed, certificate_id)
+        item = await known_certificate(filed, certificate_id)
         tag = {"etag": f'"{item.digest.hex()}"'}
         if request.headers.get("if-none-match") == tag["etag"]:
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=tag | _FOR_EVER)
@@ -213,7 +213,8 @@ async def _given(work: Awaitable[T]) -> T:
         raise Refused(error.code, error.what, subject=error.subject, remedy=error.remedy) from error
 
 
-async def _known(filed: FiledCertificates, certificate_id: str) -> Indexed:
+async def known_certificate(filed: FiledCertificates, certificate_id: str) -> Indexed:
+    """Raises NotFound for one that is not on record."""
     try:
         return await filed.known(certificate_id)
     except UnknownCertificate as error:
