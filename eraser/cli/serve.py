@@ -185,7 +185,10 @@ async def _answer(
 ) -> None:
     from eraser.cli.station import now_utc
     from eraser.console.desk import Desk
+    from eraser.console.pages import pages_router
+    from eraser.console.pages.desk import desk_pages
     from eraser.console.server import serve_http
+    from eraser.console.wall import Wall
     from eraser.ledger.specifications import Specifications
 
     http = configuration.http
@@ -204,8 +207,11 @@ async def _answer(
         http.public_url,
         Specifications(ledger.store, now_utc),
     )
+    wall = Wall(rack.snapshot, now_utc)
+    pages = pages_router(rack, wall, entries=ledger.journal.entries, custody=ledger.custody)
+    pages.include_router(desk_pages(desk, rack))
     await stack.enter_async_context(
-        serve_http(rack, listen=http.listen, socket=http.socket, desk=desk, is_demo=is_demo)
+        serve_http(rack, listen=http.listen, socket=http.socket, desk=desk, pages=pages, wall=wall, is_demo=is_demo)
     )
 
 

@@ -36,8 +36,8 @@ _TROUBLES = {
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """One thing that is the matter, as long as it is. `sighting` tells drives in one bay apart; both are empty for the station's
-    own. `taken_by` and `taken_at` (RFC 3339, UTC) are empty until somebody has acknowledged it.
+    """One thing that is the matter, as long as it is. `sighting` tells drives in one bay apart; both are empty for what is the
+    station's. `taken_by` and `taken_at` (RFC 3339, UTC) are empty until somebody has acknowledged it.
     """
 
     bay: str
@@ -86,7 +86,7 @@ def _kind_of_state(bay: BaySnapshot) -> Kind | None:
 
 def is_verification_failure(bay: BaySnapshot) -> bool:
     """Whether what was read back is not what was written: the drive lies or another has written to it."""
-    words = ("mismatch", "differ", "not what was written", "markers")
+    words = ("mismatch", "differ", "do not hold what was written", "markers", "could not be read back")
     return bool(bay.mismatched_sectors) or any(word in bay.reason for word in words)
 
 
@@ -106,12 +106,14 @@ class Alarms:
         return tuple(sorted((self._with_taker(alarm) for alarm in found), key=_order))
 
     def take(self, bay: str, sighting: str, kind: str, name: str) -> Alarm:
-        """Somebody has seen it. Whoever was first stays. Raises NotFound for what is not the matter (any more), Refused without a
-        name.
+        """Somebody has taken it in hand. Whoever was first stays. Raises NotFound for what is not the matter any more, Refused
+        without a name.
         """
         if not name:
             raise Refused("no-name", "an alarm is acknowledged by a name", remedy="Sign in.")
-        wanted = [alarm for alarm in self.all() if (alarm.bay, alarm.sighting, alarm.kind.value) == (bay, sighting, kind)]
+        wanted = [
+            alarm for alarm in self.all() if (alarm.bay, alarm.sighting, alarm.kind.value) == (bay, sighting, kind)
+        ]
         if not wanted:
             raise NotFound("it is not the matter any more", subject=f"bay {bay}" if bay else kind, remedy="Look again.")
         for alarm in wanted:

@@ -15,12 +15,14 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Mount
 
 from eraser.console.access import Gate, problem_response
+from eraser.console.alarms import Alarm, Alarms, Kind
 from eraser.console.desk import Desk, desk_router
 from eraser.console.events import Broadcast, EventStream
 from eraser.console.forms import StationForm, station_form
 from eraser.console.identity import Recognise, Viewer, anyone, demand_of, require, signed_in, viewer_of
 from eraser.console.metrics import MetricsPage, exposition_for
-from eraser.console.problems import MEDIA_TYPE, NotFound, Unauthenticated
+from eraser.console.pages.rendering import render_problem
+from eraser.console.problems import MEDIA_TYPE, NotFound, Unauthenticated, status_of
 from eraser.domain.account import Permission
 from eraser.errors import EraserError, UsageError
 from eraser.rack.view import BaySnapshot, StationPort
@@ -73,6 +75,15 @@ class Seen(BaseModel):
     sighting: Sighting
 
 
+class TakeOrder(BaseModel):
+    """Which alarm somebody takes in hand: an entry of `GET /api/v1/alarms`; no bay: the station's."""
+
+    model_config = ConfigDict(extra="forbid")
+    bay: Annotated[str, Field(max_length=64)] = ""
+    sighting: Annotated[str, Field(max_length=64)] = ""
+    kind: Kind
+
+
 class Switch(BaseModel):
     """On or off."""
 
@@ -95,6 +106,7 @@ def create_app(
     recognise: Recognise,
     events: Broadcast | None = None,
     pages: APIRouter | None = None,
+    alarms: Alarms | None = None,
 ) -> FastAPI:
     """The application that answers for this station; without a desk it knows no lots and no custody, without `pages` it has an
     API only.
@@ -116,6 +128,8 @@ def create_app(
     _add_orders(app, station)
     if desk is not None:
         app.include_router(desk_router(desk, station))
+    if alarms is not None:
+        _add_alarms(app, alarms)
     if pages is not None:
         app.include_router(pages)
     _add_description(app)
@@ -174,6 +188,16 @@ def _add_looks(app: FastAPI, station: StationPort) -> None:
     @app.get("/api/v1/bays/{bay}", dependencies=to_look)
     async def show_bay(bay: str) -> BaySnapshot:
         return _bay(station, bay)
+
+
+def _add_alarms(app: FastAPI, alarms: Alarms) -> None:
+    @app.get("/api/v1/alarms", dependencies=[Depends(require(Permission.VIEW_RACK))])
+    async def show_alarms() -> tuple[Alarm, ...]:
+        return alarms.all()
+
+    @app.post("/api/v1/alarms/taken")
+    async def take(order: TakeOrder, viewer: Annotated[Viewer, Depends(require(Permission.OPERATE))]) -> Alarm:
+        return alarms.take(order.bay, order.sighting, order.kind, viewer.name)
 
 
 def _add_events(app: FastAPI, events: Broadcast, recognise: Recognise) -> None:
@@ -287,7 +311,7 @@ def _add_errors(app: FastAPI) -> None:
             # What there is and is not is nobody's business who is not known.
             await_sign_in = Unauthenticated("you are not signed in", subject=request.url.path, remedy="Sign in.")
             return _told(request, await_sign_in)
-        return problem_response(NotFound(str(error.detail), subject=request.url.path), status)
+        return _told(request, NotFound(str(error.detail), subject=request.url.path), status)
 
     @app.exception_handler(Exception)
     async def tell_fault(request: Request, error: Exception) -> Response:
@@ -295,10 +319,12 @@ def _add_errors(app: FastAPI) -> None:
         return problem_response(EraserError("a fault of this program stopped it", remedy="See the station's log."))
 
 
-def _told(request: Request, error: EraserError) -> Response:
+def _told(request: Request, error: EraserError, status: HTTPStatus | None = None) -> Response:
     """The error as a document; whoever only has to sign in for a page is led there, and back."""
     is_page = request.method in ("GET", "HEAD") and not request.url.path.startswith("/api/")
     if isinstance(error, Unauthenticated) and is_page and "text/html" in request.headers.get("accept", ""):
         wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"/sign-in?{urlencode({'next': wanted})}", HTTPStatus.SEE_OTHER)
-    return problem_response(error)
+    if is_page and "text/html" in request.headers.get("accept", ""):
+        return render_problem(request, error, status or status_of(error))
+    return problem_response(error, status)

@@ -77,8 +77,16 @@ def _station_line(snapshot: StationSnapshot) -> dict[str, Any]:
 class Broadcast:
     """The stream's one source. `run` ticks while somebody listens; `stream` answers one client."""
 
-    def __init__(self, snapshot: Callable[[], StationSnapshot], *, tick_seconds: float = TICK_SECONDS) -> None:
+    def __init__(
+        self,
+        snapshot: Callable[[], StationSnapshot],
+        *,
+        tick_seconds: float = TICK_SECONDS,
+        beside: Callable[[StationSnapshot], dict[str, Any]] = lambda _: {},
+    ) -> None:
+        """`beside`: what else each event tells of the station."""
         self._snapshot = snapshot
+        self._beside = beside
         self._tick_seconds = tick_seconds
         self._epoch = secrets.token_hex(4)
         self._tick = 0
@@ -119,7 +127,7 @@ class Broadcast:
 
     def _take(self, snapshot: StationSnapshot) -> None:
         self._tick += 1
-        self._station = _station_line(snapshot)
+        self._station = _station_line(snapshot) | self._beside(snapshot)
         names = {bay.name for bay in snapshot.bays}
         if names != self._lines.keys():
             self._shape_at = self._tick

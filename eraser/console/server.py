@@ -18,6 +18,7 @@ from eraser.console.desk import Desk
 from eraser.console.events import MAX_CLIENTS, Broadcast
 from eraser.console.metrics import MetricsPage
 from eraser.console.recognising import Door
+from eraser.console.wall import Wall
 from eraser.errors import EraserError, UsageError
 from eraser.rack.view import StationPort
 
@@ -38,6 +39,7 @@ async def serve_http(
     socket: Path | None,
     desk: Desk | None = None,
     pages: APIRouter | None = None,
+    wall: Wall | None = None,
     is_demo: bool = False,
 ) -> AsyncIterator[None]:
     """Serves while it is entered, on `HOST:PORT` and on a Unix socket, either of which may be None. `is_demo`: the station is a
@@ -47,8 +49,10 @@ async def serve_http(
     UsageError, before anything is served, for an address that cannot be had.
     """
     metrics = MetricsPage(station.snapshot)
-    events = Broadcast(station.snapshot)
-    app = create_app(station, metrics, desk, recognise=Door(is_demo=is_demo), events=events, pages=pages)
+    wall = wall or Wall(station.snapshot)
+    events = Broadcast(station.snapshot, beside=wall.line)
+    door = Door(is_demo=is_demo)
+    app = create_app(station, metrics, desk, recognise=door, events=events, pages=pages, alarms=wall.alarms)
     with contextlib.ExitStack() as opened:
         listeners = []
         if listen is not None:
@@ -62,6 +66,7 @@ async def serve_http(
             for server, listener in zip(servers, listeners, strict=True)
         ]
         beside = [asyncio.create_task(metrics.keep_fresh()), asyncio.create_task(events.run())]
+        beside.append(asyncio.create_task(wall.run()))
         try:
             for server, serving in zip(servers, tasks, strict=True):
                 await _until_serving(server, serving)

@@ -34,8 +34,8 @@ class Shift:
 
 @dataclass(frozen=True, slots=True)
 class LotProgress:
-    """The drives of a lot that are in bays now. `eta_seconds`: until the last of them has ended, None while nothing moves; it is
-    the least where some have not begun (`is_least`).
+    """The drives of a lot that are in bays now. `eta_seconds`: until the last of them has ended, None while nothing moves; the
+    least where some have not begun (`is_least`).
     """
 
     lot: str
@@ -78,6 +78,11 @@ def _end_of_shift(now: datetime) -> datetime:
     return begin + timedelta(hours=SHIFT_HOURS)
 
 
+def now_utc() -> str:
+    """RFC 3339."""
+    return _utc(datetime.now(UTC))
+
+
 def _utc(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
@@ -110,7 +115,7 @@ class Wall:
     def __init__(
         self,
         snapshot: Callable[[], StationSnapshot],
-        now_utc: Callable[[], str],
+        now_utc: Callable[[], str] = now_utc,
         now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
     ) -> None:
         self._snapshot = snapshot

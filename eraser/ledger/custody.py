@@ -54,6 +54,16 @@ class History:
         return may_record(self.standing, event, self.open_jobs)
 
 
+@dataclass(frozen=True, slots=True)
+class InQuarantine:
+    """A drive that is put aside: since when (RFC 3339, UTC), and by which job, empty where it was no job."""
+
+    drive: DriveName
+    at: str
+    job_id: str
+    standing: Standing
+
+
 class Custody:
     """Append-only; nothing here changes or removes a record, and the database refuses it."""
 
@@ -78,6 +88,10 @@ class Custody:
         that nothing is known of. Raises Refused where it means several drives.
         """
         return await self._store.read(partial(_named, text))
+
+    async def quarantined(self, limit: int = 200) -> list["InQuarantine"]:
+        """Drives that are here and must not leave, those put aside last first; at most so many."""
+        return await self._store.read(partial(_quarantined, limit))
 
     async def records(self, after: int = 0, limit: int = 1000) -> list[tuple[int, CustodyRecord]]:
         """With their numbers, oldest first; of a station's whole ledger, page by page."""
@@ -172,6 +186,30 @@ def hold_gate(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         # SQLite has one writer; here another could slip between the look and the record.
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _GATE})
+
+
+_ASIDE = ("quarantined", "seen-twice")
+_PAGE = 500
+
+
+def _quarantined(limit: int, connection: Connection) -> list[InQuarantine]:
+    found: dict[tuple[str, str], InQuarantine] = {}
+    seen: set[tuple[str, str, str]] = set()
+    query = select(custody.c.number, custody.c.body).where(custody.c.kind.in_(_ASIDE)).order_by(custody.c.number.desc())
+    for number, body in connection.execute(query.limit(10 * limit + _PAGE)):
+        record = record_of(number, body)
+        name = (record.drive.serial, record.drive.world_wide_name, record.drive.asset_tag)
+        if name in seen:
+            continue
+        seen.add(name)
+        gathered = records_of(record.drive, connection)
+        now = standing(gathered.records)
+        if now.is_here and (now.quarantine or now.twice) and not now.is_destroyed:
+            job_id = record.event.job_id if isinstance(record.event, Quarantined) else ""
+            found.setdefault(_own(gathered), InQuarantine(gathered.name, record.at, job_id, now))
+        if len(found) >= limit:
+            break
+    return list(found.values())
 
 
 def _label(name: DriveName) -> str:

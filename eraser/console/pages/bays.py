@@ -7,8 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from eraser.console.alarms import Kind
-from eraser.console.pages.language import Language, translations
-from eraser.console.pages.rendering import N_
+from eraser.console.pages.language import N_, Language, translations
 from eraser.console.pages.sentences import patterns, said
 from eraser.domain.watchdog import Alarm as Trouble
 from eraser.rack.view import BaySnapshot, BayState
@@ -182,7 +181,7 @@ def note(bay: BaySnapshot) -> str:
 
 
 def shelves(bays: Iterable[BayCard]) -> Iterator[tuple[str, int, list[list[BayCard | None]]]]:
-    """Each shelf: its name, its columns, its rows as they hang, None where there is no bay. Bays without a position come last."""
+    """Each shelf: its name, its columns, its rows as they hang, None where no bay is. Bays without a position come last."""
     cards = list(bays)
     placed = sorted(
         (card for card in cards if card.bay.shelf), key=lambda card: (card.bay.shelf, card.bay.row, card.bay.column)
@@ -219,6 +218,11 @@ def script_words(language: Language) -> dict[str, Any]:
         "sentences": patterns(language),
         "phrases": {key: gettext(text) for key, text in PHRASES.items()},
     }
+
+
+def phrase(key: str, language: Language) -> str:
+    """One of PHRASES in that language, its `{names}` not filled in."""
+    return translations(language).gettext(PHRASES[key])
 
 
 PHRASES = {

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from eraser.certificates.filed import FiledCertificates
 from eraser.console.certificates import Id, address_to_check, code_of, known_certificate
 from eraser.console.identity import Permission, require
-from eraser.console.pages.language import Language, N_, language_of, translations
+from eraser.console.pages.language import N_, Language, language_of, translations
 from eraser.console.pages.rendering import render
 from eraser.domain.events import Outcome
 from eraser.errors import UsageError

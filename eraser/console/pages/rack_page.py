@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from eraser.console.pages.bays import PHRASES, card, script_words, shelves
-from eraser.console.pages.language import Language, translations
+from eraser.console.pages.bays import card, phrase, script_words, shelves
+from eraser.console.pages.language import Language
 from eraser.console.pages.quantities import span
 from eraser.console.wall import LotProgress, Wall, lots_of
 from eraser.rack.view import StationSnapshot
@@ -33,15 +33,14 @@ def last_lot(lots: tuple[LotProgress, ...]) -> LotProgress | None:
 
 
 def _lot_name(lot: LotProgress | None, language: Language) -> str:
-    gettext = translations(language).gettext
     if lot is None:
-        return gettext(PHRASES["no_lot"])
-    done = gettext(PHRASES["done"]).format(ended=lot.ended, drives=lot.drives)
-    return f"{lot.lot or gettext(PHRASES['no_lot'])} · {done}"
+        return phrase("no_lot", language)
+    done = phrase("done", language).format(ended=lot.ended, drives=lot.drives)
+    return f"{lot.lot or phrase('no_lot', language)} · {done}"
 
 
 def _lot_eta(lot: LotProgress | None, language: Language) -> str:
     if lot is None or lot.eta_seconds is None:
         return span(None, language=language)
     words = span(lot.eta_seconds, language=language)
-    return translations(language).gettext(PHRASES["least"]).format(span=words) if lot.is_least else words
+    return phrase("least", language).format(span=words) if lot.is_least else words

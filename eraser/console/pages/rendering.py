@@ -11,17 +11,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from eraser.console.identity import Permission, viewer_of
 from eraser.console.pages import assets, pictures, quantities
-from eraser.console.pages.language import Language, language_of, translations
-
-HEADERS = {
-    # Scripts and styles come as files of our own only; nothing on a page is fetched from elsewhere.
-    "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
-    "object-src 'none'",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cache-control": "no-store",
-}
+from eraser.console.pages.language import N_, Language, language_of, translations
+from eraser.console.pages.sentences import said
+from eraser.errors import EraserError
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +26,13 @@ class NavigationItem:
     label: str
     symbol: str
     """In `static/symbols.svg`."""
-
-
-def N_(text: str) -> str:
-    """Marks words that are translated where they are shown."""
-    return text
+    permission: Permission
+    """Shown to those who have it."""
 
 
 NAVIGATION = (
-    NavigationItem("/", N_("Rack"), "rack"),
-    NavigationItem("/failures", N_("Failures"), "failures"),
+    NavigationItem("/", N_("Rack"), "rack", Permission.VIEW_RACK),
+    NavigationItem("/failures", N_("Failures"), "failures", Permission.VIEW_FAILURES),
 )
 
 
@@ -60,7 +51,7 @@ def environment(language: Language) -> Environment:
     found.install_gettext_translations(words, newstyle=True)  # type: ignore[attr-defined]
     found.globals |= {"asset": assets.address_of, "language": language, "languages": tuple(Language)}
     found.filters |= {"quoted": lambda text: quote(str(text), safe=""), "spark_points": pictures.spark_points}
-    found.filters |= quantities.filters(language)
+    found.filters |= {"said": lambda sentence: said(sentence, language)} | quantities.filters(language)
     return found
 
 
@@ -69,7 +60,17 @@ def render(
 ) -> HTMLResponse:
     """The page. Its template extends `base.html`, which needs nothing beyond what is added here."""
     language = language_of(request)
-    base = {"navigation": NAVIGATION, "path": request.url.path, "reader": getattr(request.state, "reader", None)}
+    viewer = viewer_of(request)
+    navigation = [item for item in NAVIGATION if viewer.may(item.permission)]
+    base = {"navigation": navigation, "path": request.url.path, "viewer": viewer}
     text = environment(language).get_template(template).render(base | dict(context or {}))
-    headers = HEADERS | {"content-language": language.value, "vary": "cookie, accept-language"}
+    headers = {"content-language": language.value, "vary": "cookie, accept-language"}
     return HTMLResponse(text, status_code=status, headers=headers)
+
+
+def render_problem(request: Request, error: EraserError, status: HTTPStatus) -> HTMLResponse:
+    """What a person sees instead of the page that they asked for."""
+    gettext = translations(language_of(request)).gettext
+    titles = {HTTPStatus.NOT_FOUND: N_("That is not here"), HTTPStatus.FORBIDDEN: N_("You may not see this")}
+    title = gettext(titles.get(status, N_("That did not work")))
+    return render(request, "message.html", {"title": title, "text": str(error)}, status)

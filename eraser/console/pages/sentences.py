@@ -7,8 +7,7 @@ a true sentence in English is better than a wrong one in Chinese. The patterns a
 import re
 from functools import cache
 
-from eraser.console.pages.language import Language, translations
-from eraser.console.pages.rendering import N_
+from eraser.console.pages.language import N_, Language, translations
 
 # Each `{n}` stands for a run of characters; they are in the translation, too.
 SENTENCES = (
@@ -57,7 +56,7 @@ def said(sentence: str, language: Language) -> str:
         if found := re.fullmatch(pattern, sentence):
             return _filled(translation, [said(group, language) for group in found.groups()])
     parts = sentence.split("; ")
-    return "；".join(said(part, language) for part in parts) if len(parts) > 1 else sentence
+    return "\N{FULLWIDTH SEMICOLON}".join(said(part, language) for part in parts) if len(parts) > 1 else sentence
 
 
 def _filled(text: str, values: list[str]) -> str:
