@@ -89,9 +89,9 @@ async def results_of(filed: FiledCertificates, scan: str) -> list[Indexed]:
 
 
 def qr_svg(text: str) -> str:
-    """A QR code as SVG without any style in it; a quarter of it may be worn off."""
+    """A QR code as SVG without any style in it; a seventh of it may be worn off."""
     out = BytesIO()
-    segno.make(text, error="q", boost_error=False, micro=False).save(
+    segno.make(text, error="m", boost_error=False, micro=False).save(
         out, kind="svg", border=2, xmldecl=False, svgns=True, omitsize=True, dark="#000", light="#fff", nl=False
     )
     return out.getvalue().decode()

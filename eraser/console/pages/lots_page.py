@@ -27,7 +27,7 @@ from eraser.rack.view import StationPort
 _LOOKER = Annotated[Viewer, Depends(require(Permission.VIEW_LOTS))]
 _MANAGER = Annotated[Viewer, Depends(require(Permission.MANAGE_LOTS))]
 
-USUAL_STANDARD = "gb-46864"
+USUAL_STANDARD = "gb-46864-2025"
 
 VERIFICATIONS = {Verification.FULL: N_("in full"), Verification.SAMPLED: N_("samples"), Verification.NONE: N_("none")}
 LEVELS = {Level.CLEAR: "Clear", Level.PURGE: "Purge"}
