@@ -59,6 +59,13 @@ def span(seconds: float | None, *, language: Language) -> str:
     return gettext("{seconds} s").format(seconds=whole)
 
 
+def brief(seconds: float | None, *, language: Language) -> str:
+    """As `span`, without the seconds where there are minutes: it has little room and changes seldom."""
+    if seconds is None or not 60 <= int(seconds + 0.5) < 3600:
+        return span(seconds, language=language)
+    return translations(language).gettext("{minutes} min").format(minutes=int(seconds + 0.5) // 60)
+
+
 def celsius(value: float | None, *, language: Language) -> str:
     """`42 °C`; a dash for a drive that does not say."""
     return f"{number(value, language=language)} °C" if value is not None else NONE
@@ -77,5 +84,6 @@ def moment(at: str, *, language: Language) -> str:
 def filters(language: Language) -> dict[str, Callable[..., Any]]:
     """All of them for templates in this language."""
     return {
-        item.__name__: partial(item, language=language) for item in (number, size, rate, share, span, celsius, moment)
+        item.__name__: partial(item, language=language)
+        for item in (number, size, rate, share, span, brief, celsius, moment)
     }

@@ -29,8 +29,8 @@ export function share(done, total) {
 }
 
 const SPANS = LANGUAGE.startsWith("zh")
-  ? { days: (d, h) => `${d} 天 ${h} 小时`, hours: (h, m) => `${h} 小时 ${m} 分`, minutes: (m, s) => `${m} 分 ${s} 秒`, seconds: (s) => `${s} 秒` }
-  : { days: (d, h) => `${d} d ${h} h`, hours: (h, m) => `${h} h ${m} min`, minutes: (m, s) => `${m} min ${s} s`, seconds: (s) => `${s} s` };
+  ? { days: (d, h) => `${d} 天 ${h} 小时`, hours: (h, m) => `${h} 小时 ${m} 分`, minutes: (m, s) => `${m} 分 ${s} 秒`, seconds: (s) => `${s} 秒`, brief: (m) => `${m} 分钟` }
+  : { days: (d, h) => `${d} d ${h} h`, hours: (h, m) => `${h} h ${m} min`, minutes: (m, s) => `${m} min ${s} s`, seconds: (s) => `${s} s`, brief: (m) => `${m} min` };
 
 export function span(seconds) {
   if (seconds === null || seconds === undefined) return NONE;
@@ -42,6 +42,13 @@ export function span(seconds) {
   if (hours) return SPANS.hours(hours, minutes);
   if (minutes) return SPANS.minutes(minutes, whole % 60);
   return SPANS.seconds(whole);
+}
+
+/** As `span`, without the seconds where there are minutes. */
+export function brief(seconds) {
+  if (seconds === null || seconds === undefined) return NONE;
+  const whole = Math.floor(seconds + 0.5);
+  return whole >= 60 && whole < 3600 ? SPANS.brief(Math.floor(whole / 60)) : span(seconds);
 }
 
 export const celsius = (value) => (value === null || value === undefined ? NONE : `${number(value)} °C`);

@@ -2,7 +2,7 @@
 import { showAge, showAlarms } from "./alarms.js";
 import { listen } from "./live.js";
 import { announce, byId, setAttribute, setText, sparkPoints, symbolAddress } from "./page.js";
-import { celsius, localMoment, number, rate, share, size, span } from "./quantities.js";
+import { brief, celsius, localMoment, number, rate, share, size, span } from "./quantities.js";
 import { actorOf, isAtWork, labelOf, noteWords, phrase, stateWord, stepWord, whoWord } from "./words.js";
 
 const SPARK_POINTS = 60;
@@ -35,12 +35,15 @@ function showBay(bay) {
   setAttribute(fields.who, "data-actor", actor);
   setText(fields.heat, bay.temperature_celsius === null ? "" : celsius(bay.temperature_celsius));
   if (fields.work.hidden === works) fields.work.hidden = !works;
+  if (fields.big.hidden !== works) fields.big.hidden = works;
+  setAttribute(fields.big_symbol, "href", symbolAddress(bay.state));
+  setText(fields.big_word, stateWord(bay));
   if (works) {
     fields.progress.max = Math.max(bay.total_bytes, 1);
     fields.progress.value = bay.done_bytes;
     setText(fields.share, share(bay.done_bytes, bay.total_bytes));
     setText(fields.rate, rate(bay.bytes_per_second));
-    setText(fields.eta, span(bay.eta_seconds));
+    setText(fields.eta, brief(bay.eta_seconds));
   }
   const news = known.state && known.state !== bay.state ? phrase("became", { bay: bay.name, word: stateWord(bay) }) : "";
   if (known.sighting !== bay.sighting && known.sighting !== null) sparks.delete(bay.name);
