@@ -223,9 +223,16 @@ def check_all(paths: Sequence[Path], held: Held) -> list[Check]:
 
 def check(path: Path, held: Held) -> Check:
     """One file. Nothing is raised."""
-    document = b""
     try:
         document = read_document(path)
+    except UsageError as error:
+        return Check(path, error)
+    return check_document(path, document, held)
+
+
+def check_document(path: Path, document: bytes, held: Held) -> Check:
+    """The content of a file, which need not lie anywhere: `path` only names it. Nothing is raised."""
+    try:
         pdf = _opened(document, held) if document.startswith(b"%PDF-") else None
         if pdf is not None:
             document = pdf.document

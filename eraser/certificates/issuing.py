@@ -10,6 +10,7 @@ from eraser.certificates.files import sync_directory, write_new
 from eraser.certificates.verifying import content
 from eraser.domain.certificate import Certificate, cleaned, contradictions, read, unfounded
 from eraser.domain.json_form import to_json
+from eraser.domain.printable import printable
 from eraser.errors import CertificateError
 
 SHORT_ID_CHARACTERS = 12
@@ -51,11 +52,16 @@ def issue(certificate: Certificate, signer: Signer, directory: Path) -> Path:
     raise DuplicateError("other jobs' certificates are in its place", subject=str(directory))
 
 
-def file_name(certificate: Certificate, id_characters: int = SHORT_ID_CHARACTERS) -> str:
+def file_name(certificate: Certificate) -> str:
     """`<serial or device>-<beginning of the job's id>.json`, safe on every file system; equal for equal jobs."""
-    safe = safe_label(certificate.drive.identity.serial or Path(certificate.drive.path).name)
-    job = _UNSAFE.sub("", certificate.job_id)[:id_characters] or "job"
-    return f"{safe}-{job}.json"
+    return _names(certificate)[0]
+
+
+def document_names(serial: str, device: str, job_id: str) -> tuple[str, str]:
+    """The names under one of which the certificate of a job lies, whose drive said this serial number and was at this path."""
+    safe = safe_label(printable(serial) or Path(printable(device)).name)
+    job = _UNSAFE.sub("", printable(job_id)) or "job"
+    return f"{safe}-{job[:SHORT_ID_CHARACTERS]}.json", f"{safe}-{job[: 2 * MAX_NAME_CHARACTERS]}.json"
 
 
 def safe_label(label: str) -> str:
@@ -64,7 +70,8 @@ def safe_label(label: str) -> str:
 
 
 def _names(certificate: Certificate) -> tuple[str, str]:
-    return file_name(certificate), file_name(certificate, 2 * MAX_NAME_CHARACTERS)
+    drive = certificate.drive
+    return document_names(drive.identity.serial, drive.path, certificate.job_id)
 
 
 def _existing(path: Path) -> Certificate | None:
