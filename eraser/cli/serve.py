@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # loaded by the command itself, not by its help
     from eraser.ledger.station_ledger import StationLedger
     from eraser.log.gate import SigningGate
     from eraser.privacy.expiring import Expiring
+    from eraser.rack.controls import Controls
     from eraser.rack.erasing import Request, Station
     from eraser.rack.intake import LotIntake
     from eraser.rack.ledger_health import LedgerHealth
@@ -148,8 +149,11 @@ async def _serve(read: "Callable[[], Configuration]", simulation: _Simulation | 
             loop.add_signal_handler(number, _stop, rack, manager)
         if not sys.stderr.isatty():  # on a terminal it means that the terminal is gone
             loop.add_signal_handler(signal.SIGHUP, reload.ask)
-        leftovers = Leftovers(rack.parts, ledger.journal, rack.trouble)
-        await _answer(rack, configuration, ledger, leftovers, gate, stack, is_demo=simulation is not None)
+        leftovers = Leftovers(rack.parts, ledger.journal, rack.trouble, rack.certified)
+        if (controls := _controls(configuration, ledger, rack, gate)) is not None:
+            await controls.load()
+            gate.why_withheld = controls.why_withheld
+        await _answer(rack, configuration, ledger, leftovers, controls, gate, stack, is_demo=simulation is not None)
         await leftovers.first()
         async with asyncio.TaskGroup() as tasks:
             beside = [
@@ -161,6 +165,8 @@ async def _serve(read: "Callable[[], Configuration]", simulation: _Simulation | 
                 tasks.create_task(_expiring(configuration, rack).run()),
                 tasks.create_task(keep_told(manager, rack, lambda: summary_words(rack.snapshot()))),
             ]
+            if controls is not None:
+                beside.append(tasks.create_task(controls.run()))
             if story is not None:
                 beside.append(tasks.create_task(story.play()))
             await rack.run()
@@ -193,6 +199,7 @@ async def _answer(
     configuration: "Configuration",
     ledger: "StationLedger",
     leftovers: "Leftovers",
+    controls: "Controls | None",
     gate: "SigningGate",
     stack: AsyncExitStack,
     *,
@@ -231,6 +238,7 @@ async def _answer(
         filed,
         http.public_url,
         Specifications(ledger.store, now_utc),
+        controls,
     )
     wall = Wall(rack.snapshot, now_utc)
     pages = pages_router(rack, wall, entries=ledger.journal.entries, custody=ledger.custody)
@@ -324,6 +332,31 @@ async def _log(
     )
 
 
+def _controls(
+    configuration: "Configuration", ledger: "StationLedger", rack: "Rack", gate: "SigningGate"
+) -> "Controls | None":
+    """The positive control, where the configuration names drives for it."""
+    from eraser.certificates.controlling import ControlRecords
+    from eraser.certificates.issuer import tool
+    from eraser.cli.station import new_id, now_utc
+    from eraser.domain.certificate import Station as CertifiedStation
+    from eraser.domain.control import ControlTest
+    from eraser.rack.control_run import ControlParts
+    from eraser.rack.controls import Controls, NamedDrives, Terms
+
+    settled, data, station = configuration.control, configuration.data, configuration.station
+    if not settled.is_on:
+        return None
+    terms = Terms(settled.interval_hours * 3600, {ControlTest.CANARY: settled.canary, ControlTest.DIRTY: settled.dirty})
+    certified = CertifiedStation(station.id, station.location)
+    parts = ControlParts(certified, settled.standard, tool, now_utc, os.urandom, new_id)
+    records = ControlRecords(ledger.store, data / "certificates", data / "keys", station.id, gate.expect_open)
+    find = NamedDrives(
+        terms.drives, data / "control", settled.image_bytes, ledger.custody, rack.bay_with, rack.parts.call
+    )
+    return Controls(terms, parts, records, find, rack.trouble)
+
+
 def _parts(configuration: "Configuration", ledger: "StationLedger", gate: "SigningGate") -> "Station":
     from eraser.certificates.issuer import StationIssuer
     from eraser.cli.station import new_id, now_utc
@@ -331,6 +364,7 @@ def _parts(configuration: "Configuration", ledger: "StationLedger", gate: "Signi
     from eraser.ledger.journal import FileJournal
     from eraser.privacy.opening import Committing
     from eraser.rack.blocking import in_own_thread
+    from eraser.rack.controls import ControlledIssuer
     from eraser.rack.erasing import Station
     from eraser.rack.leftovers import BesideFiles
 
@@ -345,7 +379,8 @@ def _parts(configuration: "Configuration", ledger: "StationLedger", gate: "Signi
         expect_open=gate.expect_open,
     )
     journal = BesideFiles(ledger.journal, FileJournal(data / "journal", now_utc), in_own_thread)
-    return Station(journal, issuer, now_utc, os.urandom, new_id, waits_for_room=True)
+    controlled = ControlledIssuer(issuer, lambda: gate.why_withheld())
+    return Station(journal, controlled, now_utc, os.urandom, new_id, waits_for_room=True)
 
 
 def _request(configuration: "Configuration") -> "Request":
