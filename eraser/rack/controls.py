@@ -66,11 +66,12 @@ class Controls:
         self._log: Any = structlog.get_logger()
 
     async def load(self) -> None:
-        """Before the station begins: what is on record."""
+        """Before the station begins: what is on record. What was not as it must be is run again: something may be mended."""
         try:
             self.newest = dict(await self._records.newest())
         except EraserError as error:
             self._trouble("control record", str(error))
+        self._asked = {test for test, last in self.newest.items() if not last.is_good}
         self._tell()
 
     def ask(self) -> None:
