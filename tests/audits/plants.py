@@ -127,7 +127,7 @@ class Auditor:
         self.home.mkdir()
         self.keys = self.home / "plant.pem"
         self.keys.write_bytes(plant.signer.public.pem())
-        self.log_key = self.home / "log.key"
+        self.log_key = self.home / "plant.log.key"
         shutil.copy(plant.data / "log" / "key", self.log_key)
         self.checkpoint = self.home / "checkpoint"
         shutil.copy(plant.data / "log" / "checkpoint", self.checkpoint)
