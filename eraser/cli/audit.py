@@ -386,7 +386,5 @@ def _plan_sentence(plan: "Plan") -> str:
         f"nonconforming, and none that is critical"
     )
     if plan.undated_members:
-        said += f"; {plan.undated_members} of those drawn from were not at hand"
-    if plan.undated_beside:
-        said += f"; NOT SHOWN of which day {plan.undated_beside} certificates beside them are"
+        said += f"; {plan.undated_members} of those drawn from are NOT AT HAND, and count as of these days"
     return said

@@ -95,9 +95,7 @@ class Plan:
     members: tuple[Entries, ...]
     """The population, in the log's order and in as few pieces as can be."""
     undated_members: int
-    """Of them, those whose certificate was not at hand when this was drawn: they stand between others of these days."""
-    undated_beside: int
-    """Certificates next to the population that were not at hand: nothing shows that they are not of these days."""
+    """Of them, those whose certificate was not at hand when this was drawn, and which nothing shows to be of other days."""
     letter: str
     """The code letter of ISO 2859-1; empty for the other kind."""
     sample_size: int
@@ -225,7 +223,6 @@ def fixed_plan(
     members: Sequence[Member],
     *,
     undated_members: int = 0,
-    undated_beside: int = 0,
 ) -> Plan:
     """Draws. The same for the same arguments, on every machine. Raises UsageError for an empty population."""
     how = _acceptance(criterion, len(members), confidence_ppm)
@@ -243,7 +240,6 @@ def fixed_plan(
         confidence_ppm=confidence_ppm,
         members=_pieces([item.index for item in members]),
         undated_members=undated_members,
-        undated_beside=undated_beside,
         letter=how.letter,
         sample_size=how.sample_size,
         accepts=how.accepts,
