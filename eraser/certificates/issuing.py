@@ -50,10 +50,14 @@ def issue(certificate: Certificate, signer: Signer, directory: Path) -> Path:
 
 def file_name(certificate: Certificate, id_characters: int = SHORT_ID_CHARACTERS) -> str:
     """`<serial or device>-<beginning of the job's id>.json`, safe on every file system; equal for equal jobs."""
-    label = certificate.drive.identity.serial or Path(certificate.drive.path).name
-    safe = _UNSAFE.sub("_", label).strip("_")[:MAX_NAME_CHARACTERS] or "drive"
+    safe = safe_label(certificate.drive.identity.serial or Path(certificate.drive.path).name)
     job = _UNSAFE.sub("", certificate.job_id)[:id_characters] or "job"
     return f"{safe}-{job}.json"
+
+
+def safe_label(label: str) -> str:
+    """A drive's name as part of a file's, safe on every file system."""
+    return _UNSAFE.sub("_", label).strip("_")[:MAX_NAME_CHARACTERS] or "drive"
 
 
 def _names(certificate: Certificate) -> tuple[str, str]:
@@ -84,6 +88,7 @@ def _same(existing: Certificate, certificate: Certificate, path: Path) -> Path:
         tool=existing.tool,
         times=existing.times,
         station=existing.station,
+        commitment=existing.commitment,
     )
     if anew != existing:
         raise DuplicateError("this job has a certificate already, and it says something else", subject=str(path))

@@ -43,6 +43,14 @@ def certificate_group() -> None:
 @click.option(
     "--update", "updates", type=click.Path(path_type=Path), multiple=True, metavar="FILE", help="How the log grew."
 )
+@click.option(
+    "--restart",
+    "restarts",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="The log's own record.",
+)
 @_json_option
 def verify_command(
     files: tuple[Path, ...],
@@ -52,6 +60,7 @@ def verify_command(
     drive: str,
     checkpoint: Path | None,
     updates: tuple[Path, ...],
+    restarts: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     """Check that certificates are genuine, unaltered and free of contradiction; of bundles also that the log has them.
@@ -59,11 +68,12 @@ def verify_command(
     Genuine does not mean passed: a certificate that says "failed" is just as genuine. Both are printed. What no witness
     signed, the plant alone says: a log that shows each of us another history looks the same. --checkpoint takes one
     that you got by another way, older or newer than the bundle's; --update (from `eraser log update`) leads between the two.
+    --restart takes the record of a log that lost entries and says so.
     """
     from eraser.certificates.checking import check_all
     from eraser.certificates.holding import held
 
-    known = held(trusted_keys(key_paths), log_key, witness_key, drive, checkpoint, updates)
+    known = held(trusted_keys(key_paths), log_key, witness_key, drive, checkpoint, updates, restarts)
     checks = check_all(files, replace(known, open_pdf=pdf_opener(key_paths)))
     for check in checks:
         click.echo(json.dumps(check.summary()) if as_json else check.sentence())
@@ -130,11 +140,18 @@ def pdf_command(file: Path, language: str, out: Path | None, check_url: str) -> 
 
 
 @certificate_group.command("schema")
-def schema_command() -> None:
-    """Print the JSON Schema (2020-12) of a certificate's file."""
+@click.option(
+    "--of",
+    "member",
+    type=click.Choice(["certificate", "withdrawal", "destruction", "control"]),
+    default="certificate",
+    help="Which document.",
+)
+def schema_command(member: str) -> None:
+    """Print the JSON Schema (2020-12) of a certificate's file, or of another signed record's."""
     from eraser.certificates.schema import document_schema
 
-    click.echo(json.dumps(document_schema(), indent=1, ensure_ascii=False))
+    click.echo(json.dumps(document_schema(member), indent=1, ensure_ascii=False))
 
 
 @certificate_group.group("key", invoke_without_command=True)

@@ -13,8 +13,10 @@ from eraser.errors import UsageError
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from eraser.certificates.log_keys import StationLogKeys
     from eraser.log.checkpoint import Checkpoint
     from eraser.log.note import Note
+    from eraser.log.restart import Restart
 
 T = TypeVar("T")
 
@@ -35,11 +37,37 @@ def log_group() -> None:
     """
 
 
-@log_group.command("key")
+@log_group.group("key", invoke_without_command=True)
 @_data
-def key_command(data: Path | None) -> None:
-    """Print the log's public key for those who verify: name, id and key in one line (C2SP signed-note)."""
-    click.echo(_kept(data, KEY_NAME), nl=False)
+@click.pass_context
+def key_group(context: click.Context, data: Path | None) -> None:
+    """Print the log's public keys for those who verify: name, id and key in one line each (C2SP signed-note).
+
+    Where the key was changed, the lines above each say at which lengths of the log it signs.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(_kept(data, KEY_NAME), nl=False)
+
+
+@key_group.command("rotate")
+@_data
+def rotate_command(data: Path | None) -> None:
+    """Begin to change the log's key: from now on a new one signs each checkpoint beside the old one.
+
+    A running station takes it up with its next checkpoint. Give `eraser log key` to auditors and witnesses; when the
+    witnesses have signed a checkpoint that bears both, `eraser log key retire` ends it.
+    """
+    size = _checkpoint(_note(_kept(data, CHECKPOINT_NAME).encode())).size
+    old, new = _log_keys(data).begin_change(size)
+    click.echo(f"{old}\nsigns on until `eraser log key retire`; from {new.since} entries on so does\n{new}")
+
+
+@key_group.command("retire")
+@_data
+def retire_command(data: Path | None) -> None:
+    """End the change of the log's key: the old one signs no more. What it signed stays valid."""
+    old, new = _log_keys(data).end_change(_note(_kept(data, CHECKPOINT_NAME).encode()))
+    click.echo(f"{old}\nsigned until {old.until} entries; from {new.since} on signs\n{new}")
 
 
 @log_group.command("checkpoint")
@@ -70,6 +98,21 @@ def bundle_command(
         click.echo(str(target))
 
 
+@log_group.command("entries")
+@_data
+@_database
+def entries_command(data: Path | None, database: str | None) -> None:
+    """Print all entries up to the newest checkpoint, each in a line: kind, id and hash, nothing of a drive or its owner.
+
+    Whoever has them and the checkpoint knows the whole log (`eraser audit --entries`).
+    """
+    from eraser.ledger import log
+
+    size = _checkpoint(_note(_kept(data, CHECKPOINT_NAME).encode())).size
+    for entry in _read(data, database, lambda connection: log.first_entries(connection, size)):
+        click.echo(entry.leaf().decode())
+
+
 @log_group.command("update")
 @click.option("--from", "earlier", type=click.IntRange(min=0), required=True, help="Entries that the witness knows.")
 @_data
@@ -92,45 +135,117 @@ def update_command(earlier: int, data: Path | None, database: str | None) -> Non
 
 @log_group.command("witness")
 @click.argument("update", type=click.Path(path_type=Path))
-@click.option("--log-key", required=True, metavar="KEY", help="The log's public key, or a file with it.")
+@click.option("--log-key", required=True, multiple=True, metavar="KEY", help="The log's public key, or a file with it.")
 @click.option("--name", required=True, metavar="NAME", help="Who witnesses: a name without spaces.")
 @click.option("--state", required=True, type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Kept.")
-def witness_command(update: Path, log_key: str, name: str, state: Path) -> None:
+@click.option(
+    "--restart", "record", type=click.Path(path_type=Path), metavar="FILE", help="The log's record of a restart."
+)
+def witness_command(update: Path, log_key: tuple[str, ...], name: str, state: Path, record: Path | None) -> None:
     """Sign a log's checkpoint, if it continues everything that was signed here before.
+
+    A log whose key was changed needs all its keys (`eraser log key` at the plant), and first a checkpoint that both
+    have signed. With --restart also one that goes on from where the log says that it was restarted; what is lost is told.
 
     The folder holds the witness's own key, made on first use, and what it knows of each log. The signed checkpoint is printed.
     """
     from eraser.certificates.files import write_over
     from eraser.certificates.keys import open_signer
-    from eraser.log.note import NoteKey, SignatureType, given_key
+    from eraser.log.note import NoteKey, SignatureType, given_keys
+    from eraser.log.restart import confirmed
     from eraser.log.witnessing import parse_update, witness
 
     signer = open_signer(state)
-    key = given_key(log_key)
-    memory = state / f"{key.key_id.hex()}.checkpoint"
-    known = _checkpoint(_note(memory.read_bytes())) if memory.exists() else None
-    signed, _ = witness(parse_update(_content(update)), known, key, name, signer, int(time.time()))
-    write_over(memory, str(signed).encode(), 0o644)
+    keys = [key for item in log_key for key in given_keys(item)]
+    seen = _remembered(state, {key.name for key in keys})
+    restart = confirmed(_content(record), keys) if record is not None else None
+    signed, new = witness(parse_update(_content(update)), seen, keys, name, signer, int(time.time()), restart)
+    if restart is not None:
+        click.echo(f"log-restarted: {restart.sentence()}", err=True)
+        _forget_lost(state, restart)
+    first = next(key for key in keys if key.name == new.origin)
+    write_over(state / f"{first.key_id.hex()}.checkpoint", str(signed).encode(), 0o644)
     own = NoteKey(name, SignatureType.COSIGNATURE_V1, signer.raw_public_key)
     click.echo(f"witness key {own}", err=True)
     click.echo(str(signed), nl=False)
 
 
+def _remembered(state: Path, origins: set[str]) -> "Note | None":
+    """The longest checkpoint of these logs that was signed here, under whichever key of theirs."""
+    notes = [_note(path.read_bytes()) for path in state.glob("*.checkpoint")]
+    known = [(found.size, place) for place, note in enumerate(notes) if (found := _checkpoint(note)).origin in origins]
+    return notes[max(known)[1]] if known else None
+
+
+def _log_keys(data: Path | None) -> "StationLogKeys":
+    from eraser.certificates.log_keys import StationLogKeys
+    from eraser.log.note import keys_of
+
+    return StationLogKeys(_folder(data) / "keys" / "log", keys_of(_kept(data, KEY_NAME))[0].name)
+
+
+def _forget_lost(state: Path, restart: "Restart") -> None:
+    """What was signed here of the part that is lost is laid aside: the longest checkpoint is no longer the newest."""
+    for path in state.glob("*.checkpoint"):
+        if restart.has_lost(_checkpoint(_note(path.read_bytes()))):
+            path.replace(path.with_suffix(".lost"))
+
+
+@log_group.command("restart")
+@click.option("--reason", required=True, help="Why the log lost entries; it stands in the record, which others see.")
+@click.option("--operator", required=True, metavar="NAME", help="Who says so.")
+@_data
+@_database
+def restart_command(reason: str, operator: str, data: Path | None, database: str | None) -> None:
+    """Let a log that lost entries, as in a ledger from an older backup, go on from where it is, and say so for ever.
+
+    A signed record names the checkpoint that is lost and where the log goes on; it is the log's next entry, and lies in the
+    data folder for auditors and witnesses. Certificates on disk that the ledger lacks are named. The station must not run.
+
+    Exit status: 0 restarted; 3 nothing is lost; 4 the station runs, or it could not be written: give the order again.
+    """
+    from eraser.certificates.lacking import lacking
+    from eraser.certificates.log_keys import StationLogKeys
+    from eraser.cli.ledger import own_station
+    from eraser.cli.station import now_utc
+    from eraser.ledger.engine import open_engine
+    from eraser.ledger.migrating import require_current
+    from eraser.ledger.presence import announce
+    from eraser.log.restarting import Restarting
+    from eraser.rack.log_keeping import LogFolder
+
+    own = own_station(data)
+    engine = open_engine(database or own.ledger_url)
+    require_current(engine)
+    leave = announce(engine, own.station_id)
+    try:
+        folder = LogFolder(own.data / "log")
+        keys = StationLogKeys(own.data / "keys" / "log", own.log_origin)
+        record = Restarting(engine, own.log_origin, keys, folder, folder, now_utc)(reason, operator)
+        with engine.connect() as connection, connection.begin():
+            found = lacking(own.data / "certificates", connection)
+    finally:
+        leave()
+        engine.dispose()
+    click.echo(f"{record.sentence()[0].upper()}{record.sentence()[1:]}.")
+    click.echo(f"Its record, for auditors and witnesses: {own.data / 'log' / 'restarts' / record.name}")
+    for item in found:
+        click.echo(f"The ledger lacks certificate {item.certificate_id} of {item.serial}: {item.path}")
+
+
 def _bundling(path: Path, note: "Note") -> "Callable[[Connection], bytes]":
     from eraser.certificates.bundle import Bundle
-    from eraser.certificates.envelope import unseal
-    from eraser.certificates.verifying import content
-    from eraser.domain.log_entry import EntryKind
+    from eraser.certificates.verifying import entry_of
     from eraser.ledger import log
     from eraser.log.errors import NotLoggedError
 
     document = _content(path)
-    certificate_id = content(unseal(document)).certificate_id
+    own = entry_of(document)
     size = _checkpoint(note).size
 
     def work(connection: "Connection") -> bytes:
-        for item in log.entries_about(connection, certificate_id):
-            if item.entry.kind is EntryKind.CERTIFICATE and item.index < size:
+        for item in log.entries_about(connection, own.subject):
+            if item.entry.kind is own.kind and item.index < size:
                 proof = log.tree(connection, size).inclusion_proof(item.index)
                 withdrawn = tuple(sorted(log.withdrawn(connection, size)))
                 return Bundle(document, item.index, proof, note, withdrawn).dump()

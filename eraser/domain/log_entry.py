@@ -15,12 +15,19 @@ class EntryKind(StrEnum):
 
     CERTIFICATE = "certificate"
     WITHDRAWAL = "withdrawal"
+    DESTRUCTION = "destruction"
+    CONTROL = "control"
+    RESTART = "restart"
+    """The log lost entries and went on without them."""
+    REMOVAL = "removal"
+    """What has expired was removed from the ledger."""
+    AUDIT = "audit"
 
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """`subject` is the id of the certificate that it is about; `digest` the SHA-256 of the bytes under the document's
-    signature, so that it holds however the file is laid out.
+    """`subject` is the id of the certificate that it is about, or of the record itself; `digest` the SHA-256 of the bytes
+    under the document's signature, so that it holds however the file is laid out.
     """
 
     kind: EntryKind

@@ -80,6 +80,12 @@ def entries_about(connection: Connection, subject: str) -> list[Logged]:
     return [Logged(row.number, _entry(row)) for row in connection.execute(query)]
 
 
+def first_entries(connection: Connection, count: int) -> list[LogEntry]:
+    """The first so many."""
+    query = select(log_entries).where(log_entries.c.number < count).order_by(log_entries.c.number)
+    return [_entry(row) for row in connection.execute(query)]
+
+
 def withdrawn(connection: Connection, entries: int) -> list[str]:
     """The certificates that are withdrawn in the first so many entries."""
     withdrawals = select(log_entries.c.subject).where(
@@ -98,6 +104,13 @@ def newest_checkpoint(connection: Connection) -> tuple[int, str, str] | None:
     """Size, time and note of the one that was kept last."""
     row = connection.execute(select(log_checkpoints).order_by(log_checkpoints.c.number.desc()).limit(1)).first()
     return None if row is None else (row.size, row.at, bytes(row.note).decode())
+
+
+def newest_note_of(connection: Connection, origin: str) -> bytes | None:
+    """The note of the newest checkpoint that this log signed, among those of other stations on the same ledger."""
+    query = select(log_checkpoints.c.note).order_by(log_checkpoints.c.number.desc())
+    notes = connection.execute(query.execution_options(yield_per=100)).scalars()
+    return next((bytes(item) for item in notes if bytes(item).startswith(f"{origin}\n".encode())), None)
 
 
 def disagreements(connection: Connection) -> Iterable[str]:

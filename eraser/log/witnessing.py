@@ -10,11 +10,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from eraser.domain.merkle import HASH_BYTES
+from eraser.domain.merkle import HASH_BYTES, is_consistent
 from eraser.log import note
-from eraser.log.checkpoint import Checkpoint, expect_growth, parse_checkpoint
+from eraser.log.checkpoint import Checkpoint, confirm, expect_growth
 from eraser.log.errors import NoteError, RewrittenLogError
 from eraser.log.note import Note, NoteKey, NoteSigner
+from eraser.log.restart import Restart
 
 MAX_PROOF_HASHES = 63
 _OLD = re.compile(r"old (0|[1-9][0-9]{0,17})")
@@ -47,27 +48,61 @@ def parse_update(content: bytes) -> Update:
 
 
 def witness(
-    update: Update, known: Checkpoint | None, log_key: NoteKey, name: str, signer: NoteSigner, at: int
+    update: Update,
+    seen: Note | None,
+    log_keys: Sequence[NoteKey],
+    name: str,
+    signer: NoteSigner,
+    at: int,
+    restart: Restart | None = None,
 ) -> tuple[Note, Checkpoint]:
-    """The checkpoint with the witness's signature, and what the witness knows from now on; keep that durably before the
-    signature is given away. `known` is the newest checkpoint of this log that the witness has signed.
+    """The checkpoint with the witness's signature, which is what the witness knows from now on: keep that durably before it is
+    given away. `seen` is the newest checkpoint of this log that the witness has signed.
 
-    Raises UnknownLogError or ForgedNoteError for a note that is not the log's, RewrittenLogError for what does not continue
-    what is known, or begins elsewhere.
+    With a `restart`, which the log has signed, what was seen may be of the part that is lost.
+
+    Raises what `eraser.log.checkpoint.confirm` does for a note that is not the log's, RewrittenLogError for what does not
+    continue what is known, or begins elsewhere, or is signed by a key alone that no key known before has signed beside.
     """
-    note.confirm(update.note, [log_key])
-    new = parse_checkpoint(update.note.text)
-    if new.origin != log_key.name:
-        raise RewrittenLogError(f"the checkpoint is of {new.origin}, the key is that of {log_key.name}")
-    if known is not None:
-        if update.earlier != known.size:
+    new, signers = confirm(update.note, log_keys)
+    if seen is not None:
+        known, before = confirm(seen, log_keys)
+        if not set(before) & set(signers):
             raise RewrittenLogError(
-                f"the proof begins at {update.earlier} entries, known are {known.size}",
-                remedy=f"Ask for one from there: eraser log update --from {known.size}",
+                "the log's key is another one than before, and no checkpoint signed by both has been witnessed",
+                remedy="Ask for an update of while the key was changed: both keys sign it.",
             )
-        expect_growth(known, new, update.proof)
-    own = Note(update.note.text, tuple(item for item in update.note.signatures if item.key_id == log_key.key_id))
+        if restart is not None:
+            _expect_resumed(update, known, restart, new)
+        else:
+            _expect_continued(update, known, new)
+    ids = {key.key_id for key in signers}
+    own = Note(update.note.text, tuple(item for item in update.note.signatures if item.key_id in ids))
     return note.cosign(own, name, signer, at), new
+
+
+def _expect_continued(update: Update, known: Checkpoint, new: Checkpoint) -> None:
+    if update.earlier != known.size:
+        raise RewrittenLogError(
+            f"the proof begins at {update.earlier} entries, known are {known.size}",
+            remedy=f"Ask for one from there: eraser log update --from {known.size}",
+        )
+    expect_growth(known, new, update.proof)
+
+
+def _expect_resumed(update: Update, known: Checkpoint, restart: Restart, new: Checkpoint) -> None:
+    """Raises RewrittenLogError unless the record tells of what is known, and the new log goes on from where it says."""
+    if not restart.has_lost(known):
+        raise RewrittenLogError(f"the record of a restart does not tell of the {known.size} entries that are known")
+    if update.earlier != restart.resumed_size:
+        raise RewrittenLogError(
+            f"the proof begins at {update.earlier} entries, the log was restarted at {restart.resumed_size}",
+            remedy=f"Ask for one from there: eraser log update --from {restart.resumed_size}",
+        )
+    if new.size <= restart.resumed_size or not is_consistent(
+        restart.resumed_size, restart.resumed_root, new.size, new.root, update.proof
+    ):
+        raise RewrittenLogError("the checkpoint does not continue the log from where the record says it was restarted")
 
 
 def shown(earlier: int, proof: Sequence[bytes], signed: str) -> Update:
