@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ class Answer:
     status: int
     headers: dict[str, str]
     body: bytes
+    exact: dict[str, str] = field(default_factory=dict)
+    """Headers with their values as they were sent."""
 
     @property
     def json(self) -> Any:
@@ -56,5 +58,6 @@ def parse(answer: bytes) -> Answer:
     """The answer as it came over the wire."""
     head, _, body = answer.partition(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
-    headers = dict(line.lower().split(": ", 1) for line in lines)
-    return Answer(int(first.split()[1]), headers, body)
+    exact = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+    headers = {name: value.lower() for name, value in exact.items()}
+    return Answer(int(first.split()[1]), headers, body, exact)
