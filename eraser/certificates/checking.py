@@ -15,11 +15,12 @@ from eraser.certificates.envelope import CERTIFICATE, CONTROL, DESTRUCTION, WITH
 from eraser.certificates.errors import AnotherDriveError, DuplicateError, UnsupportedError, WithdrawnError
 from eraser.certificates.keys import TrustedKeys
 from eraser.certificates.verifying import (
+    Opened,
     content,
     kind_of,
-    verify,
     verify_control,
     verify_destruction,
+    verify_opened,
     verify_withdrawal,
 )
 from eraser.domain.certificate import Certificate
@@ -222,19 +223,28 @@ def check_all(paths: Sequence[Path], held: Held) -> list[Check]:
 
 def check(path: Path, held: Held) -> Check:
     """One file. Nothing is raised."""
-    document = b""
     try:
         document = read_document(path)
+    except UsageError as error:
+        return Check(path, error)
+    return check_document(path, document, held)
+
+
+def check_document(path: Path, document: bytes, held: Held) -> Check:
+    """The content of a file, which need not lie anywhere: `path` only names it. Nothing is raised."""
+    try:
         pdf = _opened(document, held) if document.startswith(b"%PDF-") else None
         if pdf is not None:
             document = pdf.document
         bundle = load(document) if is_bundle(document) else None
         if bundle is not None:
             document = bundle.document
-        seen = standing(bundle, held.logs, held.witnesses) if bundle is not None else None
-        if (kind := kind_of(document)) is not CERTIFICATE:
+        kind = kind_of(document)
+        opened = bundle.opened() if bundle is not None else Opened(unseal(document, kind))
+        seen = standing(bundle, opened, held.logs, held.witnesses) if bundle is not None else None
+        if kind is not CERTIFICATE:
             return _record(path, document, kind, held, bundle, seen)
-        verified = verify(document, held.keys)
+        verified = verify_opened(opened, held.keys)
         if bundle is not None and seen is not None:
             _expect_kept(bundle, seen, verified.certificate, held)
         expect_drive(verified.certificate, held.drive)
@@ -245,16 +255,14 @@ def check(path: Path, held: Held) -> Check:
     except CertificateError as error:
         certificate = _unproved(document)
         return Check(path, error, (), certificate, form=certificate and to_json(certificate))
-    signed = unseal(document).signed_bytes
-    form = to_json(verified.certificate)
     holds = held.checkpoint is not None
     return Check(
         path,
         None,
         verified.key_ids,
         verified.certificate,
-        form=form,
-        signed=signed,
+        form=opened.envelope.form,
+        signed=opened.signed_bytes,
         log=seen,
         compared=compared,
         holds_checkpoint=holds,

@@ -11,7 +11,6 @@ from eraser.certificates.envelope import unseal
 from eraser.certificates.files import write_over
 from eraser.certificates.issuing import issue
 from eraser.certificates.keys import open_signer
-from eraser.certificates.verifying import content
 from eraser.domain.certificate import Issuance, Station, Times, Tool, from_job
 from eraser.domain.commitment import Commitment
 from eraser.domain.evidence import TransferReport
@@ -88,7 +87,7 @@ class StationIssuer:
         )
         path = issue(certificate, signer, self._certificates)
         envelope = unseal(path.read_bytes())
-        return Issued(content(envelope).certificate_id, path, hashlib.sha256(envelope.signed_bytes).digest())
+        return Issued(str(envelope.form["certificate_id"]), path, hashlib.sha256(envelope.signed_bytes).digest())
 
 
 def _duration_ns(report: TransferReport) -> int:

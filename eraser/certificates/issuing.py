@@ -5,11 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from eraser.certificates.envelope import Signer, seal, unseal
-from eraser.certificates.errors import ContradictoryError, DuplicateError
+from eraser.certificates.errors import ContradictoryError, DuplicateError, UnfoundedClaimError
 from eraser.certificates.files import sync_directory, write_new
 from eraser.certificates.verifying import content
-from eraser.domain.certificate import Certificate, cleaned, contradictions
+from eraser.domain.certificate import Certificate, cleaned, contradictions, read, unfounded
 from eraser.domain.json_form import to_json
+from eraser.domain.printable import printable
 from eraser.errors import CertificateError
 
 SHORT_ID_CHARACTERS = 12
@@ -22,7 +23,8 @@ def issue(certificate: Certificate, signer: Signer, directory: Path) -> Path:
 
     Whole and durable when it returns. After a crash at any step the folder holds no `*.json` of this job or the whole
     one; calling it again, also with a new certificate id and time, gives the one that is there. Raises
-    ContradictoryError for a certificate that contradicts itself, DuplicateError when another one is in its place,
+    ContradictoryError for a certificate that contradicts itself, UnfoundedClaimError for one that claims another rulebook than
+    its evidence bears, DuplicateError when another one is in its place,
     KeyFileError for a key that does not sign at the certificate's time, OSError for the folder's faults.
     """
     certificate = cleaned(certificate)
@@ -30,6 +32,8 @@ def issue(certificate: Certificate, signer: Signer, directory: Path) -> Path:
         raise ContradictoryError(
             f"a certificate that says {certificate.outcome.value} was not signed: {'; '.join(against)}"
         )
+    if without_evidence := unfounded(certificate):
+        raise UnfoundedClaimError(f"a certificate was not signed: {'; '.join(without_evidence)}")
     directory.mkdir(parents=True, exist_ok=True)
     for name in _names(certificate):
         path = directory / name
@@ -40,7 +44,7 @@ def issue(certificate: Certificate, signer: Signer, directory: Path) -> Path:
         signer.expect_valid_at(certificate.issued_at)
         document = seal(to_json(certificate), signer)
         # Read again before it is kept: what cannot be verified must not be given away.
-        if content(unseal(document)) != certificate:
+        if read(unseal(document).form) != certificate:
             raise CertificateError("the certificate does not read back as it was written", subject=str(path))
         if write_new(path, document, 0o644):
             return path
@@ -48,11 +52,16 @@ def issue(certificate: Certificate, signer: Signer, directory: Path) -> Path:
     raise DuplicateError("other jobs' certificates are in its place", subject=str(directory))
 
 
-def file_name(certificate: Certificate, id_characters: int = SHORT_ID_CHARACTERS) -> str:
+def file_name(certificate: Certificate) -> str:
     """`<serial or device>-<beginning of the job's id>.json`, safe on every file system; equal for equal jobs."""
-    safe = safe_label(certificate.drive.identity.serial or Path(certificate.drive.path).name)
-    job = _UNSAFE.sub("", certificate.job_id)[:id_characters] or "job"
-    return f"{safe}-{job}.json"
+    return _names(certificate)[0]
+
+
+def document_names(serial: str, device: str, job_id: str) -> tuple[str, str]:
+    """The names under one of which the certificate of a job lies, whose drive said this serial number and was at this path."""
+    safe = safe_label(printable(serial) or Path(printable(device)).name)
+    job = _UNSAFE.sub("", printable(job_id)) or "job"
+    return f"{safe}-{job[:SHORT_ID_CHARACTERS]}.json", f"{safe}-{job[: 2 * MAX_NAME_CHARACTERS]}.json"
 
 
 def safe_label(label: str) -> str:
@@ -61,7 +70,8 @@ def safe_label(label: str) -> str:
 
 
 def _names(certificate: Certificate) -> tuple[str, str]:
-    return file_name(certificate), file_name(certificate, 2 * MAX_NAME_CHARACTERS)
+    drive = certificate.drive
+    return document_names(drive.identity.serial, drive.path, certificate.job_id)
 
 
 def _existing(path: Path) -> Certificate | None:

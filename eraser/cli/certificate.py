@@ -209,6 +209,7 @@ def _described(certificate: "Certificate") -> str:
         _outcome_rows(certificate),
         _drive_rows(certificate),
         _sanitization_rows(certificate),
+        _claim_rows(certificate),
         [row for item in certificate.passes for row in _pass_rows(item)],
         [row for item in certificate.pass_verifications for row in _reading_rows(item)],
         _reading_rows(certificate.final_verification) if certificate.final_verification else [("Verification", "none")],
@@ -261,6 +262,16 @@ def _sanitization_rows(certificate: "Certificate") -> list[tuple[str, str]]:
         ("  source", f"{done.source} ({done.standing.value})"),
         *(("  note", note) for note in done.notes),
     ]
+
+
+def _claim_rows(certificate: "Certificate") -> list[tuple[str, str]]:
+    rows = [("Rulebooks", "what the evidence shows of each, and what is missing")]
+    for claim in certificate.rulebooks.claims:
+        rows.append(
+            (f"  {'holds' if claim.holds else 'no claim'}", f"{claim.rulebook.value}: {claim.statement}".rstrip(": "))
+        )
+        rows += [("    missing", item.what) for item in claim.missing]
+    return rows
 
 
 def _pass_rows(item: "CertifiedPass") -> list[tuple[str, str]]:

@@ -234,26 +234,10 @@ def restart_command(reason: str, operator: str, data: Path | None, database: str
 
 
 def _bundling(path: Path, note: "Note") -> "Callable[[Connection], bytes]":
-    from eraser.certificates.bundle import Bundle
-    from eraser.certificates.verifying import entry_of
-    from eraser.ledger import log
-    from eraser.log.errors import NotLoggedError
+    from eraser.certificates.filed import bundled
 
     document = _content(path)
-    own = entry_of(document)
-    size = _checkpoint(note).size
-
-    def work(connection: "Connection") -> bytes:
-        for item in log.entries_about(connection, own.subject):
-            if item.entry.kind is own.kind and item.index < size:
-                proof = log.tree(connection, size).inclusion_proof(item.index)
-                withdrawn = tuple(sorted(log.withdrawn(connection, size)))
-                return Bundle(document, item.index, proof, note, withdrawn).dump()
-        raise NotLoggedError(
-            f"the log of {size} entries does not have it", subject=str(path), remedy="The next checkpoint may."
-        )
-
-    return work
+    return lambda connection: bundled(document, note, connection).dump()
 
 
 def _read(data: Path | None, database: str | None, work: "Callable[[Connection], T]") -> T:

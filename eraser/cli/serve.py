@@ -17,6 +17,7 @@ from eraser import settings
 
 if TYPE_CHECKING:  # loaded by the command itself, not by its help
     from eraser.certificates.destroying import Destroying
+    from eraser.certificates.filed import FiledCertificates
     from eraser.certificates.withdrawing import Withdrawing
     from eraser.cli.notifying import Manager
     from eraser.configuration.model import Configuration
@@ -203,10 +204,12 @@ async def _answer(
     from eraser.console.desk import Desk
     from eraser.console.orders import Books
     from eraser.console.pages import pages_router
+    from eraser.console.pages.desk import desk_pages
     from eraser.console.server import serve_http
     from eraser.console.wall import Wall
     from eraser.ledger.accounts import Accounts
     from eraser.ledger.answers import Answers
+    from eraser.ledger.specifications import Specifications
     from eraser.ledger.trail import Trail
 
     http = configuration.http
@@ -214,9 +217,24 @@ async def _answer(
     books = Books(Trail(ledger.store), Answers(ledger.store), now_utc, time.time)
     station_id, (withdraw, destroy) = configuration.station.id, _taking_back(configuration, ledger, gate)
     await leftovers.finish_documents(withdraw, destroy)
-    desk = Desk(ledger.custody, ledger.lots, ledger.intake, station_id, now_utc, leftovers.end_jobs, withdraw, destroy)
+    filed = _filed(configuration, ledger)
+    stack.push_async_callback(filed.close)
+    desk = Desk(
+        ledger.custody,
+        ledger.lots,
+        ledger.intake,
+        station_id,
+        now_utc,
+        leftovers.end_jobs,
+        withdraw,
+        destroy,
+        filed,
+        http.public_url,
+        Specifications(ledger.store, now_utc),
+    )
     wall = Wall(rack.snapshot, now_utc)
     pages = pages_router(rack, wall, entries=ledger.journal.entries, custody=ledger.custody)
+    pages.include_router(desk_pages(desk, rack))
     await stack.enter_async_context(
         serve_http(
             rack,
@@ -271,6 +289,13 @@ def _taking_back(
         Withdrawing(ledger.store, certificates, keys, station, now_utc=now_utc, new_id=new_id, expect_open=may_sign),
         Destroying(ledger.store, certificates, keys, station, now_utc=now_utc, new_id=new_id, expect_open=may_sign),
     )
+
+
+def _filed(configuration: "Configuration", ledger: "StationLedger") -> "FiledCertificates":
+    from eraser.certificates.filed import FiledCertificates, Folders
+
+    data = configuration.data
+    return FiledCertificates(ledger.store, Folders(data / "certificates", data / "keys", data / "log"))
 
 
 async def _ledger(configuration: "Configuration", health: "LedgerHealth", stack: AsyncExitStack) -> "StationLedger":

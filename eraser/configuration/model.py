@@ -66,6 +66,20 @@ def _listen_address(text: str) -> str:
     return text
 
 
+def _public_url(text: str) -> str:
+    remedy = "Write one such as https://erasure.example.com, without a path's end or a question."
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise Unfit("it is no address", remedy) from None
+    is_address = (
+        parts.scheme in ("http", "https") and parts.hostname and not (parts.query or parts.fragment or parts.username)
+    )
+    if text and (not is_address or not text.isascii() or not text.isprintable() or " " in text or len(text) > 200):
+        raise Unfit("it is no address that people outside can use", remedy)
+    return text.rstrip("/")
+
+
 def _absolute(path: Path) -> Path:
     if not path.is_absolute():
         raise Unfit("the path is not absolute", "Begin it with a slash: a service has no folder of its own.")
@@ -125,6 +139,8 @@ class HttpSettings(_Table):
 
     listen: Annotated[str, AfterValidator(_listen_address)] = "127.0.0.1:8080"
     socket: AbsolutePath = Path("/run/eraser/eraser.sock")
+    public_url: Annotated[str, AfterValidator(_public_url)] = ""
+    """How customers and auditors reach this station: what the QR codes on certificates and labels lead to."""
 
 
 class LedgerSettings(_Table):

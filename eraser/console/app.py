@@ -127,9 +127,10 @@ def create_app(
     if reception is not None:
         app.add_middleware(Orders, books=reception.books)
     app.add_middleware(Gate, recognise=recognise)
+    app.state.events = events = events or Broadcast(station.snapshot)
     _add_monitoring(app, station, metrics)
     _add_looks(app, station)
-    _add_events(app, events or Broadcast(station.snapshot), recognise)
+    _add_events(app, events, recognise)
     _add_orders(app, station)
     if desk is not None:
         app.include_router(desk_router(desk, station))

@@ -13,9 +13,12 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from eraser.certificates.destroying import Destroying
+from eraser.certificates.filed import FiledCertificates
 from eraser.certificates.withdrawing import Withdrawing
+from eraser.console.certificates import certificates_router
 from eraser.console.forms import DriveForm, LotForm, WithdrawalForm, desk_form
 from eraser.console.identity import Viewer, require
+from eraser.console.intake import add_intake
 from eraser.console.paging import Limit, page_answer
 from eraser.console.problems import Forbidden, NotFound
 from eraser.domain import custody
@@ -30,6 +33,7 @@ from eraser.errors import UsageError
 from eraser.ledger.custody import Custody, History
 from eraser.ledger.intake import Intake
 from eraser.ledger.lots import Lots
+from eraser.ledger.specifications import Specifications
 from eraser.ledger.withdrawals import UnknownCertificate
 from eraser.rack.view import StationPort
 
@@ -63,6 +67,12 @@ class Desk:
     withdraw: Withdrawing | None = None
     destroy: Destroying | None = None
     """Signs what is recorded as destroyed."""
+    filed: FiledCertificates | None = None
+    """The certificates that were issued; without them none is found here."""
+    check_url: str = ""
+    """Where the public reaches this station: what QR codes lead to. Empty: they hold id and digest."""
+    specified: Specifications | None = None
+    """What other programs ask of drives."""
 
 
 class _Order(BaseModel):
@@ -215,6 +225,10 @@ def desk_router(desk: Desk, station: StationPort) -> APIRouter:
     _add_custody(router, desk)
     if desk.withdraw is not None:
         _add_withdrawals(router, desk.withdraw)
+    if desk.filed is not None:
+        router.include_router(certificates_router(desk.filed, desk.check_url))
+        if desk.specified is not None:
+            add_intake(router, desk.lots, desk.specified, desk.filed.index, station)
     return router
 
 

@@ -96,6 +96,7 @@ async def serve_http(
             await asyncio.gather(*beside, return_exceptions=True)
             if reception is not None:
                 reception.passwords.close()
+            events.close()
             for server in servers:
                 server.should_exit = True
             await asyncio.gather(*tasks)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy import Connection, bindparam, func, insert, select, text
 
 from eraser.domain.log_entry import EntryKind, LogEntry
 from eraser.domain.log_tree import ReadHashes, Tree, grown
@@ -16,6 +16,16 @@ from eraser.errors import JournalError, UsageError
 from eraser.ledger.schema import log_checkpoints, log_entries, log_hashes
 
 _APPENDING = 0x6C6F67  # "log": on PostgreSQL, one transaction at a time learns the size and adds to it
+# Put together once: a proof asks up to six times, and building it takes longer than reading a tile.
+_HASHES = (
+    select(log_hashes.c.hash)
+    .where(
+        log_hashes.c.row == bindparam("of_row"),
+        log_hashes.c.number >= bindparam("first"),
+        log_hashes.c.number < bindparam("behind"),
+    )
+    .order_by(log_hashes.c.number)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +64,8 @@ def reader(connection: Connection) -> ReadHashes:
     """The kept hashes, for `eraser.domain.log_tree`."""
 
     def read(row: int, first: int, count: int) -> Sequence[bytes]:
-        query = select(log_hashes.c.hash).where(log_hashes.c.row == row, log_hashes.c.number >= first)
-        rows = connection.execute(query.where(log_hashes.c.number < first + count).order_by(log_hashes.c.number))
-        return [bytes(item) for item in rows.scalars()]
+        found = connection.execute(_HASHES, {"of_row": row, "first": first, "behind": first + count})
+        return found.scalars().all()
 
     return read
 

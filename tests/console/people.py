@@ -22,6 +22,7 @@ from fastapi import FastAPI
 
 from eraser.console import passwords
 from eraser.console.desk import Desk
+from eraser.console.events import Broadcast
 from eraser.console.orders import Books
 from eraser.console.server import serve_http
 from eraser.domain.account import Account, Permission, Role
@@ -48,6 +49,13 @@ class Plant:
     port: int
     socket: Path
     app: FastAPI | None = None
+
+    @property
+    def events(self) -> Broadcast:
+        """The stream's source."""
+        assert self.app is not None
+        found: Broadcast = self.app.state.events
+        return found
 
     async def entry_of(self, role: Role) -> dict[str, str]:
         """The headers by which somebody of this role, or a program without scopes, or the wall, is known."""

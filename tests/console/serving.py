@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+LINE_BYTES = 64 * 1024 * 1024
+"""An event is one line."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -32,17 +35,19 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def connect(place: int | Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def connect(place: int | Path, address: str = "127.0.0.1") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """To a port of this host, or to a Unix socket."""
     if isinstance(place, Path):
-        return await asyncio.open_unix_connection(place)
-    return await asyncio.open_connection("127.0.0.1", place)
+        return await asyncio.open_unix_connection(place, limit=LINE_BYTES)
+    return await asyncio.open_connection(address, place, limit=LINE_BYTES)
 
 
-async def ask(place: int | Path, method: str, target: str, body: Any = None, **headers: str) -> Answer:
-    """One request, one connection, within 10 s."""
-    async with asyncio.timeout(10):
-        reader, writer = await connect(place)
+async def ask(
+    place: int | Path, method: str, target: str, body: Any = None, *, address: str = "127.0.0.1", **headers: str
+) -> Answer:
+    """One request, one connection, within 20 s."""
+    async with asyncio.timeout(20):
+        reader, writer = await connect(place, address)
         content = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         head = {"host": "localhost", "connection": "close", "content-length": str(len(content)), **headers}
         if body is not None:

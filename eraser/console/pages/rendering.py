@@ -33,6 +33,9 @@ class NavigationItem:
 NAVIGATION = (
     NavigationItem("/", N_("Rack"), "rack", Permission.VIEW_RACK),
     NavigationItem("/failures", N_("Failures"), "failures", Permission.VIEW_FAILURES),
+    NavigationItem("/lots", N_("Lots"), "lots", Permission.VIEW_LOTS),
+    NavigationItem("/labels", N_("Labels"), "labels", Permission.VIEW_CERTIFICATES),
+    NavigationItem("/certificates", N_("Certificates"), "certificates", Permission.VIEW_CERTIFICATES),
 )
 
 

@@ -1,0 +1,22 @@
+"""The desk's pages: lots and what arrives with them, labels, certificates, the public check, reports."""
+
+from fastapi import APIRouter
+
+from eraser.console.desk import Desk
+from eraser.console.pages.certificates_page import add_certificates
+from eraser.console.pages.check_page import add_check
+from eraser.console.pages.labels_page import add_labels
+from eraser.console.pages.lots_page import add_lots
+from eraser.console.public_check import PublicCheck
+from eraser.rack.view import StationPort
+
+
+def desk_pages(desk: Desk, station: StationPort) -> APIRouter:
+    """All of them; those about certificates only where the desk has some."""
+    router = APIRouter(include_in_schema=False)
+    add_lots(router, desk, station)
+    if desk.filed is not None:
+        add_labels(router, desk, desk.filed)
+        add_certificates(router, desk.filed, desk.check_url)
+        add_check(router, PublicCheck(desk.filed))
+    return router

@@ -1,0 +1,64 @@
+"""A station's ledger with jobs that ended and certificates that were issued for them, signed, filed and in the log."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from pathlib import Path
+
+from eraser.certificates.filed import FiledCertificates, Folders
+from eraser.certificates.issuer import StationIssuer
+from eraser.certificates.keys import open_signer
+from eraser.domain.certificate import Station
+from eraser.domain.custody import CustodyRecord, Received, drive_name
+from eraser.domain.drive import Drive
+from eraser.domain.events import CertificateIssued, Outcome
+from eraser.ledger.station_ledger import StationLedger
+from eraser.rack.ledger_health import LedgerHealth
+from eraser.rack.log_keeping import LogFolder, LogKeeper
+from tests.console.desks import AT, STATION, now_utc
+from tests.ledger.stories import a_request, drive_number, whole_job
+
+
+def filed_in(ledger: StationLedger, data: Path) -> FiledCertificates:
+    """What the desk gives away of this folder."""
+    return FiledCertificates(ledger.store, Folders(data / "certificates", data / "keys", data / "log"))
+
+
+async def erase(
+    ledger: StationLedger, data: Path, drive: Drive, *, outcome: Outcome = Outcome.PASSED, lot_id: str = ""
+) -> CertificateIssued:
+    """A whole job on the drive, which arrived with the lot if there is one, and its certificate."""
+    if lot_id and (name := drive_name(drive.identity)) is not None:
+        await ledger.custody.record(CustodyRecord(AT, STATION, "operator-7", name, Received(lot_id)))
+    job_id = uuid.uuid4().hex
+    issuer = StationIssuer(
+        data / "certificates",
+        data / "keys",
+        now_utc=now_utc,
+        new_id=lambda: uuid.uuid4().hex,
+        station=Station(STATION, "hall 2"),
+    )
+    log = await ledger.journal.begin(a_request(job_id))
+    for event in whole_job(job_id, drive, outcome=outcome):
+        if isinstance(event, CertificateIssued):
+            issued = issuer(log.state)
+            event = replace(event, certificate_id=issued.certificate_id, digest=issued.digest)
+        await log.append(event)
+    await log.close()
+    assert isinstance(event, CertificateIssued)
+    return event
+
+
+async def erase_many(ledger: StationLedger, data: Path, count: int, **more: str) -> list[CertificateIssued]:
+    """Drives S0000001 and so on."""
+    return [await erase(ledger, data, drive_number(number), **more) for number in range(1, count + 1)]
+
+
+async def sign_log(ledger: StationLedger, data: Path) -> None:
+    """A checkpoint of the log as it stands."""
+    signer = open_signer(data / "keys" / "log", "log.key")
+    health = LedgerHealth()
+    keeper = LogKeeper(ledger.store, f"eraser/{STATION}", signer, LogFolder(data / "log"), now_utc, health)
+    await keeper.look()
+    assert health.log_problem == ""
