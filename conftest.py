@@ -42,11 +42,8 @@ def stale_files() -> list[str]:
     installed = Path(next(iter(spec.submodule_search_locations)))
     if installed == ROOT / "eraser":
         return ["nothing is installed"]
-    sources = [
-        path.relative_to(ROOT)
-        for kind in ("*.py", "*.typ", "*.html", "*.po", "*.css", "*.js", "*.svg")
-        for path in (ROOT / "eraser").rglob(kind)
-    ]
+    kinds = ("*.py", "*.typ", "*.html", "*.po", "*.css", "*.js", "*.svg")
+    sources = [path.relative_to(ROOT) for kind in kinds for path in (ROOT / "eraser").rglob(kind)]
     stale = [
         str(source)
         for source in sources

@@ -1,26 +1,24 @@
-"""A certificate together with the proof that it is in the plant's log: one file that an auditor checks without network.
+"""A document together with the proof that it is in the plant's log: one file that an auditor checks without network.
 
-`{"bundle": "eraser certificate bundle v1", "document": {the certificate's file}, "log": {"checkpoint", "index", "inclusion",
+`{"bundle": "eraser certificate bundle v1", "document": {the file}, "log": {"checkpoint", "index", "inclusion",
 "withdrawn"}}`: the checkpoint's note, the entry's number from 0, the proof's hashes (Base64, RFC 9162 §2.1.3), and the ids of
 all certificates that were withdrawn by then, to which the checkpoint commits.
 """
 
 import base64
 import binascii
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from eraser.certificates.canonical import parse
-from eraser.certificates.envelope import unseal
 from eraser.certificates.errors import MalformedError, WithdrawnError
-from eraser.certificates.verifying import content
-from eraser.domain.log_entry import EntryKind, LogEntry
+from eraser.certificates.verifying import entry_of
+from eraser.domain.log_entry import EntryKind
 from eraser.domain.merkle import HASH_BYTES, is_included
 from eraser.log import note
-from eraser.log.checkpoint import Checkpoint, Withdrawals, parse_checkpoint
+from eraser.log.checkpoint import Checkpoint, Withdrawals, confirm
 from eraser.log.errors import NotLoggedError
 from eraser.log.note import Confirmed, Note, NoteKey
 
@@ -30,7 +28,7 @@ MAX_PROOF_HASHES = 63
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """Nothing of it is believed yet. `document` is the certificate's file."""
+    """Nothing of it is believed yet. `document` is the file of a certificate, or of another signed record."""
 
     document: bytes
     index: int
@@ -55,7 +53,7 @@ class Bundle:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A certificate that is in the log and not withdrawn as of `checkpoint`; which witnesses saw that checkpoint."""
+    """A document that is in the log and not withdrawn as of `checkpoint`; which witnesses saw that checkpoint."""
 
     checkpoint: Checkpoint
     witnesses: tuple[Confirmed, ...]
@@ -85,26 +83,20 @@ def load(file: bytes) -> Bundle:
 
 
 def standing(bundle: Bundle, log_keys: Iterable[NoteKey], witness_keys: Iterable[NoteKey] = ()) -> Standing:
-    """What the log says of the bundle's certificate, whose own signature is verified elsewhere.
+    """What the log says of the bundle's document, whose own signature is verified elsewhere.
 
-    Raises UnknownLogError or ForgedNoteError for a checkpoint that none of these logs signed, NotLoggedError when the proof
-    does not lead to it, MalformedError when the list of withdrawals is another one, WithdrawnError when it is on it.
+    Raises what `eraser.log.checkpoint.confirm` does for a checkpoint that none of these logs signed, NotLoggedError when the
+    proof does not lead to it, MalformedError when the list of withdrawals is another one, WithdrawnError when it is on it.
     """
     logs, witnesses = list(log_keys), list(witness_keys)
-    signed_by = note.confirm(bundle.checkpoint, logs)
-    checkpoint = parse_checkpoint(bundle.checkpoint.text)
-    if all(item.key.name != checkpoint.origin for item in signed_by):
-        raise NotLoggedError(f"its checkpoint is of the log {checkpoint.origin}, which did not sign it")
-    envelope = unseal(bundle.document)
-    certificate = content(envelope)
-    digest = hashlib.sha256(envelope.signed_bytes).digest()
-    leaf = LogEntry(EntryKind.CERTIFICATE, certificate.certificate_id, digest).leaf()
-    if not is_included(leaf, bundle.index, checkpoint.size, bundle.inclusion, checkpoint.root):
+    checkpoint, _ = confirm(bundle.checkpoint, logs)
+    entry = entry_of(bundle.document)
+    if not is_included(entry.leaf(), bundle.index, checkpoint.size, bundle.inclusion, checkpoint.root):
         raise NotLoggedError(f"the log of {checkpoint.size} entries does not have it as entry {bundle.index}")
     if Withdrawals.of(bundle.withdrawn) != checkpoint.withdrawn:
         raise MalformedError("its list of withdrawals is not the one that the checkpoint commits to")
-    if certificate.certificate_id in bundle.withdrawn:
-        raise WithdrawnError("it was withdrawn", subject=certificate.certificate_id)
+    if entry.kind is EntryKind.CERTIFICATE and entry.subject in bundle.withdrawn:
+        raise WithdrawnError("it was withdrawn", subject=entry.subject)
     seen = note.confirm(bundle.checkpoint, [*logs, *witnesses])
     # The log's own key is no witness, whoever gives it as one.
     return Standing(checkpoint, tuple(item for item in seen if item.key in witnesses and item.at is not None))

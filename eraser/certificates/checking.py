@@ -11,17 +11,25 @@ from typing import Any
 
 from eraser.certificates.bundle import Bundle, Standing, is_bundle, load, standing
 from eraser.certificates.canonical import MAX_DOCUMENT_BYTES
-from eraser.certificates.envelope import WITHDRAWAL, unseal
+from eraser.certificates.envelope import CERTIFICATE, CONTROL, DESTRUCTION, WITHDRAWAL, DocumentKind, unseal
 from eraser.certificates.errors import AnotherDriveError, DuplicateError, UnsupportedError, WithdrawnError
 from eraser.certificates.keys import TrustedKeys
-from eraser.certificates.verifying import content, is_withdrawal, verify, verify_withdrawal
+from eraser.certificates.verifying import (
+    content,
+    kind_of,
+    verify,
+    verify_control,
+    verify_destruction,
+    verify_withdrawal,
+)
 from eraser.domain.certificate import Certificate
+from eraser.domain.control import Control
 from eraser.domain.custody import own_serial
+from eraser.domain.destruction import Destruction
 from eraser.domain.json_form import to_json
 from eraser.domain.withdrawal import Withdrawal
 from eraser.errors import CertificateError, EraserError, ExitStatus, UsageError
-from eraser.log import note
-from eraser.log.checkpoint import Checkpoint, Withdrawals, parse_checkpoint
+from eraser.log.checkpoint import Checkpoint, Withdrawals, confirm
 from eraser.log.errors import NotLoggedError
 from eraser.log.history import Growth, is_one_history
 from eraser.log.note import Note, NoteKey
@@ -73,13 +81,14 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What became of one file; `form` and `certificate` are None when they cannot be read at all, and of a withdrawal."""
+    """What became of one file; `form` and `certificate` are None when they cannot be read at all, and of other records."""
 
     path: Path
     error: EraserError | None
     key_ids: tuple[str, ...] = ()
     certificate: Certificate | None = None
     withdrawal: Withdrawal | None = None
+    record: Destruction | Control | None = None
     form: Any = None
     signed: bytes = b""
     """The bytes under the signatures, of a genuine one."""
@@ -114,6 +123,8 @@ class Check:
         }
         if self.withdrawal is not None:
             form |= {"withdraws": {"at": self.withdrawal.withdrawn_at, "reason": self.withdrawal.reason}}
+        if self.record is not None:
+            form |= self._record_form(self.record)
         if self.pdf is not None:
             form["pdf"] = {"key_id": self.pdf.key_id, "redrawn": self.pdf.is_redrawn}
         return form | ({"held": self._held_form()} if self.holds_checkpoint else {})
@@ -124,6 +135,8 @@ class Check:
             return f"{self.path}: NOT VERIFIED ({self.result}): {_short(self.error)}"
         if (taken := self.withdrawal) is not None:
             return f"{self.path}: genuine withdrawal of {taken.certificate_id}, at {taken.withdrawn_at}: {taken.reason}"
+        if self.record is not None:
+            return f"{self.path}: genuine {_said(self.record)}" + self._log_sentence() + self._held_sentence()
         assert self.certificate is not None
         outcome = self.certificate.outcome.value.upper()
         keys = ", ".join(self.key_ids)
@@ -136,6 +149,18 @@ class Check:
         if self.pdf.is_redrawn:
             return f"; its page, signed by key {self.pdf.key_id}, says the same"
         return f"; its page is as key {self.pdf.key_id} signed it (drawn by another version, so not drawn again here)"
+
+    def _record_form(self, record: Destruction | Control) -> dict[str, Any]:
+        if isinstance(record, Destruction):
+            destroyed = {"id": record.destruction_id, "at": record.destroyed_at, "how": record.how}
+            return {"outcome": record.outcome, "serial": record.drive.serial, "destruction": destroyed}
+        control = {
+            "id": record.control_id,
+            "at": record.ended_at,
+            "test": record.test.value,
+            "as_expected": record.is_good,
+        }
+        return {"outcome": record.outcome.value, "serial": record.drive.serial, "control": control}
 
     def _log_form(self) -> dict[str, Any] | None:
         if self.log is None:
@@ -206,17 +231,16 @@ def check_document(path: Path, document: bytes, held: Held) -> Check:
         pdf = _opened(document, held) if document.startswith(b"%PDF-") else None
         if pdf is not None:
             document = pdf.document
-        elif is_withdrawal(document):
-            taken = verify_withdrawal(document, held.keys)
-            key_ids = tuple(item.key_id for item in unseal(document, WITHDRAWAL).signatures if item.key_id in held.keys)
-            return Check(path, None, key_ids, withdrawal=taken)
         bundle = load(document) if is_bundle(document) else None
         if bundle is not None:
             document = bundle.document
         seen = standing(bundle, held.logs, held.witnesses) if bundle is not None else None
+        if (kind := kind_of(document)) is not CERTIFICATE:
+            return _record(path, document, kind, held, bundle, seen)
         verified = verify(document, held.keys)
         expect_drive(verified.certificate, held.drive)
-        compared = _compared(bundle, seen, verified.certificate, held) if bundle is not None and seen else None
+        about = verified.certificate.certificate_id
+        compared = _compared(bundle, seen, about, held) if bundle is not None and seen else None
     except UsageError as error:
         return Check(path, error)
     except CertificateError as error:
@@ -239,6 +263,36 @@ def check_document(path: Path, document: bytes, held: Held) -> Check:
     )
 
 
+def _record(
+    path: Path, document: bytes, kind: DocumentKind, held: Held, bundle: Bundle | None, seen: Standing | None
+) -> Check:
+    """A document that is no certificate. Raises CertificateError."""
+    key_ids = tuple(item.key_id for item in unseal(document, kind).signatures if item.key_id in held.keys)
+    if kind is WITHDRAWAL:
+        return Check(path, None, key_ids, withdrawal=verify_withdrawal(document, held.keys), log=seen)
+    if kind is DESTRUCTION:
+        destruction = verify_destruction(document, held.keys)
+        names = {destruction.drive.serial, destruction.drive.world_wide_name, destruction.drive.asset_tag}
+        record: Destruction | Control = destruction
+    else:
+        assert kind is CONTROL
+        control = verify_control(document, held.keys)
+        record, names = control, {control.drive.serial, control.drive.world_wide_name}
+    expect_name(names, held.drive)
+    # Its own id is on no list of withdrawals: what is said of that is only how far the log is known.
+    compared = _compared(bundle, seen, "", held) if bundle is not None and seen else None
+    holds = held.checkpoint is not None
+    return Check(path, None, key_ids, record=record, log=seen, compared=compared, holds_checkpoint=holds)
+
+
+def _said(record: Destruction | Control) -> str:
+    if isinstance(record, Destruction):
+        name = record.drive.serial or record.drive.world_wide_name or record.drive.asset_tag
+        return f"destruction record: {name}: DESTROYED at {record.destroyed_at}: {record.how}"
+    found = f"{record.test.value} control of {record.ended_at}: {record.drive.label}: {record.outcome.value.upper()}"
+    return found + (", as it must" if record.is_good else ", which it MUST NOT")
+
+
 def _opened(file: bytes, held: Held) -> OpenedPdf:
     if held.open_pdf is None:
         raise UnsupportedError("it is a PDF", remedy="Give the JSON that is attached to it.")
@@ -248,17 +302,21 @@ def _opened(file: bytes, held: Held) -> OpenedPdf:
 def expect_drive(certificate: Certificate, drive: str) -> None:
     """Raises AnotherDriveError unless it is of the drive of this serial number or world-wide name; an empty name is any."""
     identity = certificate.drive.identity
-    names = {own_serial(identity), identity.wwn, identity.eui64, identity.nguid} - {""}
-    if not drive or drive.strip() in names:
+    expect_name({own_serial(identity), identity.wwn, identity.eui64, identity.nguid}, drive)
+
+
+def expect_name(names: set[str], drive: str) -> None:
+    """The same for what is known of a drive."""
+    if not drive or drive.strip() in names - {""}:
         return
-    said = ", ".join(sorted(names)) or "none: nothing in it tells its drive from others"
+    said = ", ".join(sorted(names - {""})) or "none: nothing in it tells its drive from others"
     raise AnotherDriveError(
         f"it is not of the drive {drive[:100]!a}; the names of its drive are {said}",
         remedy="Compare the label: 8 is easily taken for B.",
     )
 
 
-def _compared(bundle: Bundle, seen: Standing, certificate: Certificate, held: Held) -> Compared | None:
+def _compared(bundle: Bundle, seen: Standing, certificate_id: str, held: Held) -> Compared | None:
     """Raises RewrittenLogError, WithdrawnError, NotLoggedError, and what a note raises that no trusted log signed."""
     if held.checkpoint is None:
         return None
@@ -269,10 +327,10 @@ def _compared(bundle: Bundle, seen: Standing, certificate: Certificate, held: He
     is_shown = is_one_history(ours, theirs, [item for item in growths if item[2].origin == ours.origin])
     as_of = theirs.size
     if ours.size > theirs.size:
-        if ours.withdrawn == Withdrawals.of([*bundle.withdrawn, certificate.certificate_id]):
+        if ours.withdrawn == Withdrawals.of([*bundle.withdrawn, certificate_id]):
             raise WithdrawnError(
                 f"it was withdrawn after this bundle was made, as of entry {ours.size} at the latest",
-                subject=certificate.certificate_id,
+                subject=certificate_id,
             )
         if ours.withdrawn == Withdrawals.of(bundle.withdrawn):
             as_of = ours.size
@@ -284,11 +342,7 @@ def _growth(update: Update, held: Held) -> Growth:
 
 
 def _confirmed(signed: Note, held: Held) -> Checkpoint:
-    signed_by = note.confirm(signed, held.logs)
-    checkpoint = parse_checkpoint(signed.text)
-    if all(item.key.name != checkpoint.origin for item in signed_by):
-        raise NotLoggedError(f"a checkpoint held is of the log {checkpoint.origin}, which did not sign it")
-    return checkpoint
+    return confirm(signed, held.logs)[0]
 
 
 def _without_duplicates(checks: list[Check]) -> list[Check]:

@@ -24,8 +24,7 @@ from eraser.certificates.envelope import unseal
 from eraser.certificates.errors import AlteredError
 from eraser.certificates.issuing import document_names
 from eraser.certificates.keys import station_keys
-from eraser.certificates.verifying import verify
-from eraser.domain.log_entry import EntryKind
+from eraser.certificates.verifying import entry_of, verify
 from eraser.errors import CertificateError, Refused, UsageError
 from eraser.ledger import log
 from eraser.ledger.certificate_index import CertificateIndex, Indexed, Search
@@ -107,7 +106,7 @@ class FiledCertificates:
         signed = await asyncio.to_thread(self.folders.checkpoint)
         if signed is None:
             raise NotLoggedError("the log has no checkpoint yet", remedy="The station signs one within a minute.")
-        return (await self._store.read(partial(bundled, document, certificate_id, signed))).dump()
+        return (await self._store.read(partial(bundled, document, signed, subject=certificate_id))).dump()
 
     async def pdf(self, certificate_id: str, language: str, check_url: str = "") -> bytes:
         """Its page, signed by the station, with the bundle in it, or the certificate alone while the log has no proof yet.
@@ -187,16 +186,17 @@ class FiledCertificates:
         )
 
 
-def bundled(document: bytes, certificate_id: str, signed: Note, connection: Connection) -> Bundle:
+def bundled(document: bytes, signed: Note, connection: Connection, *, subject: str = "") -> Bundle:
     """The document with the proof that it is in the log as of this checkpoint. Raises NotLoggedError."""
+    own = entry_of(document)
     size = parse_checkpoint(signed.text).size
-    for item in log.entries_about(connection, certificate_id):
-        if item.entry.kind is EntryKind.CERTIFICATE and item.index < size:
+    for item in log.entries_about(connection, own.subject):
+        if item.entry.kind is own.kind and item.index < size:
             proof = log.tree(connection, size).inclusion_proof(item.index)
             withdrawn = tuple(sorted(log.withdrawn(connection, size)))
             return Bundle(document, item.index, proof, signed, withdrawn)
     raise NotLoggedError(
-        f"the log of {size} entries does not have it", subject=certificate_id, remedy="The next checkpoint may."
+        f"the log of {size} entries does not have it", subject=subject, remedy="The next checkpoint may."
     )
 
 

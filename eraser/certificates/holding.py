@@ -8,7 +8,7 @@ from eraser.certificates.checking import Held, read_document
 from eraser.certificates.keys import TrustedKeys
 from eraser.errors import CertificateError, UsageError
 from eraser.log import note
-from eraser.log.note import given_key
+from eraser.log.note import given_keys
 from eraser.log.witnessing import parse_update
 
 T = TypeVar("T")
@@ -31,8 +31,8 @@ def held(
         )
     return Held(
         keys,
-        tuple(given_key(item) for item in log_keys),
-        tuple(given_key(item) for item in witness_keys),
+        tuple(key for item in log_keys for key in given_keys(item)),
+        tuple(key for item in witness_keys for key in given_keys(item)),
         drive,
         _given(checkpoint, note.parse) if checkpoint is not None else None,
         tuple(_given(item, parse_update) for item in updates),

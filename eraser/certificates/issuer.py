@@ -13,6 +13,7 @@ from eraser.certificates.issuing import issue
 from eraser.certificates.keys import open_signer
 from eraser.certificates.verifying import content
 from eraser.domain.certificate import Issuance, Station, Times, Tool, from_job
+from eraser.domain.commitment import Commitment
 from eraser.domain.evidence import TransferReport
 from eraser.domain.job import JobState
 from eraser.domain.json_form import Nanoseconds
@@ -41,13 +42,15 @@ class StationIssuer:
         now_utc: Callable[[], str],
         new_id: Callable[[], str],
         station: Station | None = None,
+        commit: Callable[[JobState], Commitment | None] | None = None,
     ) -> None:
-        """`station` stands in each certificate; without one it is the host's name."""
+        """`station` stands in each certificate; without one it is the host's name. `commit` binds one to a customer."""
         self._certificates = certificates
         self._keys = keys
         self._station = station or Station(id=socket.gethostname())
         self._now_utc = now_utc
         self._new_id = new_id
+        self._commit = commit
 
     def keep_hashes(self, state: JobState, leaves: tuple[bytes, ...]) -> None:
         """Keeps the BLAKE3-256 hashes of the extents as read back, 32 bytes each, in order, where the job's certificate will
@@ -59,8 +62,9 @@ class StationIssuer:
     def __call__(self, state: JobState) -> Issued:
         """The job's one certificate, durable; the same one however often it is asked for. May block.
 
-        Raises CertificateError, KeyFileError or OSError.
+        Raises CertificateError, KeyFileError or OSError, and what `commit` raises.
         """
+        commitment = self._commit(state) if self._commit is not None else None
         signer = open_signer(self._keys)  # before the time is taken: a key that is new by then has begun
         now = self._now_utc()
         finished = state.finished_at or now
@@ -73,6 +77,7 @@ class StationIssuer:
                 station=self._station,
                 tool=tool(),
                 times=Times(started, finished, Nanoseconds(sum(_duration_ns(report) for report in _reports(state)))),
+                commitment=commitment,
             ),
         )
         path = issue(certificate, signer, self._certificates)

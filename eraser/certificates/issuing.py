@@ -56,11 +56,14 @@ def file_name(certificate: Certificate) -> str:
 
 def document_names(serial: str, device: str, job_id: str) -> tuple[str, str]:
     """The names under one of which the certificate of a job lies, whose drive said this serial number and was at this path."""
-    safe = (
-        _UNSAFE.sub("_", printable(serial) or Path(printable(device)).name).strip("_")[:MAX_NAME_CHARACTERS] or "drive"
-    )
+    safe = safe_label(printable(serial) or Path(printable(device)).name)
     job = _UNSAFE.sub("", printable(job_id)) or "job"
     return f"{safe}-{job[:SHORT_ID_CHARACTERS]}.json", f"{safe}-{job[: 2 * MAX_NAME_CHARACTERS]}.json"
+
+
+def safe_label(label: str) -> str:
+    """A drive's name as part of a file's, safe on every file system."""
+    return _UNSAFE.sub("_", label).strip("_")[:MAX_NAME_CHARACTERS] or "drive"
 
 
 def _names(certificate: Certificate) -> tuple[str, str]:
@@ -92,6 +95,7 @@ def _same(existing: Certificate, certificate: Certificate, path: Path) -> Path:
         tool=existing.tool,
         times=existing.times,
         station=existing.station,
+        commitment=existing.commitment,
     )
     if anew != existing:
         raise DuplicateError("this job has a certificate already, and it says something else", subject=str(path))

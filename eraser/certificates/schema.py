@@ -1,4 +1,4 @@
-"""The certificate's file as JSON Schema (2020-12), made from the dataclasses that read and write it.
+"""The files of certificates and other records as JSON Schema (2020-12), made from the dataclasses that read and write it.
 
 A schema says what shape a file has, not whether it may be believed: signature, log and contradictions are `verifying`'s.
 """
@@ -10,20 +10,43 @@ from inspect import getdoc
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from eraser.certificates.envelope import ALGORITHM, MAX_SIGNATURES
+from eraser.domain import commitment, control, destruction, withdrawal
 from eraser.domain.certificate import FORMAT, ID_FORM, UTC_FORM, VERSION, Certificate, Times
-from eraser.domain.json_form import MAX_INTEGER, Nanoseconds, kept_fields
+from eraser.domain.commitment import Commitment
+from eraser.domain.control import Control
+from eraser.domain.destruction import Destruction
+from eraser.domain.json_form import MAX_INTEGER, Nanoseconds, kept_fields, later_fields
 from eraser.domain.printable import FORBIDDEN
+from eraser.domain.withdrawal import Withdrawal
 
 Schema = dict[str, Any]
 
 _UTC: Schema = {"type": "string", "pattern": f"^({UTC_FORM.pattern})$"}
+_ID: Schema = {"type": "string", "pattern": f"^({ID_FORM.pattern})$"}
 _NARROWER: dict[tuple[type, str], Schema] = {
     (Certificate, "format"): {"const": FORMAT},
     (Certificate, "version"): {"const": VERSION},
-    (Certificate, "certificate_id"): {"type": "string", "pattern": f"^({ID_FORM.pattern})$"},
+    (Certificate, "certificate_id"): _ID,
     (Certificate, "issued_at"): _UTC,
+    (Destruction, "format"): {"const": destruction.FORMAT},
+    (Destruction, "version"): {"const": destruction.VERSION},
+    (Destruction, "outcome"): {"const": destruction.OUTCOME},
+    (Destruction, "destruction_id"): _ID,
+    (Destruction, "destroyed_at"): _UTC,
+    (Control, "format"): {"const": control.FORMAT},
+    (Control, "version"): {"const": control.VERSION},
+    (Control, "control_id"): _ID,
+    (Control, "started_at"): _UTC,
+    (Control, "ended_at"): _UTC,
+    (Withdrawal, "format"): {"const": withdrawal.FORMAT},
+    (Withdrawal, "version"): {"const": withdrawal.VERSION},
+    (Withdrawal, "withdrawal_id"): _ID,
+    (Withdrawal, "certificate_id"): _ID,
+    (Withdrawal, "withdrawn_at"): _UTC,
     (Times, "started_at"): _UTC,
     (Times, "finished_at"): _UTC,
+    (Commitment, "scheme"): {"const": commitment.SCHEME},
+    (Commitment, "mac"): {"type": "string", "pattern": f"^[0-9a-f]{{{2 * commitment.MAC_BYTES}}}$"},
 }
 _SHARED: dict[str, Schema] = {
     "text": {"type": "string", "not": {"pattern": FORBIDDEN}},
@@ -34,10 +57,21 @@ _SHARED: dict[str, Schema] = {
 _SHARED_NAMES: dict[Any, str] = {str: "text", int: "count", bytes: "bytes", Nanoseconds: "nanoseconds"}
 
 
-def document_schema() -> Schema:
-    """Of the whole file: the certificate and its signatures."""
+_RECORDS: dict[str, tuple[type, str]] = {
+    "certificate": (Certificate, f"{FORMAT} v{VERSION}"),
+    "withdrawal": (Withdrawal, f"{withdrawal.FORMAT} v{withdrawal.VERSION}"),
+    "destruction": (Destruction, f"{destruction.FORMAT} v{destruction.VERSION}"),
+    "control": (Control, f"{control.FORMAT} v{control.VERSION}"),
+}
+DOCUMENTS = tuple(_RECORDS)
+"""The documents that have a schema, by the member that holds what is signed."""
+
+
+def document_schema(member: str = "certificate") -> Schema:
+    """Of the whole file: what is signed, and its signatures."""
     parts = dict(_SHARED)
-    certificate = _schema(Certificate, parts)
+    cls, title = _RECORDS[member]
+    certificate = _schema(cls, parts)
     signature = _object(
         {
             "key_id": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
@@ -48,8 +82,8 @@ def document_schema() -> Schema:
     signatures = {"type": "array", "minItems": 1, "maxItems": MAX_SIGNATURES, "items": signature}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": f"{FORMAT} v{VERSION}",
-        **_object({"certificate": certificate, "signatures": signatures}),
+        "title": title,
+        **_object({member: certificate, "signatures": signatures}),
         "$defs": dict(sorted(parts.items())),
     }
 
@@ -81,13 +115,22 @@ def _dataclass(cls: Any, parts: dict[str, Schema]) -> Schema:
     hints = get_type_hints(cls)
     kind = getattr(cls, "kind", None)
     members: dict[str, Schema] = {"kind": {"const": kind}} if isinstance(kind, str) else {}
+    later = later_fields(cls)
     for item in kept_fields(cls):
-        members[item.name] = _NARROWER.get((cls, item.name)) or _schema(hints[item.name], parts)
-    return {"description": " ".join((getdoc(cls) or "").split())} | _object(members)
+        hint = _without_none(hints[item.name]) if item.name in later else hints[item.name]
+        members[item.name] = _NARROWER.get((cls, item.name)) or _schema(hint, parts)
+    return {"description": " ".join((getdoc(cls) or "").split())} | _object(members, later)
 
 
-def _object(members: dict[str, Schema]) -> Schema:
-    return {"type": "object", "required": list(members), "additionalProperties": False, "properties": members}
+def _without_none(hint: Any) -> Any:
+    """Of `X | None`: what is None is left out of the file."""
+    (only,) = (option for option in get_args(hint) if option is not type(None))
+    return only
+
+
+def _object(members: dict[str, Schema], later: frozenset[str] = frozenset()) -> Schema:
+    required = [name for name in members if name not in later]
+    return {"type": "object", "required": required, "additionalProperties": False, "properties": members}
 
 
 def _reference(name: str) -> Schema:

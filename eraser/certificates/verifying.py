@@ -1,8 +1,21 @@
 """Whether a document may be believed. Trust comes from the keys given, never from what the document brings."""
 
+import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from eraser.certificates.envelope import ALGORITHM, WITHDRAWAL, Envelope, Signature, unseal
+from eraser.certificates.envelope import (
+    ALGORITHM,
+    CERTIFICATE,
+    CONTROL,
+    DESTRUCTION,
+    WITHDRAWAL,
+    DocumentKind,
+    Envelope,
+    Signature,
+    unseal,
+)
 from eraser.certificates.errors import (
     AlteredError,
     ContradictoryError,
@@ -13,9 +26,16 @@ from eraser.certificates.errors import (
 )
 from eraser.certificates.keys import TrustedKeys
 from eraser.domain.certificate import FORMAT, VERSION, Certificate, contradictions, read
+from eraser.domain.control import Control
+from eraser.domain.control import read as read_control
+from eraser.domain.destruction import Destruction
+from eraser.domain.destruction import read as read_destruction
+from eraser.domain.log_entry import EntryKind, LogEntry
 from eraser.domain.withdrawal import Withdrawal
 from eraser.domain.withdrawal import read as read_withdrawal
 from eraser.errors import UsageError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +63,58 @@ def verify(document: bytes, trusted: TrustedKeys) -> Verified:
     return Verified(certificate, key_ids)
 
 
-def is_withdrawal(file: bytes) -> bool:
-    """Whether a file is to be read as a withdrawal, by the member that leads; it may be a broken one."""
-    return file[:200].replace(b" ", b"").replace(b"\n", b"").startswith(b'{"withdrawal":')
-
-
 def verify_withdrawal(document: bytes, trusted: TrustedKeys) -> Withdrawal:
     """The withdrawal in the document, if it may be believed. Raises CertificateError as `verify` does."""
-    envelope = unseal(document, WITHDRAWAL)
+    return _record(document, WITHDRAWAL, trusted, read_withdrawal, lambda found: found.withdrawn_at)
+
+
+def verify_destruction(document: bytes, trusted: TrustedKeys) -> Destruction:
+    """The destruction record in the document, if it may be believed. Raises CertificateError as `verify` does."""
+    return _record(document, DESTRUCTION, trusted, read_destruction, lambda found: found.destroyed_at)
+
+
+def verify_control(document: bytes, trusted: TrustedKeys) -> Control:
+    """The control record in the document, if it may be believed. Raises CertificateError as `verify` does."""
+    return _record(document, CONTROL, trusted, read_control, lambda found: found.ended_at)
+
+
+def kind_of(document: bytes) -> DocumentKind:
+    """As what a document is to be read, by the member that leads; it may be a broken one."""
+    head = document[:200].replace(b" ", b"").replace(b"\n", b"")
+    kinds = (kind for kind in (WITHDRAWAL, DESTRUCTION, CONTROL) if head.startswith(b'{"%b":' % kind.member.encode()))
+    return next(kinds, CERTIFICATE)
+
+
+def entry_of(document: bytes) -> LogEntry:
+    """The log's entry of a document, whose signature is verified elsewhere. Raises as the verifying does for what it holds."""
+    kind = kind_of(document)
+    envelope = unseal(document, kind)
+    digest = hashlib.sha256(envelope.signed_bytes).digest()
+    if kind is CERTIFICATE:
+        return LogEntry(EntryKind.CERTIFICATE, content(envelope).certificate_id, digest)
+    try:
+        if kind is DESTRUCTION:
+            return LogEntry(EntryKind.DESTRUCTION, read_destruction(envelope.form).destruction_id, digest)
+        if kind is CONTROL:
+            return LogEntry(EntryKind.CONTROL, read_control(envelope.form).control_id, digest)
+        return LogEntry(EntryKind.WITHDRAWAL, read_withdrawal(envelope.form).certificate_id, digest)
+    except UsageError as error:
+        raise MalformedError(error.what) from None
+
+
+def _record(
+    document: bytes, kind: DocumentKind, trusted: TrustedKeys, read_form: Callable[[Any], T], moment: Callable[[T], str]
+) -> T:
+    envelope = unseal(document, kind)
     key_ids = _good_signatures(envelope, trusted)
     try:
-        withdrawal = read_withdrawal(envelope.form)
+        record = read_form(envelope.form)
     except UsageError as error:
         raise MalformedError(error.what) from None
     if not key_ids:
         raise _unknown_key(envelope)
-    _expect_valid_then(key_ids, withdrawal.withdrawn_at, trusted)
-    return withdrawal
+    _expect_valid_then(key_ids, moment(record), trusted)
+    return record
 
 
 def content(envelope: Envelope) -> Certificate:

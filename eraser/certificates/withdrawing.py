@@ -1,6 +1,7 @@
 """Withdrawing: the signed document on disk first, then the log's entry and the drive's quarantine in one transaction.
 
-After a crash in between, the same order goes on with the document that is there: there is one for each certificate.
+After a crash in between, the station's next start or the same order goes on with the document that is there: there is one for
+each certificate.
 """
 
 import asyncio
@@ -9,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+from sqlalchemy import Connection
 
 from eraser.certificates.envelope import WITHDRAWAL, seal, unseal
 from eraser.certificates.errors import DuplicateError
@@ -19,8 +22,8 @@ from eraser.domain.certificate import Station
 from eraser.domain.json_form import to_json
 from eraser.domain.log_entry import EntryKind, LogEntry
 from eraser.domain.withdrawal import FORMAT, VERSION, Withdrawal, read
-from eraser.errors import CertificateError
-from eraser.ledger import withdrawals
+from eraser.errors import CertificateError, EraserError
+from eraser.ledger import log, withdrawals
 from eraser.ledger.store import Store
 from eraser.ledger.withdrawals import Certified, Consequence
 
@@ -66,9 +69,31 @@ class Withdrawing:
             )
         path = self._certificates / f"{certificate_id}.withdrawal"
         document = await asyncio.to_thread(self._written, path, certified, reason, operator)
+        return await self._enter(document, path)
+
+    async def finish(self) -> list[str]:
+        """At the station's start: enters the documents that a crash left without their entry in the log. Why some can't be, a
+        sentence each; the others are done. Raises JournalError.
+        """
+        problems = []
+        for path in await self._store.read(self._unfinished):
+            try:
+                certified = await self._store.read(partial(withdrawals.withdrawable, path.stem))
+                document = await asyncio.to_thread(path.read_bytes)
+                self._expect_ours(document, path, certified)
+                await self._enter(document, path)
+            except (EraserError, OSError) as error:
+                problems.append(f"the withdrawal {path.name} is not in the log: {error}")
+        return problems
+
+    def _unfinished(self, connection: Connection) -> list[Path]:
+        done = set(log.withdrawn(connection, log.size(connection)))
+        return [path for path in sorted(self._certificates.glob("*.withdrawal")) if path.stem not in done]
+
+    async def _enter(self, document: bytes, path: Path) -> Withdrawn:
         envelope = unseal(document, WITHDRAWAL)
         said = read(envelope.form)
-        entry = LogEntry(EntryKind.WITHDRAWAL, certificate_id, hashlib.sha256(envelope.signed_bytes).digest())
+        entry = LogEntry(EntryKind.WITHDRAWAL, said.certificate_id, hashlib.sha256(envelope.signed_bytes).digest())
         enter = partial(withdrawals.enter, entry, said.reason, said.withdrawn_at, self._station.id, said.operator)
         return Withdrawn(said, path, await self._store.write(enter))
 

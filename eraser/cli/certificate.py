@@ -130,11 +130,18 @@ def pdf_command(file: Path, language: str, out: Path | None, check_url: str) -> 
 
 
 @certificate_group.command("schema")
-def schema_command() -> None:
-    """Print the JSON Schema (2020-12) of a certificate's file."""
+@click.option(
+    "--of",
+    "member",
+    type=click.Choice(["certificate", "withdrawal", "destruction", "control"]),
+    default="certificate",
+    help="Which document.",
+)
+def schema_command(member: str) -> None:
+    """Print the JSON Schema (2020-12) of a certificate's file, or of another signed record's."""
     from eraser.certificates.schema import document_schema
 
-    click.echo(json.dumps(document_schema(), indent=1, ensure_ascii=False))
+    click.echo(json.dumps(document_schema(member), indent=1, ensure_ascii=False))
 
 
 @certificate_group.group("key", invoke_without_command=True)

@@ -80,13 +80,16 @@ def quarantine_command(reason: str, **given: Any) -> None:
 
 @custody_group.command("destroyed")
 @_drives_argument
-@click.option("--how", required=True, help="Such as `shredded to 2 mm`.")
-@click.option("--witness", default="", help="Who has seen it.")
+@click.option("--how", required=True, help="Such as `shredded to 2 mm`; it stands in the signed record.")
+@click.option("--witness", default="", help="Who has seen it: a role, since it stands in the signed record.")
 @json_option
 @operator_option
 @socket_option
 def destroyed_command(how: str, witness: str, **given: Any) -> None:
-    """Record that drives were destroyed. Nothing is done to any drive, and nothing takes this back."""
+    """Record that drives were destroyed. Nothing is done to any drive, and nothing takes this back.
+
+    Each gets a signed destruction record beside the certificates, `<serial>-<id>.destruction`, with an entry in the log.
+    """
     _record(Destroyed(how, witness), "on record as destroyed", **given)
 
 

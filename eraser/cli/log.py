@@ -13,6 +13,7 @@ from eraser.errors import UsageError
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from eraser.certificates.log_keys import StationLogKeys
     from eraser.log.checkpoint import Checkpoint
     from eraser.log.note import Note
 
@@ -35,11 +36,37 @@ def log_group() -> None:
     """
 
 
-@log_group.command("key")
+@log_group.group("key", invoke_without_command=True)
 @_data
-def key_command(data: Path | None) -> None:
-    """Print the log's public key for those who verify: name, id and key in one line (C2SP signed-note)."""
-    click.echo(_kept(data, KEY_NAME), nl=False)
+@click.pass_context
+def key_group(context: click.Context, data: Path | None) -> None:
+    """Print the log's public keys for those who verify: name, id and key in one line each (C2SP signed-note).
+
+    Where the key was changed, the lines above each say at which lengths of the log it signs.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(_kept(data, KEY_NAME), nl=False)
+
+
+@key_group.command("rotate")
+@_data
+def rotate_command(data: Path | None) -> None:
+    """Begin to change the log's key: from now on a new one signs each checkpoint beside the old one.
+
+    A running station takes it up with its next checkpoint. Give `eraser log key` to auditors and witnesses; when the
+    witnesses have signed a checkpoint that bears both, `eraser log key retire` ends it.
+    """
+    size = _checkpoint(_note(_kept(data, CHECKPOINT_NAME).encode())).size
+    old, new = _log_keys(data).begin_change(size)
+    click.echo(f"{old}\nsigns on until `eraser log key retire`; from {new.since} entries on so does\n{new}")
+
+
+@key_group.command("retire")
+@_data
+def retire_command(data: Path | None) -> None:
+    """End the change of the log's key: the old one signs no more. What it signed stays valid."""
+    old, new = _log_keys(data).end_change(_note(_kept(data, CHECKPOINT_NAME).encode()))
+    click.echo(f"{old}\nsigned until {old.until} entries; from {new.since} on signs\n{new}")
 
 
 @log_group.command("checkpoint")
@@ -92,38 +119,52 @@ def update_command(earlier: int, data: Path | None, database: str | None) -> Non
 
 @log_group.command("witness")
 @click.argument("update", type=click.Path(path_type=Path))
-@click.option("--log-key", required=True, metavar="KEY", help="The log's public key, or a file with it.")
+@click.option("--log-key", required=True, multiple=True, metavar="KEY", help="The log's public key, or a file with it.")
 @click.option("--name", required=True, metavar="NAME", help="Who witnesses: a name without spaces.")
 @click.option("--state", required=True, type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Kept.")
-def witness_command(update: Path, log_key: str, name: str, state: Path) -> None:
+def witness_command(update: Path, log_key: tuple[str, ...], name: str, state: Path) -> None:
     """Sign a log's checkpoint, if it continues everything that was signed here before.
+
+    A log whose key was changed needs all its keys (`eraser log key` at the plant), and first a checkpoint that both
+    have signed.
 
     The folder holds the witness's own key, made on first use, and what it knows of each log. The signed checkpoint is printed.
     """
     from eraser.certificates.files import write_over
     from eraser.certificates.keys import open_signer
-    from eraser.log.note import NoteKey, SignatureType, given_key
+    from eraser.log.note import NoteKey, SignatureType, given_keys
     from eraser.log.witnessing import parse_update, witness
 
     signer = open_signer(state)
-    key = given_key(log_key)
-    memory = state / f"{key.key_id.hex()}.checkpoint"
-    known = _checkpoint(_note(memory.read_bytes())) if memory.exists() else None
-    signed, _ = witness(parse_update(_content(update)), known, key, name, signer, int(time.time()))
-    write_over(memory, str(signed).encode(), 0o644)
+    keys = [key for item in log_key for key in given_keys(item)]
+    seen = _remembered(state, {key.name for key in keys})
+    signed, new = witness(parse_update(_content(update)), seen, keys, name, signer, int(time.time()))
+    first = next(key for key in keys if key.name == new.origin)
+    write_over(state / f"{first.key_id.hex()}.checkpoint", str(signed).encode(), 0o644)
     own = NoteKey(name, SignatureType.COSIGNATURE_V1, signer.raw_public_key)
     click.echo(f"witness key {own}", err=True)
     click.echo(str(signed), nl=False)
 
 
+def _remembered(state: Path, origins: set[str]) -> "Note | None":
+    """The longest checkpoint of these logs that was signed here, under whichever key of theirs."""
+    notes = [_note(path.read_bytes()) for path in state.glob("*.checkpoint")]
+    known = [(found.size, place) for place, note in enumerate(notes) if (found := _checkpoint(note)).origin in origins]
+    return notes[max(known)[1]] if known else None
+
+
+def _log_keys(data: Path | None) -> "StationLogKeys":
+    from eraser.certificates.log_keys import StationLogKeys
+    from eraser.log.note import keys_of
+
+    return StationLogKeys(_folder(data) / "keys" / "log", keys_of(_kept(data, KEY_NAME))[0].name)
+
+
 def _bundling(path: Path, note: "Note") -> "Callable[[Connection], bytes]":
-    from eraser.certificates.envelope import unseal
     from eraser.certificates.filed import bundled
-    from eraser.certificates.verifying import content
 
     document = _content(path)
-    certificate_id = content(unseal(document)).certificate_id
-    return lambda connection: bundled(document, certificate_id, note, connection).dump()
+    return lambda connection: bundled(document, note, connection, subject=str(path)).dump()
 
 
 def _read(data: Path | None, database: str | None, work: "Callable[[Connection], T]") -> T:

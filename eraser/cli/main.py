@@ -24,6 +24,10 @@ _COMMANDS = {
     "maintenance": ("eraser.cli.orders:maintenance_command", "Take a bay of the running station out of use."),
     "pause": ("eraser.cli.orders:pause_command", "Let jobs of the running station rest at a checkpoint."),
     "programs": ("eraser.cli.programs:programs_command", "List the overwrite programs and standards."),
+    "receipt": (
+        "eraser.cli.receipt:receipt_group",
+        "Print a customer's receipt; check with it whose a certificate is.",
+    ),
     "release": (
         "eraser.cli.release:release_command",
         "Take apart what lies on the drives in bays: RAID, LVM and the like.",
@@ -35,6 +39,7 @@ _COMMANDS = {
     "status": ("eraser.cli.status:status_command", "Show what the running station does."),
     "tag": ("eraser.cli.tag:tag_command", "Bind an asset tag to a drive."),
     "top": ("eraser.cli.top:top_command", "Watch the running station's rack."),
+    "vault": ("eraser.cli.vault:vault_group", "Customers' details: sealed, logged when read, destroyed in time."),
     "verify": ("eraser.cli.verify:verify_command", "Read a drive back against its certificate."),
 }
 

@@ -16,6 +16,7 @@ import click
 from eraser import settings
 
 if TYPE_CHECKING:  # loaded by the command itself, not by its help
+    from eraser.certificates.destroying import Destroying
     from eraser.certificates.filed import FiledCertificates
     from eraser.certificates.withdrawing import Withdrawing
     from eraser.cli.notifying import Manager
@@ -30,6 +31,9 @@ if TYPE_CHECKING:  # loaded by the command itself, not by its help
     from eraser.rack.simulated.story import Story
     from eraser.rack.station import Rack
     from eraser.rack.watchdog import Thermometer, Watch
+
+SWITCH_SECONDS = 0.001
+"""How long a thread may keep the interpreter while another waits for it; five times less than usual."""
 
 END_SECONDS = 9.0
 """After the signal: then the process ends whatever hangs. What is on record is believed, the kernel holds the drive."""
@@ -77,6 +81,8 @@ def serve_command(
     stops at a checkpoint, and goes on when the station runs again. SIGHUP: the configuration is read again.
     """
     simulation = _Simulation(simulate, fast, seed, simulate_devices == "zram") if simulate is not None else None
+    # Of many threads that are busy with drives, the loop's waits for none longer than this.
+    sys.setswitchinterval(SWITCH_SECONDS)
     asyncio.run(_serve(lambda: _configuration(config_path, data, listen, simulation), simulation))
 
 
@@ -183,16 +189,25 @@ async def _answer(
     *,
     is_demo: bool,
 ) -> None:
+    import time
+
     from eraser.cli.station import now_utc
     from eraser.console.desk import Desk
+    from eraser.console.orders import Books
     from eraser.console.pages import pages_router
     from eraser.console.pages.desk import desk_pages
     from eraser.console.server import serve_http
     from eraser.console.wall import Wall
+    from eraser.ledger.accounts import Accounts
+    from eraser.ledger.answers import Answers
     from eraser.ledger.specifications import Specifications
+    from eraser.ledger.trail import Trail
 
     http = configuration.http
-    station_id, withdraw = configuration.station.id, _withdrawing(configuration, ledger)
+    accounts = Accounts(ledger.store, now_utc, time.time)
+    books = Books(Trail(ledger.store), Answers(ledger.store), now_utc, time.time)
+    station_id, (withdraw, destroy) = configuration.station.id, _taking_back(configuration, ledger)
+    await leftovers.finish_documents(withdraw, destroy)
     filed = _filed(configuration, ledger)
     stack.push_async_callback(filed.close)
     desk = Desk(
@@ -203,6 +218,7 @@ async def _answer(
         now_utc,
         leftovers.end_jobs,
         withdraw,
+        destroy,
         filed,
         http.public_url,
         Specifications(ledger.store, now_utc),
@@ -211,18 +227,48 @@ async def _answer(
     pages = pages_router(rack, wall, entries=ledger.journal.entries, custody=ledger.custody)
     pages.include_router(desk_pages(desk, rack))
     await stack.enter_async_context(
-        serve_http(rack, listen=http.listen, socket=http.socket, desk=desk, pages=pages, wall=wall, is_demo=is_demo)
+        serve_http(
+            rack,
+            listen=http.listen,
+            socket=http.socket,
+            desk=desk,
+            accounts=accounts,
+            books=books,
+            pages=pages,
+            wall=wall,
+            is_demo=is_demo,
+        )
     )
+    if not is_demo and not await accounts.any():
+        link = await accounts.set_up_link()
+        click.echo(
+            f"Nobody has an account yet. Whoever opens this first, within 24 h, is the administrator:\n"
+            f"  {_address(http.listen)}/set-up?link={link}",
+            err=True,
+        )
 
 
-def _withdrawing(configuration: "Configuration", ledger: "StationLedger") -> "Withdrawing":
+def _address(listen: str) -> str:
+    """Where a browser finds what listens there."""
+    import socket
+
+    host, _, port = listen.rpartition(":")
+    return f"http://{socket.gethostname() if host in ('0.0.0.0', '[::]') else host}:{port}"
+
+
+def _taking_back(configuration: "Configuration", ledger: "StationLedger") -> "tuple[Withdrawing, Destroying]":
+    from eraser.certificates.destroying import Destroying
     from eraser.certificates.withdrawing import Withdrawing
     from eraser.cli.station import new_id, now_utc
     from eraser.domain.certificate import Station as CertifiedStation
 
     data = configuration.data
     station = CertifiedStation(configuration.station.id, configuration.station.location)
-    return Withdrawing(ledger.store, data / "certificates", data / "keys", station, now_utc=now_utc, new_id=new_id)
+    certificates, keys = data / "certificates", data / "keys"
+    return (
+        Withdrawing(ledger.store, certificates, keys, station, now_utc=now_utc, new_id=new_id),
+        Destroying(ledger.store, certificates, keys, station, now_utc=now_utc, new_id=new_id),
+    )
 
 
 def _filed(configuration: "Configuration", ledger: "StationLedger") -> "FiledCertificates":
@@ -243,13 +289,14 @@ async def _ledger(configuration: "Configuration", health: "LedgerHealth", stack:
 
 async def _log(configuration: "Configuration", ledger: "StationLedger", health: "LedgerHealth") -> "LogKeeper":
     """Its key is not the certificates': what one signs must not pass for what the other does."""
-    from eraser.certificates.keys import open_signer
+    from eraser.certificates.log_keys import StationLogKeys
     from eraser.cli.station import now_utc
     from eraser.rack.log_keeping import LogFolder, LogKeeper
 
-    signer = await asyncio.to_thread(open_signer, configuration.data / "keys" / "log", "log.key")
+    keys = StationLogKeys(configuration.data / "keys" / "log", configuration.log_origin)
+    await asyncio.to_thread(keys.known)  # makes the first one
     folder = LogFolder(configuration.data / "log")
-    return LogKeeper(ledger.store, configuration.log_origin, signer, folder, now_utc, health)
+    return LogKeeper(ledger.store, configuration.log_origin, keys, folder, now_utc, health)
 
 
 def _parts(configuration: "Configuration", ledger: "StationLedger") -> "Station":
@@ -257,6 +304,7 @@ def _parts(configuration: "Configuration", ledger: "StationLedger") -> "Station"
     from eraser.cli.station import new_id, now_utc
     from eraser.domain.certificate import Station as CertifiedStation
     from eraser.ledger.journal import FileJournal
+    from eraser.privacy.opening import Committing
     from eraser.rack.blocking import in_own_thread
     from eraser.rack.erasing import Station
     from eraser.rack.leftovers import BesideFiles
@@ -268,6 +316,7 @@ def _parts(configuration: "Configuration", ledger: "StationLedger") -> "Station"
         now_utc=now_utc,
         new_id=new_id,
         station=CertifiedStation(configuration.station.id, configuration.station.location),
+        commit=Committing(data, configuration.ledger_url, configuration.station.id, now_utc=now_utc, new_id=new_id),
     )
     journal = BesideFiles(ledger.journal, FileJournal(data / "journal", now_utc), in_own_thread)
     return Station(journal, issuer, now_utc, os.urandom, new_id, waits_for_room=True)

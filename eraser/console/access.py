@@ -6,6 +6,7 @@ headers that tell a browser to trust nothing but this station.
 
 import asyncio
 import hmac
+import math
 from collections.abc import Iterable
 from http import HTTPStatus
 from urllib.parse import parse_qsl, urlsplit
@@ -15,7 +16,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from eraser.console.identity import Recognise, Viewer
-from eraser.console.problems import MEDIA_TYPE, Forbidden, TooLarge, problem_of, status_of
+from eraser.console.problems import MEDIA_TYPE, Forbidden, TooLarge, TooMany, problem_of, status_of
 from eraser.errors import EraserError
 
 MAX_BODY_BYTES = 64 * 1024
@@ -31,7 +32,7 @@ LARGE_BODY_SECONDS = 60.0
 CSRF_FIELD = "csrf_token"
 CSRF_HEADER = "x-csrf-token"
 
-_LOOKING = ("GET", "HEAD", "OPTIONS")
+LOOKING = ("GET", "HEAD", "OPTIONS")
 _FORM = "application/x-www-form-urlencoded"
 
 _HEADERS = {
@@ -55,7 +56,9 @@ _HEADERS = {
 def problem_response(error: EraserError, status: HTTPStatus | None = None) -> JSONResponse:
     """The answer that tells of an error."""
     status = status or status_of(error)
-    headers = {"www-authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else None
+    headers = {"www-authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else {}
+    if isinstance(error, TooMany):
+        headers["retry-after"] = str(math.ceil(error.seconds))
     return JSONResponse(problem_of(error, status), status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
@@ -98,7 +101,7 @@ def _refuse_foreign(scope: Scope, viewer: Viewer) -> None:
 
     Browsers say where an order comes from (Origin; older ones on some orders Sec-Fetch-Site alone); programs say nothing.
     """
-    if scope["method"] in _LOOKING or (viewer.is_signed_in and not viewer.csrf_token):
+    if scope["method"] in LOOKING or (viewer.is_signed_in and not viewer.csrf_token):
         return
     headers = Headers(scope=scope)
     origin = headers.get("origin")
@@ -124,7 +127,7 @@ def _same_place(origin: str, host: str) -> bool:
 
 def _require_token(scope: Scope, viewer: Viewer, body: bytes) -> None:
     """Raises Forbidden for an order that rests on a cookie, or on where it comes from, without the token of the pages."""
-    if scope["method"] in _LOOKING or not viewer.csrf_token:
+    if scope["method"] in LOOKING or not viewer.csrf_token:
         return
     headers = Headers(scope=scope)
     shown = headers.get(CSRF_HEADER, "")

@@ -4,25 +4,27 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Mount
 
 from eraser.console.access import Gate, problem_response
+from eraser.console.accounts import Reception, accounts_router
 from eraser.console.alarms import Alarm, Alarms, Kind
 from eraser.console.desk import Desk, desk_router
 from eraser.console.events import Broadcast, EventStream
 from eraser.console.forms import StationForm, station_form
 from eraser.console.identity import Recognise, Viewer, anyone, demand_of, require, signed_in, viewer_of
 from eraser.console.metrics import MetricsPage, exposition_for
+from eraser.console.orders import Orders
 from eraser.console.pages.rendering import render_problem
 from eraser.console.problems import MEDIA_TYPE, NotFound, Unauthenticated, status_of
+from eraser.console.sign_in_pages import redirect_to_sign_in, sign_in_router
 from eraser.domain.account import Permission
 from eraser.errors import EraserError, UsageError
 from eraser.rack.view import BaySnapshot, StationPort
@@ -106,10 +108,11 @@ def create_app(
     recognise: Recognise,
     events: Broadcast | None = None,
     pages: APIRouter | None = None,
+    reception: Reception | None = None,
     alarms: Alarms | None = None,
 ) -> FastAPI:
     """The application that answers for this station; without a desk it knows no lots and no custody, without `pages` it has an
-    API only.
+    API only, without a reception it knows no accounts and writes nothing down.
 
     Raises AssertionError for a route that does not say for whom it is (`identity`).
     """
@@ -121,6 +124,8 @@ def create_app(
         redoc_url=None,
         responses={"4XX": _PROBLEM, "5XX": _PROBLEM},
     )
+    if reception is not None:
+        app.add_middleware(Orders, books=reception.books)
     app.add_middleware(Gate, recognise=recognise)
     _add_monitoring(app, station, metrics)
     _add_looks(app, station)
@@ -128,10 +133,14 @@ def create_app(
     _add_orders(app, station)
     if desk is not None:
         app.include_router(desk_router(desk, station))
+    if reception is not None:
+        app.include_router(accounts_router(reception))
     if alarms is not None:
         _add_alarms(app, alarms)
     if pages is not None:
         app.include_router(pages)
+    if reception is not None:
+        app.include_router(sign_in_router(reception))
     _add_description(app)
     _add_errors(app)
     _require_demands(app)
@@ -323,8 +332,7 @@ def _told(request: Request, error: EraserError, status: HTTPStatus | None = None
     """The error as a document; whoever only has to sign in for a page is led there, and back."""
     is_page = request.method in ("GET", "HEAD") and not request.url.path.startswith("/api/")
     if isinstance(error, Unauthenticated) and is_page and "text/html" in request.headers.get("accept", ""):
-        wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        return RedirectResponse(f"/sign-in?{urlencode({'next': wanted})}", HTTPStatus.SEE_OTHER)
+        return redirect_to_sign_in(request.url.path + (f"?{request.url.query}" if request.url.query else ""))
     if is_page and "text/html" in request.headers.get("accept", ""):
         return render_problem(request, error, status or status_of(error))
     return problem_response(error, status)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
+from eraser.certificates.destroying import Destroying
 from eraser.certificates.filed import FiledCertificates
 from eraser.certificates.withdrawing import Withdrawing
 from eraser.console.certificates import certificates_router
@@ -62,6 +63,8 @@ class Desk:
     end_jobs: Callable[[list[str], str], Awaitable[None]]
     """Ends these open jobs as failed, for the reason given. Raises Refused while one is under way."""
     withdraw: Withdrawing | None = None
+    destroy: Destroying | None = None
+    """Signs what is recorded as destroyed."""
     filed: FiledCertificates | None = None
     """The certificates that were issued; without them none is found here."""
     check_url: str = ""
@@ -295,8 +298,11 @@ def _add_custody(router: APIRouter, desk: Desk) -> None:
             name = DriveName(serial=order.drive)  # the label's, until it is seen in a bay
         if isinstance(event, custody.Destroyed):
             await _end_jobs(desk, name, event)
-        entry = CustodyRecord(desk.now_utc(), desk.station_id, _operator(viewer, order), name, event)
-        await desk.custody.record(entry)
+        operator = _operator(viewer, order)
+        if isinstance(event, custody.Destroyed) and desk.destroy is not None:
+            await desk.destroy(name, event, operator)
+        else:
+            await desk.custody.record(CustodyRecord(desk.now_utc(), desk.station_id, operator, name, event))
         return desk_form(_drive_form(await desk.custody.history(name)))
 
 

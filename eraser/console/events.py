@@ -20,7 +20,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from eraser.console.forms import JobCount
-from eraser.console.problems import TooMany
+from eraser.console.problems import Busy
 from eraser.errors import EraserError
 from eraser.rack.view import BaySnapshot, StationSnapshot
 
@@ -169,9 +169,9 @@ class Broadcast:
         return int(tick) if epoch == self._epoch and tick.isascii() and tick.isdigit() and len(tick) < 16 else 0
 
     def stream(self, last_event_id: str, may_listen: MayListen) -> "EventStream":
-        """The answer to one client. Raises TooMany where MAX_CLIENTS listen already."""
+        """The answer to one client. Raises Busy where MAX_CLIENTS listen already."""
         if len(self._clients) >= MAX_CLIENTS:
-            raise TooMany("too-many-listeners", "too many pages are open", remedy="Close some, or try again later.")
+            raise Busy("too-many-listeners", "too many pages are open", remedy="Close some, or try again later.")
         return EventStream(self, self._known_by(last_event_id), may_listen)
 
     def add(self, client: "_Client") -> None:

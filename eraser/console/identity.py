@@ -14,9 +14,10 @@ from fastapi.routing import APIRoute
 from starlette.types import Scope
 
 from eraser.console.problems import Forbidden, Unauthenticated
-from eraser.domain.account import PEOPLE, PERMISSIONS, Permission, Role, permissions_of
+from eraser.domain.account import LANGUAGES, PEOPLE, PERMISSIONS, Permission, Role, permissions_of
 
 __all__ = [
+    "LANGUAGES",
     "PEOPLE",
     "PERMISSIONS",
     "Permission",
@@ -28,8 +29,6 @@ __all__ = [
     "viewer",
     "viewer_of",
 ]
-
-LANGUAGES = ("en", "zh-CN")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +44,8 @@ class Viewer:
     permissions: frozenset[Permission]
     language: str = "en"
     csrf_token: str = ""
+    way: str = ""
+    """How they came in: `socket`, `token`, `session`, `wall`, `demo`; empty for nobody."""
     may_speak_for_others: bool = False
     """Whether records may name another operator: root at the Unix socket, who acts for whoever called sudo."""
 
@@ -67,9 +68,9 @@ def nobody(language: str = "en") -> Viewer:
     return Viewer("", frozenset(), frozenset(), language)
 
 
-def with_roles(name: str, *roles: Role, language: str = "en", csrf_token: str = "", is_root: bool = False) -> Viewer:
+def with_roles(name: str, *roles: Role, language: str = "en", csrf_token: str = "", way: str = "") -> Viewer:
     """Somebody who may do what these roles may."""
-    return Viewer(name, frozenset(roles), permissions_of(roles), language, csrf_token, may_speak_for_others=is_root)
+    return Viewer(name, frozenset(roles), permissions_of(roles), language, csrf_token, way)
 
 
 def viewer_of(request: Request) -> Viewer:

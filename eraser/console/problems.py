@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+from eraser.domain.account import BadLink, NoAccount
 from eraser.errors import EraserError, Refused, UsageError
 
 MEDIA_TYPE = "application/problem+json"
@@ -31,9 +32,20 @@ class Unauthenticated(Refused):
 
 
 class TooMany(Refused):
-    """Too much was asked for in too short a time, or at once."""
+    """Too much was asked for in too short a time."""
 
     code = "too-many"
+
+    def __init__(self, reason: str, what: str, *, subject: str = "", remedy: str = "", seconds: float = 1.0) -> None:
+        super().__init__(reason, what, subject=subject, remedy=remedy)
+        self.seconds = seconds
+        """After how long it may be asked again."""
+
+
+class Busy(Refused):
+    """It would be too much at once."""
+
+    code = "busy"
 
 
 class TooLarge(UsageError):
@@ -44,11 +56,14 @@ class TooLarge(UsageError):
 
 _STATUS: tuple[tuple[type[EraserError], HTTPStatus], ...] = (
     (NotFound, HTTPStatus.NOT_FOUND),
+    (NoAccount, HTTPStatus.NOT_FOUND),
     (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (UsageError, HTTPStatus.BAD_REQUEST),
     (Forbidden, HTTPStatus.FORBIDDEN),
+    (BadLink, HTTPStatus.FORBIDDEN),
     (Unauthenticated, HTTPStatus.UNAUTHORIZED),
     (TooMany, HTTPStatus.TOO_MANY_REQUESTS),
+    (Busy, HTTPStatus.SERVICE_UNAVAILABLE),
     (Refused, HTTPStatus.CONFLICT),
 )
 """The first that fits counts; every other error is the station's own."""
@@ -81,7 +96,7 @@ def error_of(document: Mapping[str, Any]) -> EraserError:
     """The error that a problem document stands for."""
     what = str(document.get("what") or document.get("detail") or document.get("title") or "the station refused")
     told = {"subject": str(document.get("subject", "")), "remedy": str(document.get("remedy", ""))}
-    if document.get("code") in (Refused.code, Forbidden.code, Unauthenticated.code, TooMany.code):
+    if document.get("code") in (Refused.code, Forbidden.code, Unauthenticated.code, TooMany.code, Busy.code):
         return Refused(str(document.get("reason", "")), what, **told)
     if int(document.get("status", 0)) < HTTPStatus.INTERNAL_SERVER_ERROR:
         return UsageError(what, **told)

@@ -35,7 +35,7 @@ from eraser.errors import CertificateError
 from eraser.ledger.certificate_index import Indexed
 from eraser.ledger.withdrawals import UnknownCertificate
 from eraser.log.errors import ForgedNoteError, NoteError, NotLoggedError, RewrittenLogError, UnknownLogError
-from eraser.log.note import NoteKey, given_key
+from eraser.log.note import NoteKey, given_keys
 
 AT_ONCE = 2
 """Files that are looked at together; a PDF takes a second of one core."""
@@ -64,6 +64,8 @@ class Answer(StrEnum):
     """No certificate of this id or code is known here."""
     WITHDRAWAL = "withdrawal"
     """The file is itself a withdrawal."""
+    OTHER_RECORD = "other-record"
+    """The file is another record of this station: of a destruction, or of a control."""
     UNREADABLE_HERE = "unreadable-here"
     """On record, but its file can't be read just now."""
 
@@ -157,6 +159,8 @@ class PublicCheck:
             return Checked(_answer_to(check.error))
         if check.withdrawal is not None:
             return Checked(Answer.WITHDRAWAL)
+        if check.record is not None:
+            return Checked(Answer.OTHER_RECORD)
         assert check.certificate is not None
         certificate = check.certificate
         try:
@@ -173,7 +177,7 @@ class PublicCheck:
 
     def _log_keys(self) -> tuple[NoteKey, ...]:
         path = self._filed.folders.log / "key"
-        return (given_key(str(path)),) if path.exists() else ()
+        return given_keys(str(path)) if path.exists() else ()
 
 
 def _answer_to(error: Exception) -> Answer:

@@ -12,14 +12,18 @@ from urllib.parse import urlsplit
 import uvicorn
 from fastapi import APIRouter, FastAPI
 
+from eraser.console.accounts import Reception
 from eraser.console.app import create_app
 from eraser.console.connection import Connection
 from eraser.console.desk import Desk
 from eraser.console.events import MAX_CLIENTS, Broadcast
 from eraser.console.metrics import MetricsPage
+from eraser.console.orders import Books
+from eraser.console.passwords import GuessLimit, Passwords
 from eraser.console.recognising import Door
 from eraser.console.wall import Wall
 from eraser.errors import EraserError, UsageError
+from eraser.ledger.accounts import Accounts
 from eraser.rack.view import StationPort
 
 GRACEFUL_SECONDS = 2
@@ -39,11 +43,13 @@ async def serve_http(
     socket: Path | None,
     desk: Desk | None = None,
     pages: APIRouter | None = None,
+    accounts: Accounts | None = None,
+    books: Books | None = None,
     wall: Wall | None = None,
     is_demo: bool = False,
 ) -> AsyncIterator[None]:
     """Serves while it is entered, on `HOST:PORT` and on a Unix socket, either of which may be None. `is_demo`: the station is a
-    simulated one, and whoever asks from this host is its demo user.
+    simulated one, and whoever asks from this host is its demo user. Without `accounts` (and `books`) nobody can sign in.
 
     Answers when it is entered; has stopped, at most some 2 s later, when it is left. Installs no signal handler. Raises
     UsageError, before anything is served, for an address that cannot be had.
@@ -51,8 +57,20 @@ async def serve_http(
     metrics = MetricsPage(station.snapshot)
     wall = wall or Wall(station.snapshot)
     events = Broadcast(station.snapshot, beside=wall.line)
-    door = Door(is_demo=is_demo)
-    app = create_app(station, metrics, desk, recognise=door, events=events, pages=pages, alarms=wall.alarms)
+    door = Door(accounts, is_demo=is_demo)
+    reception = None
+    if accounts is not None and books is not None:
+        reception = Reception(accounts, books, door, Passwords(), GuessLimit())
+    app = create_app(
+        station,
+        metrics,
+        desk,
+        recognise=door,
+        events=events,
+        pages=pages,
+        reception=reception,
+        alarms=wall.alarms,
+    )
     with contextlib.ExitStack() as opened:
         listeners = []
         if listen is not None:
@@ -75,6 +93,8 @@ async def serve_http(
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
+            if reception is not None:
+                reception.passwords.close()
             for server in servers:
                 server.should_exit = True
             await asyncio.gather(*tasks)

@@ -1,8 +1,12 @@
 """People and programs that the station knows, and what each role may do: one table, asked everywhere. Values and rules only."""
 
+import unicodedata
 from collections.abc import Collection
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
+
+from eraser.errors import Refused, UsageError
 
 
 class Permission(StrEnum):
@@ -123,3 +127,111 @@ PERMISSIONS = MappingProxyType(
 def permissions_of(roles: Collection[Role]) -> frozenset[Permission]:
     """What somebody with these roles may do."""
     return frozenset[Permission]().union(*(PERMISSIONS[role] for role in roles))
+
+
+MAX_NAME_CHARACTERS = 64
+MIN_PASSWORD_CHARACTERS = 12
+"""NIST SP 800-63B asks for length, and for nothing else: rules of composition make passwords worse."""
+MAX_PASSWORD_CHARACTERS = 256
+LANGUAGES = ("en", "zh-CN")
+RESERVED_NAMES = frozenset({"root", "demo", "wall", "eraser", ".", ".."})
+"""What others than people are written down as; and what an address can't end with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A person. `roles` are of PEOPLE; whoever has no password yet has a one-time link for setting one."""
+
+    name: str
+    roles: tuple[Role, ...]
+    language: str = ""
+    """One of LANGUAGES; empty: the browser's."""
+    is_disabled: bool = False
+    has_password: bool = False
+    made_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A program's way in, or the wall's. `expires_at`: seconds since 1970."""
+
+    token_id: str
+    label: str
+    scopes: tuple[Permission, ...]
+    is_wall: bool
+    made_by: str
+    made_at: str
+    expires_at: float
+    is_ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """One thing that somebody did. `way` is how they came in, `place` from where, `status` what it was answered (HTTP)."""
+
+    at: str
+    name: str
+    way: str
+    place: str
+    action: str
+    subject: str
+    status: int
+
+
+class NoAccount(UsageError):
+    """There is no such account or token."""
+
+    code = "no-account"
+
+
+class BadLink(Refused):
+    """A one-time link that is used, has expired, or never was."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "bad-link",
+            "this link was used already, or has expired",
+            remedy="Ask an administrator for another; root makes one with `eraser account reset`.",
+        )
+
+
+def account_name(text: str) -> str:
+    """The name, if it may be one. Raises UsageError: two names must not look alike."""
+    name = unicodedata.normalize("NFKC", text)
+    is_short = 0 < len(name) <= MAX_NAME_CHARACTERS
+    if not is_short or name != text or not name.isprintable() or name != name.strip() or set(name) & set("/\\:,?#%"):
+        raise UsageError(
+            f"it is no name for an account: 1 to {MAX_NAME_CHARACTERS} characters, without spaces at its ends, "
+            "without / \\ : , ? # %, and no form of a character for which there is a plainer one",
+            subject=ascii(text)[:80],
+            remedy="Choose another.",
+        )
+    if name.casefold() in RESERVED_NAMES:
+        raise UsageError("this name means somebody else", subject=name, remedy="Choose another.")
+    return name
+
+
+def roles_of(names: Collection[str]) -> tuple[Role, ...]:
+    """The roles of these names, each once, in the order of PEOPLE. Raises UsageError for none and for one that nobody has."""
+    known = {role.value: role for role in PEOPLE}
+    unknown = sorted(set(names) - known.keys())
+    if unknown or not names:
+        raise UsageError(
+            "an account has at least one role" if not names else "there is no such role",
+            subject=", ".join(unknown),
+            remedy=f"Roles are {', '.join(known)}.",
+        )
+    return tuple(role for role in PEOPLE if role.value in set(names))
+
+
+def refuse_weak(password: str, name: str) -> None:
+    """Raises UsageError for a password that is too easily guessed."""
+    if not MIN_PASSWORD_CHARACTERS <= len(password) <= MAX_PASSWORD_CHARACTERS:
+        raise UsageError(
+            f"a password has {MIN_PASSWORD_CHARACTERS} to {MAX_PASSWORD_CHARACTERS} characters",
+            remedy="Take four words that have nothing to do with each other.",
+        )
+    if name.casefold() in password.casefold() or len(set(password)) < 5:
+        raise UsageError(
+            "this password is guessed at once", remedy="Take four words that have nothing to do with each other."
+        )

@@ -7,11 +7,12 @@ Lists are capped, and say by how much, so that the certificate of a dying drive 
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import Enum, StrEnum
 from typing import Any
 
 from eraser.domain.catalogue import program_known_as
+from eraser.domain.commitment import Commitment
 from eraser.domain.drive import Drive, Transport
 from eraser.domain.events import Outcome, Reason
 from eraser.domain.evidence import (
@@ -29,7 +30,7 @@ from eraser.domain.evidence import (
     VerificationEvidence,
 )
 from eraser.domain.job import JobState, PassState
-from eraser.domain.json_form import Nanoseconds, from_json
+from eraser.domain.json_form import LATER, Nanoseconds, from_json
 from eraser.domain.pattern import AesCtrStream, Pattern
 from eraser.domain.plan import Level, Plan, PlannedPass
 from eraser.domain.printable import is_printable, printable
@@ -253,6 +254,8 @@ class Certificate:
     witness: str
     tool: Tool
     times: Times
+    commitment: Commitment | None = field(default=None, metadata=LATER)
+    """By which the customer can show that it is theirs (`domain/commitment.py`); tells nobody else anything."""
 
 
 def read(form: Any) -> Certificate:
@@ -487,6 +490,7 @@ class Issuance:
     times: Times
     provenance: Provenance = Provenance()
     witness: str = ""
+    commitment: Commitment | None = None
 
 
 def from_job(job: JobState, issuance: Issuance) -> Certificate:
@@ -525,6 +529,7 @@ def from_job(job: JobState, issuance: Issuance) -> Certificate:
             witness=issuance.witness,
             tool=issuance.tool,
             times=issuance.times,
+            commitment=issuance.commitment,
         )
     )
 

@@ -21,6 +21,9 @@ Nanoseconds = NewType("Nanoseconds", int)
 MOMENTARY = MappingProxyType({"momentary": True})
 """Metadata of a field that holds for a moment only: it has no place in the JSON form, and should not be compared."""
 
+LATER = MappingProxyType({"later": True})
+"""Metadata of an optional field that a format got after its first documents: None is written by leaving it out."""
+
 MAX_INTEGER = 2**53 - 1
 """RFC 8785 §3.2.2.3: integers beyond it are not exact in every reader."""
 
@@ -57,6 +60,8 @@ def _object(value: Any) -> dict[str, Any]:
     hints = _hints(cls)
     for item in kept_fields(cls):
         content = getattr(value, item.name)
+        if content is None and item.metadata.get("later"):
+            continue
         is_time = _is_nanoseconds(hints[item.name]) and content is not None
         form[item.name] = _nanoseconds(content) if is_time else to_json(content)
     return form
@@ -65,6 +70,11 @@ def _object(value: Any) -> dict[str, Any]:
 def kept_fields(cls: Any) -> tuple[Field[Any], ...]:
     """The fields of a dataclass that its JSON form has."""
     return tuple(item for item in fields(cls) if not item.metadata.get("momentary"))
+
+
+def later_fields(cls: Any) -> frozenset[str]:
+    """The names of those that a form may be without."""
+    return frozenset(item.name for item in kept_fields(cls) if item.metadata.get("later"))
 
 
 def _nanoseconds(value: int) -> str:
@@ -169,10 +179,13 @@ def _read_dataclass(cls: Any, form: Any, where: str) -> Any:
     expected = names | ({"kind"} if kind is not None else set())
     if unknown := sorted(set(form) - expected):
         raise UsageError(f"{where}: unknown field {unknown[0]!r}")
-    if missing := sorted(expected - set(form)):
+    later = later_fields(cls)
+    if missing := sorted(expected - set(form) - later):
         raise UsageError(f"{where}: field {missing[0]!r} is missing")
+    if nulls := sorted(name for name in later & set(form) if form[name] is None):
+        raise UsageError(f"{where}: field {nulls[0]!r} is null, which is written by leaving it out")
     hints = _hints(cls)
-    return cls(**{name: _read(hints[name], form[name], f"{where}.{name}") for name in names})
+    return cls(**{name: _read(hints[name], form[name], f"{where}.{name}") for name in names & set(form)})
 
 
 def _read_enum(cls: type[Enum], form: Any, where: str) -> Enum:
@@ -283,6 +296,8 @@ def _quick_dataclass(cls: Any) -> _Reader:
     parts = [(item.name, _quick(hints[item.name])) for item in kept_fields(cls)]
     length = len(parts) + (kind is not None)
     is_whole = len(parts) == len(fields(cls))
+    if later := later_fields(cls):
+        return _quick_growing(cls, parts, length, later)
 
     def read(form: Any) -> Any:
         if type(form) is not dict or len(form) != length or (kind is not None and form["kind"] != kind):
@@ -290,5 +305,19 @@ def _quick_dataclass(cls: Any) -> _Reader:
         if is_whole:
             return cls(*[part(form[name]) for name, part in parts])
         return cls(**{name: part(form[name]) for name, part in parts})
+
+    return read
+
+
+def _quick_growing(cls: Any, parts: list[tuple[str, _Reader]], length: int, later: frozenset[str]) -> _Reader:
+    kind = _kind(cls)
+
+    def read(form: Any) -> Any:
+        if type(form) is not dict or (kind is not None and form["kind"] != kind):
+            raise _NotQuick
+        absent = later - form.keys()
+        if len(form) != length - len(absent) or any(form[name] is None for name in later - absent):
+            raise _NotQuick
+        return cls(**{name: part(form[name]) for name, part in parts if name not in absent})
 
     return read

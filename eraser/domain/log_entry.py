@@ -15,12 +15,14 @@ class EntryKind(StrEnum):
 
     CERTIFICATE = "certificate"
     WITHDRAWAL = "withdrawal"
+    DESTRUCTION = "destruction"
+    CONTROL = "control"
 
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """`subject` is the id of the certificate that it is about; `digest` the SHA-256 of the bytes under the document's
-    signature, so that it holds however the file is laid out.
+    """`subject` is the id of the certificate that it is about, or of the record itself; `digest` the SHA-256 of the bytes
+    under the document's signature, so that it holds however the file is laid out.
     """
 
     kind: EntryKind

@@ -37,7 +37,7 @@ from eraser.domain.job import JobState, apply
 from eraser.domain.log_entry import EntryKind
 from eraser.domain.lot import Lot
 from eraser.errors import EraserError, JournalError
-from eraser.ledger import log
+from eraser.ledger import log, signed_records
 from eraser.ledger.custody import custody_row, record_of
 from eraser.ledger.engine import explained, open_engine, place
 from eraser.ledger.migrating import require_current
@@ -178,6 +178,7 @@ def _check_log(engine: Engine, report: Report) -> None:
                 report.add([Finding(f"certificate {certificate_id}", "the log does not have it exactly once")])
         report.add(Finding("the log", f"it has certificate {subject}, the ledger has not") for subject, _ in counts)
         report.add(_wrong_withdrawals(connection))
+        report.add(Finding("the log", what) for what in signed_records.disagreements(connection))
 
 
 def _wrong_withdrawals(connection: Connection) -> list[Finding]:

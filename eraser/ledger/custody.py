@@ -73,7 +73,7 @@ class Custody:
 
     async def record(self, record: CustodyRecord) -> None:
         """Durable when it returns. Raises Refused, with the rule's code, for what may not be recorded now."""
-        await self._store.write(partial(_record, record))
+        await self._store.write(partial(record_now, record))
 
     async def history(self, name: DriveName) -> History:
         """Of the drive that is meant by the name."""
@@ -150,7 +150,8 @@ def _open_jobs(name: DriveName, connection: Connection) -> list[str]:
     return list(connection.execute(query).scalars())
 
 
-def _record(record: CustodyRecord, connection: Connection) -> None:
+def record_now(record: CustodyRecord, connection: Connection) -> None:
+    """Within a transaction that writes. Raises Refused, with the rule's code, for what may not be recorded now."""
     hold_gate(connection)
     if (no := history(record.drive, connection).may(record.event)) is not None:
         raise Refused(no.code, f"{record.event.kind} can't be recorded: {no.what}", subject=_label(record.drive))

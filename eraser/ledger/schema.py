@@ -16,6 +16,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
     text,
 )
 
@@ -33,6 +34,11 @@ APPEND_ONLY = (
     "log_hashes",
     "log_checkpoints",
     "specifications",
+    "vault_records",
+    "vault_receipts",
+    "vault_log",
+    "signed_records",
+    "trail",
 )
 """Tables of which both databases refuse UPDATE and DELETE."""
 
@@ -226,3 +232,135 @@ specifications = Table(
 )
 Index("specifications_reference", specifications.c.reference)
 Index("specifications_serial", specifications.c.serial)
+vault_records = Table(
+    "vault_records",
+    metadata,
+    Column("record_id", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("lot_id", Text, nullable=False),
+    # Of which drives of the lot; both empty: of all.
+    Column("serial", Text, nullable=False),
+    Column("asset_tag", Text, nullable=False),
+    Column("key_store", Text, nullable=False),  # whose keys: they are never in a database
+    Column("at", Text, nullable=False),
+    Column("operator", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),  # privacy/sealing.py
+)
+Index("vault_records_lot_id", vault_records.c.lot_id)
+
+vault_receipts = Table(
+    "vault_receipts",
+    metadata,
+    Column("record_id", Text, primary_key=True),
+    Column("drive", Text, primary_key=True),
+    Column("at", Text, nullable=False),
+    Column("operator", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+vault_log = Table(
+    "vault_log",
+    metadata,
+    Column("number", _RowNumber, primary_key=True, autoincrement=True),
+    Column("at", Text, nullable=False),
+    Column("operator", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("lot_id", Text, nullable=False),
+    Column("record_id", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("vault_log_lot_id", vault_log.c.lot_id)
+Index("vault_log_record_id", vault_log.c.record_id)
+Index("vault_log_action", vault_log.c.action)
+signed_records = Table(
+    "signed_records",
+    metadata,
+    Column("number", _RowNumber, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),  # domain/log_entry.py
+    Column("subject", Text, nullable=False),  # the record's own id, as in the log
+    Column("about", Text, nullable=False),  # of a control: which one it is, so that the newest is found
+    Column("station_id", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("file", Text, nullable=False),  # where it lies among the certificates
+    Column("document", LargeBinary, nullable=False),
+    UniqueConstraint("kind", "subject", name="signed_records_subject"),
+    UniqueConstraint("file", name="signed_records_file"),
+    sqlite_autoincrement=True,
+)
+Index("signed_records_about", signed_records.c.station_id, signed_records.c.kind, signed_records.c.about)
+# What people and programs are known by. This changes; what they did is in `trail`. Times are seconds since 1970 where they are
+# compared, text where they are only shown. Of secrets only what they hash to is kept.
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("roles", Text, nullable=False),  # values of domain.account.Role, with commas
+    Column("language", Text, nullable=False),
+    Column("is_disabled", Boolean, nullable=False),
+    Column("password_hash", Text, nullable=False),  # Argon2id; empty until the first one is set
+    Column("made_at", Text, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),  # SHA-256 of what the cookie holds
+    Column("name", Text, ForeignKey("accounts.name"), nullable=False),
+    Column("seen_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+)
+Index("sessions_name", sessions.c.name)
+
+access_tokens = Table(
+    "access_tokens",
+    metadata,
+    Column("token_id", Text, primary_key=True),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("label", Text, nullable=False),
+    Column("scopes", Text, nullable=False),  # values of domain.account.Permission, with commas
+    Column("is_wall", Boolean, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("made_at", Text, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("is_ended", Boolean, nullable=False),
+)
+
+account_links = Table(
+    "account_links",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("name", Text, nullable=False),  # empty: whoever has it makes the first account
+    Column("expires_at", Float, nullable=False),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    # What an order with this key was answered, so that it is not carried out twice.
+    Column("viewer", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("digest", LargeBinary, nullable=False),  # SHA-256 of the order
+    Column("status", Integer, nullable=False),  # 0: not answered yet
+    Column("media_type", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("at", Float, nullable=False),
+)
+Index("answers_at", answers.c.at)
+
+trail = Table(
+    "trail",
+    metadata,
+    Column("number", _RowNumber, primary_key=True, autoincrement=True),
+    Column("at", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("way", Text, nullable=False),  # how they came in
+    Column("place", Text, nullable=False),  # from where
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("status", Integer, nullable=False),  # of the answer
+    sqlite_autoincrement=True,
+)
+Index("trail_name", trail.c.name)

@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from eraser.domain.merkle import HASH_BYTES, is_consistent
-from eraser.log.errors import NoteError, RewrittenLogError
+from eraser.log import note
+from eraser.log.errors import LogKeyNotValidThenError, NoteError, NotLoggedError, RewrittenLogError
+from eraser.log.note import Note, NoteKey
 
 _SIZE = re.compile(r"0|[1-9][0-9]{0,17}")
 _WITHDRAWN = "withdrawn"
@@ -56,6 +58,27 @@ def parse_checkpoint(text: str) -> Checkpoint:
     if word != _WITHDRAWN or not _SIZE.fullmatch(count) or lines[3].count(" ") != 2:
         raise NoteError("its fourth line does not say what is withdrawn")
     return Checkpoint(lines[0], int(lines[1]), _decoded(lines[2]), Withdrawals(int(count), _decoded(digest)))
+
+
+def confirm(signed: Note, keys: Iterable[NoteKey]) -> tuple[Checkpoint, tuple[NoteKey, ...]]:
+    """The checkpoint in a note, and which of these keys of its log signed it in their time.
+
+    Raises UnknownLogError or ForgedNoteError as `note.confirm` does, NotLoggedError when the keys that signed it are not of the
+    log that it names, LogKeyNotValidThenError when it lies in the time of none of them, NoteError.
+    """
+    signers = [item.key for item in note.confirm(signed, keys)]
+    checkpoint = parse_checkpoint(signed.text)
+    own = [key for key in signers if key.name == checkpoint.origin]
+    if not own:
+        raise NotLoggedError(f"its checkpoint is of the log {checkpoint.origin}, which did not sign it")
+    valid = tuple(key for key in own if key.signs_at(checkpoint.size))
+    if not valid:
+        raise LogKeyNotValidThenError(
+            f"it is of {checkpoint.size} entries, and no key that signed it signs at that length",
+            subject=checkpoint.origin,
+            remedy="Ask the plant for all keys of its log: `eraser log key`.",
+        )
+    return checkpoint, valid
 
 
 def expect_growth(earlier: Checkpoint, later: Checkpoint, proof: tuple[bytes, ...]) -> None:

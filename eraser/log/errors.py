@@ -24,6 +24,12 @@ class ForgedNoteError(CertificateError):
     code = "altered-checkpoint"
 
 
+class LogKeyNotValidThenError(CertificateError):
+    """A trusted key of the log signed it, and it is longer or shorter than the log was in that key's time."""
+
+    code = "log-key-not-valid-then"
+
+
 class RewrittenLogError(CertificateError):
     """Two checkpoints of one log do not belong to one history."""
 

@@ -9,7 +9,7 @@ import binascii
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import Protocol
@@ -25,6 +25,7 @@ MAX_SIGNATURES = 100
 _SIGNATURE_BYTES = 64
 _TIME_BYTES = 8
 _DASH = "\u2014 "
+_LIMIT = re.compile(r"Signs-(From|Until): (0|[1-9][0-9]{0,17})")
 _NAME = re.compile(r"[^\s+]{1,200}")
 
 
@@ -46,11 +47,17 @@ class NoteSigner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NoteKey:
-    """A public key under a name that says whose it is, such as `plant.example/eraser/hall-2`."""
+    """A public key under a name that says whose it is, such as `plant.example/eraser/hall-2`.
+
+    A log's key signs checkpoints from `since` entries on and up to `until`, both included; None: without an end. Its time is
+    counted in entries, since whoever steals an old key can say any hour, but no length that a later checkpoint contradicts.
+    """
 
     name: str
     kind: SignatureType
     raw: bytes
+    since: int = field(default=0, compare=False)
+    until: int | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -60,6 +67,16 @@ class NoteKey:
     def key_id(self) -> bytes:
         """Four bytes, which only say which key to try."""
         return hashlib.sha256(self.name.encode() + b"\n" + bytes([self.kind]) + self.raw).digest()[:4]
+
+    def signs_at(self, size: int) -> bool:
+        """Whether a checkpoint of so many entries lies in its time."""
+        return self.since <= size and (self.until is None or size <= self.until)
+
+    def lines(self) -> str:
+        """The key in a line, after those that say in which time it signs."""
+        since = f"Signs-From: {self.since}\n" if self.since else ""
+        until = f"Signs-Until: {self.until}\n" if self.until is not None else ""
+        return f"{since}{until}{self}\n"
 
     def __str__(self) -> str:
         """As others' tools take it: `<name>+<key id in hex>+<Base64 of type and key>`."""
@@ -111,11 +128,28 @@ def key_of(text: str) -> NoteKey:
     return key
 
 
-def given_key(text: str) -> NoteKey:
-    """A key as somebody gives it: itself, or a file that holds it. Raises UsageError."""
+def keys_of(text: str) -> tuple[NoteKey, ...]:
+    """Keys, one or more, each a line after those that say in which time it signs; other lines are errors, lest a slip of the
+    pen lifts a limit. Raises NoteError.
+    """
+    found: list[NoteKey] = []
+    limits: dict[str, int] = {}
+    for line in filter(None, (item.strip() for item in text.splitlines())):
+        if (limit := _LIMIT.fullmatch(line)) is not None and limit[1] not in limits:
+            limits[limit[1]] = int(limit[2])
+            continue
+        found.append(replace(key_of(line), since=limits.get("From", 0), until=limits.get("Until")))
+        limits = {}
+    if limits or not found:
+        raise NoteError("there is no public key of a log at its end")
+    return tuple(found)
+
+
+def given_keys(text: str) -> tuple[NoteKey, ...]:
+    """Keys as somebody gives them: one itself, or a file that holds some. Raises UsageError."""
     path = Path(text)
     try:
-        return key_of(path.read_text("utf-8", "replace") if "+" not in text or path.exists() else text)
+        return keys_of(path.read_text("utf-8", "replace") if "+" not in text or path.exists() else text)
     except OSError as error:
         raise UsageError(f"the key file cannot be read: {error.strerror}", subject=text) from error
     except NoteError as error:
@@ -127,6 +161,11 @@ def sign(text: str, name: str, signer: NoteSigner) -> Note:
     _expect_text(text)
     key = NoteKey(name, SignatureType.ED25519, signer.raw_public_key)
     return Note(text, (NoteSignature(name, key.key_id, signer.sign(text.encode())),))
+
+
+def sign_too(note: Note, name: str, signer: NoteSigner) -> Note:
+    """The note with one more signature of its own name: of the key that takes over."""
+    return Note(note.text, (*note.signatures, *sign(note.text, name, signer).signatures))
 
 
 def cosign(note: Note, name: str, signer: NoteSigner, at: int) -> Note:

@@ -15,9 +15,9 @@ from eraser.errors import EraserError
 from eraser.ledger import log
 from eraser.ledger.store import Store
 from eraser.log import note
-from eraser.log.checkpoint import Checkpoint, Withdrawals, expect_growth, parse_checkpoint
+from eraser.log.checkpoint import Checkpoint, Withdrawals, confirm, expect_growth
 from eraser.log.errors import RewrittenLogError
-from eraser.log.note import NoteKey, NoteSigner, SignatureType
+from eraser.log.note import Note, NoteKey, NoteSigner, SignatureType
 
 
 class Outside(Protocol):
@@ -32,18 +32,43 @@ class Outside(Protocol):
         ...
 
 
+class LogKeys(Protocol):
+    """The keys of one log, whose name they bear; asked anew for each checkpoint, so that a change counts from the next one on.
+
+    `known` gives all of them with their times, the oldest first; `signers` those that sign a checkpoint of so many
+    entries: one, or while the key is changed the old and the new one. Both may block, and raise KeyFileError.
+    """
+
+    def known(self) -> tuple[NoteKey, ...]: ...
+
+    def signers(self, size: int) -> tuple[NoteSigner, ...]: ...
+
+
+class OneKey:
+    """LogKeys of a log whose key was never changed."""
+
+    def __init__(self, origin: str, signer: NoteSigner) -> None:
+        self._key = NoteKey(origin, SignatureType.ED25519, signer.raw_public_key)
+        self._signer = signer
+
+    def known(self) -> tuple[NoteKey, ...]:
+        """The one."""
+        return (self._key,)
+
+    def signers(self, size: int) -> tuple[NoteSigner, ...]:
+        """The one."""
+        return (self._signer,)
+
+
 class Publisher:
     """Signs for one log. Use one at a time for a ledger."""
 
-    def __init__(
-        self, store: Store, origin: str, signer: NoteSigner, outside: Outside, now_utc: Callable[[], str]
-    ) -> None:
+    def __init__(self, store: Store, origin: str, keys: LogKeys, outside: Outside, now_utc: Callable[[], str]) -> None:
         self._store = store
         self._origin = origin
-        self._signer = signer
+        self.keys = keys
         self._outside = outside
         self._now_utc = now_utc
-        self.key = NoteKey(origin, SignatureType.ED25519, signer.raw_public_key)
 
     async def publish(self) -> Checkpoint:
         """The checkpoint of the log as it stands, signed, kept outside and then in the ledger. Raises RewrittenLogError when
@@ -53,19 +78,24 @@ class Publisher:
         now, proof = await self._store.read(partial(_state, self._origin, earlier.size if earlier else 0))
         if earlier is not None:
             _expect_continued(earlier, now, proof)
-        signed = str(note.sign(now.text(), self._origin, self._signer))
+        signed = str(await asyncio.to_thread(self._signed, now))
         # Outside first: whatever the ledger then loses, nobody is told of a shorter log afterwards.
         await asyncio.to_thread(self._outside.keep, signed.encode())
         await self._store.write(partial(log.put_checkpoint, entries=now.size, at=self._now_utc(), note=signed))
         return now
 
+    def _signed(self, checkpoint: Checkpoint) -> Note:
+        first, *others = self.keys.signers(checkpoint.size)
+        signed = note.sign(checkpoint.text(), self._origin, first)
+        for signer in others:
+            signed = note.sign_too(signed, self._origin, signer)
+        return signed
+
     def _kept(self) -> Checkpoint | None:
         content = self._outside.newest()
         if content is None:
             return None
-        kept = note.parse(content)
-        note.confirm(kept, [self.key])
-        return parse_checkpoint(kept.text)
+        return confirm(note.parse(content), self.keys.known())[0]
 
 
 def checkpoint_of(origin: str, connection: Connection, entries: int | None = None) -> Checkpoint:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from eraser.domain.merkle import HASH_BYTES
 from eraser.log import note
-from eraser.log.checkpoint import Checkpoint, expect_growth, parse_checkpoint
+from eraser.log.checkpoint import Checkpoint, confirm, expect_growth
 from eraser.log.errors import NoteError, RewrittenLogError
 from eraser.log.note import Note, NoteKey, NoteSigner
 
@@ -47,26 +47,30 @@ def parse_update(content: bytes) -> Update:
 
 
 def witness(
-    update: Update, known: Checkpoint | None, log_key: NoteKey, name: str, signer: NoteSigner, at: int
+    update: Update, seen: Note | None, log_keys: Sequence[NoteKey], name: str, signer: NoteSigner, at: int
 ) -> tuple[Note, Checkpoint]:
-    """The checkpoint with the witness's signature, and what the witness knows from now on; keep that durably before the
-    signature is given away. `known` is the newest checkpoint of this log that the witness has signed.
+    """The checkpoint with the witness's signature, which is what the witness knows from now on: keep that durably before it is
+    given away. `seen` is the newest checkpoint of this log that the witness has signed.
 
-    Raises UnknownLogError or ForgedNoteError for a note that is not the log's, RewrittenLogError for what does not continue
-    what is known, or begins elsewhere.
+    Raises what `eraser.log.checkpoint.confirm` does for a note that is not the log's, RewrittenLogError for what does not
+    continue what is known, or begins elsewhere, or is signed by a key alone that no key known before has signed beside.
     """
-    note.confirm(update.note, [log_key])
-    new = parse_checkpoint(update.note.text)
-    if new.origin != log_key.name:
-        raise RewrittenLogError(f"the checkpoint is of {new.origin}, the key is that of {log_key.name}")
-    if known is not None:
+    new, signers = confirm(update.note, log_keys)
+    if seen is not None:
+        known, before = confirm(seen, log_keys)
+        if not set(before) & set(signers):
+            raise RewrittenLogError(
+                "the log's key is another one than before, and no checkpoint signed by both has been witnessed",
+                remedy="Ask for an update of while the key was changed: both keys sign it.",
+            )
         if update.earlier != known.size:
             raise RewrittenLogError(
                 f"the proof begins at {update.earlier} entries, known are {known.size}",
                 remedy=f"Ask for one from there: eraser log update --from {known.size}",
             )
         expect_growth(known, new, update.proof)
-    own = Note(update.note.text, tuple(item for item in update.note.signatures if item.key_id == log_key.key_id))
+    ids = {key.key_id for key in signers}
+    own = Note(update.note.text, tuple(item for item in update.note.signatures if item.key_id in ids))
     return note.cosign(own, name, signer, at), new
 
 

@@ -6,26 +6,28 @@ stop at a checkpoint, writes down how far it came, and gives the drive back.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from eraser.domain.admission import Needs
-from eraser.domain.bay import BandwidthDomain, Bay, BayName, PowerDomain
+from eraser.domain.bay import BandwidthDomain, Bay, BayName
 from eraser.domain.drive import Drive, is_recognisable, same_drive
 from eraser.domain.events import Reason
 from eraser.domain.job import JobState
 from eraser.drives.guard import UseReason
 from eraser.errors import DriveError, EraserError, Refused
 from eraser.ledger.errors import LedgerFull
-from eraser.rack.admitting import Admissions, Withdrawn
-from eraser.rack.erasing import Ended, Erasing, Prepared, Result, Station, open_job, prepare_drive
-from eraser.rack.intake import Reception, Terms
+from eraser.rack.admitting import Withdrawn
+from eraser.rack.erasing import Ended, Erasing, Prepared, Result, open_job, prepare_drive
+from eraser.rack.intake import Terms
 from eraser.rack.job_run import Progress, Stage
 from eraser.rack.meter import Meter
+from eraser.rack.picture import Shown, of_job
 from eraser.rack.presence import Sighting
+from eraser.rack.surroundings import Surroundings
 from eraser.rack.view import BaySnapshot, BayState, PauseReason
 
 T = TypeVar("T")
@@ -39,71 +41,6 @@ FULL_LEDGER_SECONDS = 5.0
 _RUNNING = (BayState.WRITING, BayState.VERIFYING, BayState.PAUSED)
 _STARTABLE = (BayState.ASKING, BayState.PASSED, BayState.INTERRUPTED)
 _REPEATABLE = (BayState.FAILED, BayState.INTERRUPTED, BayState.REFUSED)
-
-
-class DriveAccess(Protocol):
-    """How the station looks at drives: this host's or a simulated rack's. All of it may block."""
-
-    def identify(self, sighting: Sighting) -> Drive:
-        """Who it is. Raises DriveError or Refused."""
-        ...
-
-    def refuse_if_used(self, drive: Drive) -> None:
-        """Raises Refused when anything else uses it."""
-        ...
-
-    def domains(self, sighting: Sighting) -> tuple[BandwidthDomain, ...]:
-        """What the machine shows of what its bytes go through."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """The last finished job on a drive."""
-
-    job_id: str
-    outcome: str
-
-
-class History(Protocol):
-    """What became of drives that were here before."""
-
-    async def of(self, drive: Drive) -> Past | None:
-        """The last finished job on this very drive, also one that ended a moment ago; None where it cannot be recognised."""
-        ...
-
-
-class Surroundings(Protocol):
-    """What a bay needs of its station."""
-
-    parts: Station
-    access: DriveAccess
-    intake: Reception
-    admissions: Admissions
-    history: History
-    log: Any
-    unrecorded_cancels: set[str]
-    """Jobs that a person cancelled while the journal failed: they do not go on by themselves, and are still owed that word."""
-
-    def domains_of(self, bay: Bay, found: Iterable[BandwidthDomain]) -> tuple[BandwidthDomain, ...]: ...
-
-    def power_of(self, bay: Bay) -> PowerDomain | None: ...
-
-    def rival(self, bay: "BayRun", drive: Drive) -> "BayRun | None":
-        """Another bay that has this drive, or is not done with it yet."""
-        ...
-
-    async def changed(self) -> None:
-        """Waits until something has changed in some bay."""
-        ...
-
-    def tell_change(self) -> None: ...
-
-    def count(self, outcome: str, standard: str) -> None: ...
-
-    def new_sighting(self) -> str:
-        """A name for what is in a bay from now on; no other station and no other run of this one gives it."""
-        ...
 
 
 class _Order(Enum):
@@ -134,31 +71,6 @@ class _Stale(Exception):
     """What was to be done with the drive is no longer so, by what went on record while it waited for its turn."""
 
 
-@dataclass(slots=True)
-class _Shown:
-    """What the picture shows beside the job's own counters; all of it is the drive's, and goes with it."""
-
-    state: BayState = BayState.EMPTY
-    reason: str = ""
-    waits_for: str = ""
-    sighting: str = ""
-    drive: Drive | None = None
-    is_cancelled: bool = False
-    """Whether it has a job that a person cancelled, and is asked about for that."""
-    job_id: str = ""
-    standard: str = ""
-    passes: int = 0
-    certificate: str = ""
-    lot: str = ""
-    asset_tag: str = ""
-    written_bytes: int = 0
-    verified_bytes: int = 0
-    last: Progress | None = None
-    alarms: Mapping[str, str] = field(default_factory=dict)
-    stalls: int = 0
-    temperature_celsius: float | None = None
-
-
 class BayRun:
     """One bay at work. `run` once, in a task of its own; all else at any time, on the loop's thread."""
 
@@ -171,7 +83,7 @@ class BayRun:
         self._attended: Sighting | None = None
         self._found_domains: tuple[BandwidthDomain, ...] = ()
         self._erasing: Erasing | None = None
-        self._shown = _Shown()
+        self._shown = Shown()
         self._meter = Meter()
         self._wish: _Wish | None = None
         self._wished = asyncio.Event()
@@ -390,46 +302,22 @@ class BayRun:
         station = self._station
         return Needs(self.name, station.domains_of(self.bay, self._found_domains), station.power_of(self.bay))
 
-    def look(self, now: float) -> None:
-        """Takes in where the job is; once a tick."""
+    def snapshot(self, now: float | None = None) -> BaySnapshot:
+        """What the picture shows. With the loop's time, once a tick, it also takes in how fast its job goes."""
         job = self._erasing.job if self._erasing is not None else None
+        progress = job.progress() if job is not None else None
         drive = self._shown.drive
-        if job is None or drive is None:
-            return
-        progress = job.progress()
-        # Between two transfers there are no counters; the last ones stay on the picture.
-        self._shown.last = progress
-        self._meter.look(progress, drive.geometry.capacity_bytes, now)
-
-    def snapshot(self) -> BaySnapshot:
-        """What the picture shows."""
-        shown = self._shown
-        position = self.bay.position
-        result = BaySnapshot(
-            name=self.name,
-            state=self._state(),
-            shelf=position.shelf if position else "",
-            row=position.row if position else 0,
-            column=position.column if position else 0,
-            sighting=shown.sighting,
-            drive=shown.drive,
-            job_id=self._erasing.job_id if self._erasing is not None else shown.job_id,
-            standard=shown.standard,
-            passes=shown.passes,
-            written_bytes=shown.written_bytes,
-            verified_bytes=shown.verified_bytes,
-            waits_for=self._waits_for(),
-            alarms=tuple(shown.alarms),
-            alarm_reasons=tuple(shown.alarms.values()),
-            stalls=shown.stalls,
-            temperature_celsius=shown.temperature_celsius,
-            reason=shown.reason,
-            certificate=shown.certificate,
-            lot=shown.lot,
-            asset_tag=shown.asset_tag,
-        )
-        job = self._erasing.job if self._erasing is not None else None
-        return self._with_job(result, job.progress()) if job is not None else result
+        if progress is not None and drive is not None and now is not None:
+            self._meter.look(progress, drive.geometry.capacity_bytes, now)
+        fields = self._shown.of_drive(self.bay)
+        waits_for = self._waits_for()
+        if self._erasing is not None:
+            fields["job_id"] = self._erasing.job_id
+        if job is not None and progress is not None:
+            fields |= of_job(fields, job, progress, self._meter)
+            waits_for = "; ".join(filter(None, (waits_for, *self._pauses.values())))
+            fields["pauses"] = tuple(self._pauses)
+        return BaySnapshot(state=self._state(progress), waits_for=waits_for, **fields)
 
     def _waits_for(self) -> str:
         if self.waits_for_room:
@@ -437,41 +325,12 @@ class BayRun:
         waiting = self._station.admissions.reason(self.name)
         return waiting.sentence if waiting is not None else self._shown.waits_for
 
-    def _with_job(self, bare: BaySnapshot, now: Progress) -> BaySnapshot:
-        job = self._erasing.job if self._erasing is not None else None
-        assert job is not None
-        is_writing = now.stage in (Stage.WRITING, Stage.MARKERS)
-        is_verifying = now.stage is Stage.VERIFYING
-        verified = bare.verified_bytes + job.bytes_verified + (now.moved_bytes if is_verifying else 0)
-        return replace(
-            bare,
-            waits_for="; ".join(filter(None, (bare.waits_for, *self._pauses.values()))),
-            pauses=tuple(self._pauses),
-            stage=now.stage.value,
-            pass_number=now.pass_number,
-            passes=now.passes,
-            done_bytes=now.done_bytes,
-            total_bytes=now.total_bytes,
-            written_bytes=bare.written_bytes + job.bytes_written + (now.moved_bytes if is_writing else 0),
-            verified_bytes=verified,
-            hashed_bytes=verified,
-            bytes_per_second=self._meter.bytes_per_second,
-            eta_seconds=self._meter.eta_seconds,
-            retries=now.retries,
-            bad_bytes=now.bad_bytes,
-            mismatched_sectors=now.mismatched_sectors,
-            oldest_io_seconds=now.oldest_io_seconds,
-            latency_us_buckets=now.latency_us_buckets,
-        )
-
-    def _state(self) -> BayState:
+    def _state(self, progress: Progress | None) -> BayState:
         if self._erasing is not None:
             if self.waits_for_room:
                 return BayState.PAUSED
-            job = self._erasing.job
-            if job is None:
+            if progress is None:
                 return BayState.WRITING
-            progress = job.progress()
             if progress.is_paused or self._pauses:
                 return BayState.PAUSED
             early = (Stage.STARTING, Stage.MARKERS, Stage.WRITING)
@@ -511,7 +370,7 @@ class BayRun:
             elif not self._is_recording:
                 life.cancel()
         self._attended = None
-        self._shown = _Shown()
+        self._shown = Shown()
         self._pauses.clear()
         self._wish = None
         self._wished.clear()

@@ -2,11 +2,11 @@
 
 from eraser.domain.drive import Drive
 from eraser.ledger.sql_journal import SqlJournal
-from eraser.rack.bay import Past
+from eraser.rack.surroundings import Past
 
 
 class LedgerHistory:
-    """`eraser.rack.bay.History` over the ledger: asked anew for each drive, so that it needs no memory of its own."""
+    """`eraser.rack.surroundings.History` over the ledger: asked anew for each drive, so that it needs no memory of its own."""
 
     def __init__(self, journal: SqlJournal) -> None:
         self._journal = journal

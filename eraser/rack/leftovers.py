@@ -1,4 +1,5 @@
-"""What earlier runs left at this station: certificates that are due, jobs that can't be believed, journals that are files.
+"""What earlier runs left at this station: certificates that are due, documents that are half done, jobs that can't be believed,
+journals that are files.
 
 None of it needs a drive, and none of it stops the station: what can be done is done, what can't is told.
 """
@@ -7,6 +8,7 @@ import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from eraser.domain.drive import Drive
 from eraser.domain.events import JobQueued, JobRefused
@@ -18,6 +20,10 @@ from eraser.ledger.sql_journal import NEVER_BEGUN, SqlJobLog, SqlJournal
 from eraser.rack.blocking import BlockingCall
 from eraser.rack.erasing import Erasing, Station, open_job
 from eraser.rack.ledger_health import Trouble
+
+if TYPE_CHECKING:  # cryptography is loaded by those who make them
+    from eraser.certificates.destroying import Destroying
+    from eraser.certificates.withdrawing import Withdrawing
 
 LOOK_SECONDS = 20.0
 """How often certificates that are due are tried again."""
@@ -39,6 +45,20 @@ class Leftovers:
             async with asyncio.timeout(FIRST_SECONDS):
                 await self._end_unplanned()
                 await self._issue_due()
+
+    async def finish_documents(self, withdraw: "Withdrawing", destroy: "Destroying") -> None:
+        """Withdrawals without their entry in the log, destructions without their file: finished before anybody can ask for
+        more. What can't be is told, and tried again at the next start.
+        """
+        try:
+            problems = await withdraw.finish()
+        except EraserError as error:
+            problems = [str(error)]
+        self._trouble("withdrawals", "; ".join(problems))
+        try:
+            await destroy.finish()
+        except EraserError as error:
+            self._trouble("signed records", str(error))
 
     async def _end_unplanned(self) -> None:
         """Jobs that died between their first events: left open, they would keep their drives from leaving the house."""

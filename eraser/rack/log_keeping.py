@@ -8,8 +8,7 @@ from eraser.certificates.files import write_over
 from eraser.errors import EraserError
 from eraser.ledger import log
 from eraser.ledger.store import Store
-from eraser.log.note import NoteSigner
-from eraser.log.publishing import Publisher
+from eraser.log.publishing import LogKeys, Publisher
 from eraser.rack.ledger_health import LedgerHealth
 
 BATCH_SECONDS = 10.0
@@ -18,7 +17,7 @@ LONGEST_SECONDS = 3600.0
 
 
 class LogFolder:
-    """`eraser.log.publishing.Outside` in a folder beside the ledger: the newest checkpoint, and the log's public key."""
+    """`eraser.log.publishing.Outside` in a folder beside the ledger: the newest checkpoint, and the log's public keys."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -33,10 +32,10 @@ class LogFolder:
         self._folder.mkdir(parents=True, exist_ok=True)
         write_over(self._folder / "checkpoint", content, 0o644)
 
-    def show_key(self, text: str) -> None:
+    def show_keys(self, text: str) -> None:
         """For those who verify."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        write_over(self._folder / "key", f"{text}\n".encode(), 0o644)
+        write_over(self._folder / "key", text.encode(), 0o644)
 
 
 class LogKeeper:
@@ -46,14 +45,14 @@ class LogKeeper:
         self,
         store: Store,
         origin: str,
-        signer: NoteSigner,
+        keys: LogKeys,
         folder: LogFolder,
         now_utc: Callable[[], str],
         health: LedgerHealth,
     ) -> None:
         self._store = store
         self._folder = folder
-        self._publisher = Publisher(store, origin, signer, folder, now_utc)
+        self._publisher = Publisher(store, origin, keys, folder, now_utc)
         self._health = health
         self._size = -1
         self._due = 0.0
@@ -69,9 +68,12 @@ class LogKeeper:
         now = asyncio.get_running_loop().time()
         try:
             if await self._store.read(log.size) != self._size or now >= self._due:
-                await asyncio.to_thread(self._folder.show_key, str(self._publisher.key))
+                await asyncio.to_thread(self._show_keys)
                 self._size = (await self._publisher.publish()).size
                 self._due = now + LONGEST_SECONDS
             self._health.log_problem = ""
         except (EraserError, OSError) as error:
             self._health.log_problem = f"the transparency log is not signed: {error}"
+
+    def _show_keys(self) -> None:
+        self._folder.show_keys("".join(key.lines() for key in self._publisher.keys.known()))

@@ -24,12 +24,13 @@ from eraser.drives.sysfs import BlockDevice, Host
 from eraser.drives.temperature import celsius_of
 from eraser.errors import DriveError, UsageError
 from eraser.rack.admitting import Admissions
-from eraser.rack.bay import BayRun, DriveAccess, History
+from eraser.rack.bay import BayRun
 from eraser.rack.erasing import Station
 from eraser.rack.hotplug import DriveEvents
 from eraser.rack.intake import Reception
 from eraser.rack.ledger_health import LedgerHealth
 from eraser.rack.presence import Arrived, Changed, Event, Left, Sighting
+from eraser.rack.surroundings import DriveAccess, History
 from eraser.rack.view import BaySnapshot, BayState, StationSnapshot
 from eraser.rack.watchdog import Watch, Watchdog
 
@@ -332,9 +333,7 @@ class Rack:
         """Of one bay; where a fault of ours keeps it from being drawn, the last one, which then says so."""
         key = f"picture of bay {bay.name}"
         try:
-            if now is not None:
-                bay.look(now)
-            picture = bay.snapshot()
+            picture = bay.snapshot(now)
         except Exception as error:
             reason = f"what is shown of it is old: {error!r}"
             if key not in self._problems:

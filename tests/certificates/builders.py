@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from eraser.certificates.envelope import seal
 from eraser.certificates.keys import FileSigner, TrustedKeys
 from eraser.domain.certificate import Certificate, Issuance, Provenance, Station, Times, Tool, from_job
+from eraser.domain.commitment import SCHEME, Commitment
 from eraser.domain.drive import Drive, Geometry, Identity, Media, SerialSource, Transport
 from eraser.domain.events import JobQueued, Outcome, Reason
 from eraser.domain.evidence import (
@@ -201,6 +202,7 @@ def an_issuance(**changes: Any) -> Issuance:
         times=Times("2026-11-24T06:00:00Z", "2026-11-24T06:59:59.5Z", Nanoseconds(3_599_500_000_000)),
         provenance=Provenance("资产-0042", "returns", "resale", "internal", "none"),
         witness="witness-2",
+        commitment=Commitment(SCHEME, bytes(range(100, 132))),
     )
     return replace(issuance, **changes)
 

@@ -12,7 +12,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from eraser.certificates.bundle import Bundle
-from eraser.certificates.envelope import WITHDRAWAL, seal, unseal
+from eraser.certificates.envelope import CONTROL, DESTRUCTION, WITHDRAWAL, seal, unseal
 from eraser.certificates.keys import FileSigner
 from eraser.certificates.validity import Validity
 from eraser.domain.certificate import Certificate, Station
@@ -110,6 +110,11 @@ class Plant:
 
 
 def entry_of(document: bytes, kind: EntryKind = EntryKind.CERTIFICATE) -> LogEntry:
+    for other in (DESTRUCTION, CONTROL):
+        if other.member in json.loads(document):
+            envelope = unseal(document, other)
+            subject = envelope.form[f"{other.member}_id"]
+            return LogEntry(EntryKind(other.member), subject, sha256(envelope.signed_bytes).digest())
     envelope = unseal(document)
     return LogEntry(kind, envelope.form["certificate_id"], sha256(envelope.signed_bytes).digest())
 

@@ -12,13 +12,15 @@ from click.testing import CliRunner, Result
 from eraser.certificates.envelope import unseal
 from eraser.certificates.issuing import issue
 from eraser.certificates.keys import open_signer
+from eraser.certificates.log_keys import StationLogKeys
 from eraser.cli.certificate import certificate_group
 from eraser.cli.log import log_group
 from eraser.domain.log_entry import EntryKind, LogEntry
-from eraser.errors import ExitStatus
+from eraser.errors import ExitStatus, Refused
 from eraser.ledger import log
 from eraser.ledger.engine import sqlite_url
 from eraser.ledger.store import open_store
+from eraser.log.errors import RewrittenLogError
 from eraser.rack.ledger_health import LedgerHealth
 from eraser.rack.log_keeping import LogFolder, LogKeeper
 from eraser.settings import keys_dir
@@ -52,10 +54,10 @@ class Desk:
         store = await open_store(sqlite_url(self.data / "ledger.db"))
         if entries:
             await store.write(lambda connection: log.append(connection, entries))
-        signer = open_signer(self.data / "keys" / "log", "log.key")
+        keys = StationLogKeys(self.data / "keys" / "log", "eraser/hall-2")
         health = LedgerHealth()
         now = "2027-01-01T00:00:00.000Z"
-        keeper = LogKeeper(store, "eraser/hall-2", signer, LogFolder(self.data / "log"), lambda: now, health)
+        keeper = LogKeeper(store, "eraser/hall-2", keys, LogFolder(self.data / "log"), lambda: now, health)
         await keeper.look()
         assert health.log_problem == ""
         await store.close()
@@ -186,3 +188,136 @@ def test_without_a_log_the_commands_say_what_to_do(tmp_path: Path) -> None:
     for arguments in (["key"], ["checkpoint"], ["update", "--from", "0"]):
         done = CliRunner().invoke(log_group, arguments, env={"XDG_DATA_HOME": str(tmp_path)})
         assert "eraser serve" in str(done.exception)
+
+
+# ---- another key
+
+
+class Change:
+    """A log whose key is changed after one entry, and a witness who was there before."""
+
+    def __init__(self, home: Path) -> None:
+        self.desk = Desk(home)
+        self.home = home
+        self.desk.publish(entry_of(self.desk.certificates[0]))
+        self.old_bundle = self.bundle("before")
+        self.old_key = self.key("old.key")
+        assert self.witness(self.old_key).exit_code == 0
+
+    def key(self, name: str) -> Path:
+        path = self.home / name
+        path.write_text(self.desk.run(log_group, "key").stdout)
+        return path
+
+    def bundle(self, name: str) -> Path:
+        return self.desk.bundle().rename(self.home / f"{name}.bundle")
+
+    def ordered(self, order: str) -> Result:
+        return self.desk.run(log_group, "key", order)
+
+    def witness(self, *keys: Path, earlier: int = 0) -> Result:
+        update = self.home / "update"
+        update.write_text(self.desk.run(log_group, "update", "--from", earlier).stdout)
+        options = [option for key in keys for option in ("--log-key", key)]
+        return self.desk.run(
+            log_group, "witness", update, *options, "--name", "w.example", "--state", self.home / "witness"
+        )
+
+    def result(self, bundle: Path, key: Path) -> str:
+        return str(json.loads(self.desk.verify(bundle, "--log-key", key).stdout)["result"])
+
+    def grow(self, number: int) -> None:
+        self.desk.publish(LogEntry(EntryKind.CERTIFICATE, f"{number:032x}", bytes(32)))
+
+    def signatures(self) -> int:
+        return self.desk.run(log_group, "checkpoint").stdout.count("\u2014 eraser/hall-2 ")
+
+
+def reason(result: Result) -> str:
+    assert isinstance(result.exception, Refused), result.output
+    return result.exception.reason
+
+
+def test_while_the_key_is_changed_both_sign_and_afterwards_the_new_one_alone(tmp_path: Path) -> None:
+    change = Change(tmp_path)
+    assert reason(change.ordered("retire")) == "no-change"
+    assert change.ordered("rotate").exit_code == 0
+    assert reason(change.ordered("retire")) == "not-published"  # nobody can know yet
+    assert change.signatures() == 1
+    change.grow(7)
+    assert change.signatures() == 2
+    assert reason(change.ordered("rotate")) == "under-way"
+    during = change.bundle("during")
+    assert change.ordered("retire").exit_code == 0
+    change.grow(8)
+    assert change.signatures() == 1
+    new_key = change.key("new.key")
+    assert new_key.read_text().count("Signs-") == 2
+    after = change.bundle("after")
+    for bundle in (change.old_bundle, during, after):
+        assert change.result(bundle, new_key) == "genuine"
+    assert change.result(during, change.old_key) == "genuine"
+    assert change.result(after, change.old_key) == "unknown-log"
+
+
+def test_a_checkpoint_by_a_key_out_of_its_time_has_its_own_answer(tmp_path: Path) -> None:
+    change = Change(tmp_path)
+    keys = tmp_path / "eraser" / "keys" / "log"
+    stolen = (keys / "log.key").read_bytes()
+    change.ordered("rotate")
+    change.grow(7)
+    change.ordered("retire")
+    change.grow(8)
+    new_key = change.key("new.key")
+    (keys / "log.key").write_bytes(stolen)
+    (keys / "keys").unlink()
+    change.desk.data.joinpath("log", "checkpoint").unlink()
+    change.grow(9)
+    assert change.result(change.desk.bundle(), new_key) == "log-key-not-valid-then"
+
+
+def test_a_witness_follows_by_a_checkpoint_that_both_have_signed_and_by_no_other(tmp_path: Path) -> None:
+    change = Change(tmp_path)
+    change.ordered("rotate")
+    change.grow(7)
+    both = change.key("both.key")
+    assert change.witness(both, earlier=1).exit_code == 0
+    change.ordered("retire")
+    change.grow(8)
+    assert change.witness(change.key("new.key"), earlier=2).exit_code == 0
+
+
+def test_a_witness_who_missed_the_change_does_not_sign(tmp_path: Path) -> None:
+    change = Change(tmp_path)
+    change.ordered("rotate")
+    change.grow(7)
+    change.ordered("retire")
+    change.grow(8)
+    refused = change.witness(change.key("new.key"), earlier=1)
+    assert isinstance(refused.exception, RewrittenLogError)
+    assert "signed by both" in str(refused.exception)
+
+
+@pytest.mark.parametrize("step", ["private half", "public list", "end of the old one"])
+def test_after_a_crash_in_the_change_the_order_is_given_again(tmp_path: Path, step: str) -> None:
+    change = Change(tmp_path)
+    keys = tmp_path / "eraser" / "keys" / "log"
+    if step == "private half":
+        open_signer(keys, "next.key")
+        change.grow(6)
+        assert change.signatures() == 1  # nothing is signed with it yet
+    assert change.ordered("rotate").exit_code == 0
+    change.grow(7)
+    if step == "end of the old one":
+        saved = (keys / "log.key").read_bytes(), (keys / "next.key").read_bytes()
+        assert change.ordered("retire").exit_code == 0
+        for name, content in zip(("log.key", "next.key"), saved, strict=True):
+            (keys / name).write_bytes(content)
+            (keys / name).chmod(0o600)
+        change.grow(8)
+        assert change.signatures() == 1
+    assert change.ordered("retire").exit_code == 0
+    change.grow(9)
+    assert change.signatures() == 1
+    assert change.result(change.desk.bundle(), change.key("new.key")) == "genuine"
+    assert sorted(path.name for path in keys.glob("*.key")) == ["log.key"]

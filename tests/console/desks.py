@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from eraser.certificates.destroying import Destroying
 from eraser.certificates.withdrawing import Withdrawing
 from eraser.console.desk import Desk
 from eraser.domain.certificate import Station
@@ -31,12 +32,21 @@ async def a_desk(url: str, data: Path | None = None) -> AsyncIterator[Desk]:
     """Until the block ends; with a folder for keys and certificates it also takes certificates back."""
     async with open_ledger(url, STATION, now_utc) as ledger:
         withdraw = withdrawing(ledger.store, data) if data is not None else None
-        yield Desk(ledger.custody, ledger.lots, ledger.intake, STATION, now_utc, end_none, withdraw)
+        destroy = destroying(ledger.store, data) if data is not None else None
+        yield Desk(ledger.custody, ledger.lots, ledger.intake, STATION, now_utc, end_none, withdraw, destroy)
 
 
 def withdrawing(store: Store, data: Path) -> Withdrawing:
     """Withdraws for this station."""
     station = Station(STATION, "hall 2")
     return Withdrawing(
+        store, data / "certificates", data / "keys", station, now_utc=now_utc, new_id=lambda: uuid.uuid4().hex
+    )
+
+
+def destroying(store: Store, data: Path) -> Destroying:
+    """Records destructions for this station."""
+    station = Station(STATION, "hall 2")
+    return Destroying(
         store, data / "certificates", data / "keys", station, now_utc=now_utc, new_id=lambda: uuid.uuid4().hex
     )

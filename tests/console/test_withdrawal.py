@@ -184,6 +184,35 @@ def _fails(*_: object) -> None:
     raise JournalError("the ledger went away")
 
 
+async def test_after_a_crash_between_document_and_ledger_the_next_start_finishes(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as crash:
+        crash.setattr(withdrawals, "enter", _fails)
+        assert (await served.withdraw(reason="first")).status == 500
+    assert len(await served.logged()) == 1
+    for _ in range(2):  # a start after the next one finds nothing more to do
+        assert await withdrawing(served.ledger.store, served.folder).finish() == []
+        assert len(await served.logged()) == 2
+    drive = await served.drive()
+    assert drive.not_for_sale_code == "quarantined"
+    assert drive.records[-1].event == Quarantined(f"its certificate {ID} was withdrawn: first")
+    served.expect_clean()
+
+
+async def test_what_was_not_begun_and_what_is_not_ours_is_not_finished(served: Served) -> None:
+    finish = withdrawing(served.ledger.store, served.folder).finish
+    assert await finish() == []
+    served.document.parent.mkdir(exist_ok=True)
+    served.document.write_bytes(b"{")
+    strange = served.document.with_name(f"{'c' * 32}.withdrawal")
+    strange.write_bytes(b"{}")
+    problems = await finish()
+    assert len(problems) == 2 and all("is not in the log" in item for item in problems)
+    assert len(await served.logged()) == 1
+    assert (await served.drive()).not_for_sale == ""
+
+
 async def test_entry_and_quarantine_are_there_together_or_not_at_all(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:

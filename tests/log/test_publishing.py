@@ -1,6 +1,5 @@
 """Signing a log that grows, and never one that was set back."""
 
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from eraser.ledger.store import Store, open_store
 from eraser.log import note
 from eraser.log.checkpoint import Withdrawals, parse_checkpoint
 from eraser.log.errors import ForgedNoteError, RewrittenLogError, UnknownLogError
-from eraser.log.publishing import Publisher, checkpoint_of
+from eraser.log.publishing import OneKey, Publisher, checkpoint_of
 from eraser.log.witnessing import Update, parse_update, shown, witness
 from tests.log.keys import KeyInMemory
 
@@ -44,7 +43,7 @@ class Plant:
         self.store = store
         self.kept = kept or Kept()
         self.signer = KeyInMemory(key)
-        self.publisher = Publisher(store, ORIGIN, self.signer, self.kept, lambda: NOW)
+        self.publisher = Publisher(store, ORIGIN, OneKey(ORIGIN, self.signer), self.kept, lambda: NOW)
 
     async def issue(self, *numbers: int, kind: EntryKind = EntryKind.CERTIFICATE) -> None:
         entries = [LogEntry(kind, f"c{number}", number.to_bytes(32, "big")) for number in numbers]
@@ -74,7 +73,7 @@ async def test_a_checkpoint_says_how_long_the_log_is_and_what_is_withdrawn(plant
     checkpoint = await plant.publisher.publish()
     assert plant.kept.content is not None
     signed = note.parse(plant.kept.content)
-    assert [item.key for item in note.confirm(signed, [plant.publisher.key])] == [plant.signer.key(ORIGIN)]
+    assert [item.key for item in note.confirm(signed, [plant.signer.key(ORIGIN)])] == [plant.signer.key(ORIGIN)]
     assert parse_checkpoint(signed.text) == checkpoint
     assert (checkpoint.size, checkpoint.withdrawn) == (301, Withdrawals.of(["c7"]))
     assert await plant.store.read(log.newest_checkpoint) == (301, NOW, plant.kept.content.decode())
@@ -141,14 +140,15 @@ async def test_a_checkpoint_that_could_not_be_kept_outside_is_not_told(plant: Pl
 
 
 async def test_a_witness_signs_what_continues_what_it_knows(plant: Plant) -> None:
-    known = None
+    known = seen = None
     for size in (1, 2, 300):
         await plant.issue(*range(known.size if known else 0, size))
         await plant.publisher.publish()
         update = await plant.update(known.size if known else 0)
-        signed, known = witness(update, known, plant.publisher.key, "w.example", KeyInMemory(5), 1_800_000_000)
+        signed, known = witness(update, seen, [plant.signer.key(ORIGIN)], "w.example", KeyInMemory(5), 1_800_000_000)
         assert known.size == size
-        kinds = [item.at for item in note.confirm(signed, [plant.publisher.key, witness_key()])]
+        seen = signed
+        kinds = [item.at for item in note.confirm(signed, [plant.signer.key(ORIGIN), witness_key()])]
         assert kinds == [None, 1_800_000_000]
 
 
@@ -159,12 +159,13 @@ def witness_key() -> note.NoteKey:
 async def test_a_witness_signs_no_other_history(plant: Plant, tmp_path: Path) -> None:
     await plant.issue(1, 2, 3)
     await plant.publisher.publish()
-    known = await plant.store.read(partial(checkpoint_of, ORIGIN))
+    assert plant.kept.content is not None
+    seen = note.parse(plant.kept.content)
     forked = await restored(tmp_path, Kept(), 1, 2, 4, 5)
     await forked.publisher.publish()
     update = await forked.update(3)
     with pytest.raises(RewrittenLogError):
-        witness(update, known, plant.publisher.key, "w.example", KeyInMemory(5), 1)
+        witness(update, seen, [plant.signer.key(ORIGIN)], "w.example", KeyInMemory(5), 1)
     await forked.store.close()
 
 
@@ -173,9 +174,10 @@ async def test_a_proof_from_elsewhere_is_sent_back_with_what_to_ask_for(plant: P
     await plant.issue(1, 2, 3, 4)
     await plant.publisher.publish()
     known = await plant.store.read(lambda connection: checkpoint_of(ORIGIN, connection, 3))
+    seen = note.sign(known.text(), ORIGIN, plant.signer)
     with pytest.raises(RewrittenLogError, match="from 3"):
         update = await plant.update(earlier)
-        witness(update, known, plant.publisher.key, "w.example", KeyInMemory(5), 1)
+        witness(update, seen, [plant.signer.key(ORIGIN)], "w.example", KeyInMemory(5), 1)
 
 
 async def test_a_witness_signs_only_for_the_log_whose_key_it_was_given(plant: Plant) -> None:
@@ -183,7 +185,7 @@ async def test_a_witness_signs_only_for_the_log_whose_key_it_was_given(plant: Pl
     await plant.publisher.publish()
     update = await plant.update(0)
     with pytest.raises(UnknownLogError):
-        witness(update, None, KeyInMemory(9).key(ORIGIN), "w.example", KeyInMemory(5), 1)
+        witness(update, None, [KeyInMemory(9).key(ORIGIN)], "w.example", KeyInMemory(5), 1)
 
 
 @pytest.mark.parametrize("content", [b"", b"old 1\n", b"old -1\n\nx", b"new 1\n\nx", b"old 1\nAAAA\n\nx", b"\xff\n\n"])

@@ -5,7 +5,7 @@ from pathlib import Path
 from eraser.domain.drive import Drive, is_recognisable, same_drive
 from eraser.domain.job import JobState, fold
 from eraser.ledger.journal import FINISHED, FileJournal
-from eraser.rack.bay import Past
+from eraser.rack.surroundings import Past
 
 
 def finished_states(directory: Path) -> list[JobState]:
@@ -16,7 +16,7 @@ def finished_states(directory: Path) -> list[JobState]:
 
 
 class FileHistory:
-    """`eraser.rack.bay.History`: reads all of it anew for each drive."""
+    """`eraser.rack.surroundings.History`: reads all of it anew for each drive."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

@@ -1,7 +1,6 @@
 """What people order, and what comes between an order and the drive that it was meant for. In simulated time."""
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -512,12 +511,11 @@ def test_a_second_drive_that_leaves_before_the_first_is_forgotten(tmp_path: Path
     played(tmp_path, story)
 
 
-def _broken_look(at: At) -> Callable[..., None]:
-    def look(now: float) -> None:
+def _break_snapshot(at: At) -> None:
+    def snapshot(now: float) -> None:
         raise ZeroDivisionError
 
-    at.station._bays["A1"].look = look  # type: ignore[method-assign]
-    return look
+    at.station._bays["A1"].snapshot = snapshot  # type: ignore[assignment,method-assign]
 
 
 def test_a_fault_in_looking_at_one_bay_is_that_bays(tmp_path: Path) -> None:
@@ -525,11 +523,11 @@ def test_a_fault_in_looking_at_one_bay_is_that_bays(tmp_path: Path) -> None:
         at.memory.plug(MemoryDrive(), "A1")
         at.memory.plug(MemoryDrive(serial="S2"), "A2")
         await at.until("A1", BayState.WRITING)
-        _broken_look(at)
+        _break_snapshot(at)
         await at.until("A2", BayState.PASSED)
         assert "what is shown of it is old" in at.bay("A1").reason
         assert any("bay A1" in problem for problem in at.station.snapshot().problems)
-        del at.station._bays["A1"].look
+        del at.station._bays["A1"].snapshot
         await at.until("A1", BayState.PASSED)
         assert not at.station.snapshot().problems and not at.bay("A1").reason
 

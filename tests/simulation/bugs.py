@@ -17,9 +17,9 @@ from eraser.domain.evidence import DriveActivity, TransferReport
 from eraser.domain.job import JobState
 from eraser.engine.transfer import Snapshot
 from eraser.rack import bay, erasing, job_run
-from eraser.rack.bay import Past
 from eraser.rack.history import LedgerHistory
 from eraser.rack.job_run import JobRun
+from eraser.rack.surroundings import Past
 from tests.simulation.drives import Work
 from tests.simulation.program import Papers, Program
 from tests.simulation.world import Held, World

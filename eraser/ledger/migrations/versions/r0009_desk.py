@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0009"
-down_revision = "0003"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
@@ -16,7 +16,7 @@ _BY_BYTES = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
-    """From 0003."""
+    """From 0007."""
     op.create_table(
         "certificate_index",
         sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
