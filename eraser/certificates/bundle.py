@@ -9,12 +9,13 @@ import base64
 import binascii
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from eraser.certificates.canonical import parse
+from eraser.certificates.envelope import unseal, unsealed
 from eraser.certificates.errors import MalformedError, WithdrawnError
-from eraser.certificates.verifying import entry_of
+from eraser.certificates.verifying import Opened, kind_of
 from eraser.domain.log_entry import EntryKind
 from eraser.domain.merkle import HASH_BYTES, is_included
 from eraser.log import note
@@ -35,6 +36,13 @@ class Bundle:
     inclusion: tuple[bytes, ...]
     checkpoint: Note
     withdrawn: tuple[str, ...]
+    form: Any = field(default=None, compare=False, repr=False)
+    """The document as it was read, for whoever reads on; None in a bundle that was put together here."""
+
+    def opened(self) -> Opened:
+        """Its document. Raises MalformedError."""
+        kind = kind_of(self.document)
+        return Opened(unseal(self.document, kind) if self.form is None else unsealed(self.form, kind))
 
     def dump(self) -> bytes:
         """The file, indented for people."""
@@ -79,25 +87,27 @@ def load(file: bytes) -> Bundle:
         raise MalformedError("what is withdrawn is no array of ids")
     document = json.dumps(value["document"]).encode()
     proof = tuple(_hash(item) for item in inclusion)
-    return Bundle(document, index, proof, note.parse(log["checkpoint"].encode()), tuple(withdrawn))
+    return Bundle(document, index, proof, note.parse(log["checkpoint"].encode()), tuple(withdrawn), value["document"])
 
 
-def standing(bundle: Bundle, log_keys: Iterable[NoteKey], witness_keys: Iterable[NoteKey] = ()) -> Standing:
-    """What the log says of the bundle's document, whose own signature is verified elsewhere.
+def standing(
+    bundle: Bundle, opened: Opened, log_keys: Iterable[NoteKey], witness_keys: Iterable[NoteKey] = ()
+) -> Standing:
+    """What the log says of the bundle's document, which is `opened`; its own signature is verified elsewhere.
 
     Raises what `eraser.log.checkpoint.confirm` does for a checkpoint that none of these logs signed, NotLoggedError when the
     proof does not lead to it, MalformedError when the list of withdrawals is another one, WithdrawnError when it is on it.
     """
     logs, witnesses = list(log_keys), list(witness_keys)
     checkpoint, _ = confirm(bundle.checkpoint, logs)
-    entry = entry_of(bundle.document)
+    entry = opened.entry
     if not is_included(entry.leaf(), bundle.index, checkpoint.size, bundle.inclusion, checkpoint.root):
         raise NotLoggedError(f"the log of {checkpoint.size} entries does not have it as entry {bundle.index}")
     if Withdrawals.of(bundle.withdrawn) != checkpoint.withdrawn:
         raise MalformedError("its list of withdrawals is not the one that the checkpoint commits to")
     if entry.kind is EntryKind.CERTIFICATE and entry.subject in bundle.withdrawn:
         raise WithdrawnError("it was withdrawn", subject=entry.subject)
-    seen = note.confirm(bundle.checkpoint, [*logs, *witnesses])
+    seen = note.confirm(bundle.checkpoint, [*logs, *witnesses]) if witnesses else ()
     # The log's own key is no witness, whoever gives it as one.
     return Standing(checkpoint, tuple(item for item in seen if item.key in witnesses and item.at is not None))
 

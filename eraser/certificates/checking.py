@@ -15,11 +15,12 @@ from eraser.certificates.envelope import CERTIFICATE, CONTROL, DESTRUCTION, WITH
 from eraser.certificates.errors import AnotherDriveError, DuplicateError, UnsupportedError, WithdrawnError
 from eraser.certificates.keys import TrustedKeys
 from eraser.certificates.verifying import (
+    Opened,
     content,
     kind_of,
-    verify,
     verify_control,
     verify_destruction,
+    verify_opened,
     verify_withdrawal,
 )
 from eraser.domain.certificate import Certificate
@@ -30,9 +31,11 @@ from eraser.domain.json_form import to_json
 from eraser.domain.withdrawal import Withdrawal
 from eraser.errors import CertificateError, EraserError, ExitStatus, UsageError
 from eraser.log.checkpoint import Checkpoint, Withdrawals, confirm
-from eraser.log.errors import NotLoggedError
+from eraser.log.errors import NotLoggedError, RewrittenLogError
 from eraser.log.history import Growth, is_one_history
 from eraser.log.note import Note, NoteKey
+from eraser.log.restart import Restart, RestartedLogError
+from eraser.log.restart import confirmed as confirmed_restart
 from eraser.log.witnessing import Update
 
 GENUINE = "genuine"
@@ -62,6 +65,8 @@ class Held:
     """Serial number or world-wide name, as its label or the system says it."""
     checkpoint: Note | None = None
     updates: tuple[Update, ...] = ()
+    restarts: tuple[bytes, ...] = ()
+    """Records of restarts (`eraser.log.restart`), not believed yet."""
     open_pdf: Callable[[bytes], OpenedPdf] | None = None
     """Opens a PDF under the keys that are trusted to sign pages; None where pyHanko and Typst are not, as in the
     verifier in one file.
@@ -234,10 +239,14 @@ def check_document(path: Path, document: bytes, held: Held) -> Check:
         bundle = load(document) if is_bundle(document) else None
         if bundle is not None:
             document = bundle.document
-        seen = standing(bundle, held.logs, held.witnesses) if bundle is not None else None
-        if (kind := kind_of(document)) is not CERTIFICATE:
+        kind = kind_of(document)
+        opened = bundle.opened() if bundle is not None else Opened(unseal(document, kind))
+        seen = standing(bundle, opened, held.logs, held.witnesses) if bundle is not None else None
+        if kind is not CERTIFICATE:
             return _record(path, document, kind, held, bundle, seen)
-        verified = verify(document, held.keys)
+        verified = verify_opened(opened, held.keys)
+        if bundle is not None and seen is not None:
+            _expect_kept(bundle, seen, verified.certificate, held)
         expect_drive(verified.certificate, held.drive)
         about = verified.certificate.certificate_id
         compared = _compared(bundle, seen, about, held) if bundle is not None and seen else None
@@ -246,16 +255,14 @@ def check_document(path: Path, document: bytes, held: Held) -> Check:
     except CertificateError as error:
         certificate = _unproved(document)
         return Check(path, error, (), certificate, form=certificate and to_json(certificate))
-    signed = unseal(document).signed_bytes
-    form = to_json(verified.certificate)
     holds = held.checkpoint is not None
     return Check(
         path,
         None,
         verified.key_ids,
         verified.certificate,
-        form=form,
-        signed=signed,
+        form=opened.envelope.form,
+        signed=opened.signed_bytes,
         log=seen,
         compared=compared,
         holds_checkpoint=holds,
@@ -324,7 +331,7 @@ def _compared(bundle: Bundle, seen: Standing, certificate_id: str, held: Held) -
     if ours.origin != theirs.origin:
         raise NotLoggedError(f"it is in the log {theirs.origin}, the checkpoint held is of {ours.origin}")
     growths = [_growth(item, held) for item in held.updates]
-    is_shown = is_one_history(ours, theirs, [item for item in growths if item[2].origin == ours.origin])
+    is_shown = _is_one_history(ours, theirs, [item for item in growths if item[2].origin == ours.origin], held)
     as_of = theirs.size
     if ours.size > theirs.size:
         if ours.withdrawn == Withdrawals.of([*bundle.withdrawn, certificate_id]):
@@ -335,6 +342,33 @@ def _compared(bundle: Bundle, seen: Standing, certificate_id: str, held: Held) -
         if ours.withdrawn == Withdrawals.of(bundle.withdrawn):
             as_of = ours.size
     return Compared(ours, is_shown, as_of)
+
+
+def _is_one_history(ours: Checkpoint, theirs: Checkpoint, growths: list[Growth], held: Held) -> bool:
+    """Raises RestartedLogError where a record says why it is not, RewrittenLogError where none does."""
+    restart = next((item for item in _restarts(held) if item.has_lost(ours) != item.has_lost(theirs)), None)
+    if restart is not None:
+        raise RestartedLogError(f"{restart.sentence()}: the checkpoint held and this one are of before and after")
+    try:
+        return is_one_history(ours, theirs, growths)
+    except RewrittenLogError as error:
+        error.remedy = error.remedy or "If the plant says that it restarted its log, give its record: --restart."
+        raise
+
+
+def _expect_kept(bundle: Bundle, seen: Standing, certificate: Certificate, held: Held) -> None:
+    """Raises RestartedLogError for a certificate whose place in the log was lost since, as the log itself says."""
+    for restart in _restarts(held):
+        if restart.has_lost(seen.checkpoint) and bundle.index >= restart.resumed_size:
+            raise RestartedLogError(
+                f"it stood in the log as entry {bundle.index}, and {restart.sentence()}",
+                subject=certificate.certificate_id,
+                remedy="The plant signed it, and its log no longer says so: ask the plant for a new one.",
+            )
+
+
+def _restarts(held: Held) -> list[Restart]:
+    return [confirmed_restart(item, held.logs) for item in held.restarts]
 
 
 def _growth(update: Update, held: Held) -> Growth:

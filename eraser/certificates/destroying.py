@@ -35,7 +35,10 @@ class Destroying:
         *,
         now_utc: Callable[[], str],
         new_id: Callable[[], str],
+        expect_open: Callable[[], None] = lambda: None,
     ) -> None:
+        """`expect_open` raises while nothing may be signed (`eraser.log.gate`)."""
+        self._expect_open = expect_open
         self._store = store
         self._certificates = certificates
         self._keys = keys
@@ -49,6 +52,7 @@ class Destroying:
         Raises Refused for what may not be recorded now; CertificateError or JournalError. An error that says it is on record
         means that only the file is missing.
         """
+        self._expect_open()
         found = await self._store.read(partial(history, name))
         if (no := found.may(event)) is not None:
             raise Refused(no.code, f"{event.kind} can't be recorded: {no.what}", subject=name.serial)

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from eraser.certificates.canonical import canonical, parse
+from eraser.certificates.canonical import canonical, canonical_of_parsed, parse
 from eraser.certificates.errors import MalformedError
 
 PREFIX = b"eraser certificate v1\n"
@@ -66,7 +66,7 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A file's content in its strict form; `form` is the certificate's JSON, not yet believed."""
+    """A file's content in its strict form; `form` is the certificate's JSON as `parse` gave it, not yet believed."""
 
     form: dict[str, Any]
     signatures: tuple[Signature, ...]
@@ -75,7 +75,7 @@ class Envelope:
     @property
     def signed_bytes(self) -> bytes:
         """The bytes under every signature."""
-        return signed_bytes(self.form, self.kind)
+        return self.kind.prefix + canonical_of_parsed(self.form)
 
 
 def signed_bytes(form: dict[str, Any], kind: DocumentKind = CERTIFICATE) -> bytes:
@@ -93,7 +93,11 @@ def seal(form: dict[str, Any], signer: Signer, kind: DocumentKind = CERTIFICATE)
 
 def unseal(document: bytes, kind: DocumentKind = CERTIFICATE) -> Envelope:
     """The content of a document. Raises MalformedError for whatever else it is."""
-    value = parse(document)
+    return unsealed(parse(document), kind)
+
+
+def unsealed(value: Any, kind: DocumentKind = CERTIFICATE) -> Envelope:
+    """The content of a document that `parse` gave, or a part of one. Raises MalformedError for whatever else it is."""
     members = _members(value, {kind.member, "signatures"}, "the document")
     form, entries = members[kind.member], members["signatures"]
     if not isinstance(form, dict):

@@ -48,6 +48,12 @@ class ContradictoryError(CertificateError):
     code = "contradictory"
 
 
+class UnfoundedClaimError(CertificateError):
+    """It is well signed, and its claims per rulebook are not those that its evidence bears."""
+
+    code = "unfounded-claim"
+
+
 class DuplicateError(CertificateError):
     """A job has one certificate, and here is another one; or two that differ bear one id."""
 

@@ -106,7 +106,7 @@ class FiledCertificates:
         signed = await asyncio.to_thread(self.folders.checkpoint)
         if signed is None:
             raise NotLoggedError("the log has no checkpoint yet", remedy="The station signs one within a minute.")
-        return (await self._store.read(partial(bundled, document, signed, subject=certificate_id))).dump()
+        return (await self._store.read(partial(bundled, document, signed))).dump()
 
     async def pdf(self, certificate_id: str, language: str, check_url: str = "") -> bytes:
         """Its page, signed by the station, with the bundle in it, or the certificate alone while the log has no proof yet.
@@ -186,17 +186,17 @@ class FiledCertificates:
         )
 
 
-def bundled(document: bytes, signed: Note, connection: Connection, *, subject: str = "") -> Bundle:
+def bundled(document: bytes, signed: Note, connection: Connection) -> Bundle:
     """The document with the proof that it is in the log as of this checkpoint. Raises NotLoggedError."""
-    own = entry_of(document)
     size = parse_checkpoint(signed.text).size
+    own = entry_of(document)
     for item in log.entries_about(connection, own.subject):
         if item.entry.kind is own.kind and item.index < size:
             proof = log.tree(connection, size).inclusion_proof(item.index)
             withdrawn = tuple(sorted(log.withdrawn(connection, size)))
             return Bundle(document, item.index, proof, signed, withdrawn)
     raise NotLoggedError(
-        f"the log of {size} entries does not have it", subject=subject, remedy="The next checkpoint may."
+        f"the log of {size} entries does not have it", subject=own.subject, remedy="The next checkpoint may."
     )
 
 

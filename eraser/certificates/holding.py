@@ -9,6 +9,7 @@ from eraser.certificates.keys import TrustedKeys
 from eraser.errors import CertificateError, UsageError
 from eraser.log import note
 from eraser.log.note import given_keys
+from eraser.log.restart import parse_restart
 from eraser.log.witnessing import parse_update
 
 T = TypeVar("T")
@@ -21,6 +22,7 @@ def held(
     drive: str,
     checkpoint: Path | None,
     updates: Sequence[Path],
+    restarts: Sequence[Path] = (),
 ) -> Held:
     """Raises UsageError for a file that is not what it was given as, and where what was given needs something more."""
     if checkpoint is not None and not log_keys:
@@ -29,6 +31,8 @@ def held(
         raise UsageError(
             "an update leads from one checkpoint to another", remedy="Give the one held with --checkpoint."
         )
+    if restarts and not log_keys:
+        raise UsageError("a log's record says nothing without its key", remedy="Give the key with --log-key.")
     return Held(
         keys,
         tuple(key for item in log_keys for key in given_keys(item)),
@@ -36,7 +40,14 @@ def held(
         drive,
         _given(checkpoint, note.parse) if checkpoint is not None else None,
         tuple(_given(item, parse_update) for item in updates),
+        tuple(_given(item, _restart) for item in restarts),
     )
+
+
+def _restart(content: bytes) -> bytes:
+    """What is a record at all; whose it is is known with the keys."""
+    parse_restart(content)
+    return content
 
 
 def _given(path: Path, parse: Callable[[bytes], T]) -> T:

@@ -11,7 +11,6 @@ from eraser.certificates.envelope import unseal
 from eraser.certificates.files import write_over
 from eraser.certificates.issuing import issue
 from eraser.certificates.keys import open_signer
-from eraser.certificates.verifying import content
 from eraser.domain.certificate import Issuance, Station, Times, Tool, from_job
 from eraser.domain.commitment import Commitment
 from eraser.domain.evidence import TransferReport
@@ -43,8 +42,12 @@ class StationIssuer:
         new_id: Callable[[], str],
         station: Station | None = None,
         commit: Callable[[JobState], Commitment | None] | None = None,
+        expect_open: Callable[[], None] = lambda: None,
     ) -> None:
-        """`station` stands in each certificate; without one it is the host's name. `commit` binds one to a customer."""
+        """`station` stands in each certificate; without one it is the host's name. `commit` binds one to a customer.
+        `expect_open` raises while nothing may be signed (`eraser.log.gate`).
+        """
+        self._expect_open = expect_open
         self._certificates = certificates
         self._keys = keys
         self._station = station or Station(id=socket.gethostname())
@@ -62,8 +65,10 @@ class StationIssuer:
     def __call__(self, state: JobState) -> Issued:
         """The job's one certificate, durable; the same one however often it is asked for. May block.
 
-        Raises CertificateError, KeyFileError or OSError, and what `commit` raises.
+        Raises CertificateError, KeyFileError or OSError, and what `commit` raises; SigningSuspended while nothing may be
+        signed.
         """
+        self._expect_open()
         commitment = self._commit(state) if self._commit is not None else None
         signer = open_signer(self._keys)  # before the time is taken: a key that is new by then has begun
         now = self._now_utc()
@@ -82,7 +87,7 @@ class StationIssuer:
         )
         path = issue(certificate, signer, self._certificates)
         envelope = unseal(path.read_bytes())
-        return Issued(content(envelope).certificate_id, path, hashlib.sha256(envelope.signed_bytes).digest())
+        return Issued(str(envelope.form["certificate_id"]), path, hashlib.sha256(envelope.signed_bytes).digest())
 
 
 def _duration_ns(report: TransferReport) -> int:

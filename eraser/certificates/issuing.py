@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from eraser.certificates.envelope import Signer, seal, unseal
-from eraser.certificates.errors import ContradictoryError, DuplicateError
+from eraser.certificates.errors import ContradictoryError, DuplicateError, UnfoundedClaimError
 from eraser.certificates.files import sync_directory, write_new
 from eraser.certificates.verifying import content
-from eraser.domain.certificate import Certificate, cleaned, contradictions
+from eraser.domain.certificate import Certificate, cleaned, contradictions, read, unfounded
 from eraser.domain.json_form import to_json
 from eraser.domain.printable import printable
 from eraser.errors import CertificateError
@@ -23,7 +23,8 @@ def issue(certificate: Certificate, signer: Signer, directory: Path) -> Path:
 
     Whole and durable when it returns. After a crash at any step the folder holds no `*.json` of this job or the whole
     one; calling it again, also with a new certificate id and time, gives the one that is there. Raises
-    ContradictoryError for a certificate that contradicts itself, DuplicateError when another one is in its place,
+    ContradictoryError for a certificate that contradicts itself, UnfoundedClaimError for one that claims another rulebook than
+    its evidence bears, DuplicateError when another one is in its place,
     KeyFileError for a key that does not sign at the certificate's time, OSError for the folder's faults.
     """
     certificate = cleaned(certificate)
@@ -31,6 +32,8 @@ def issue(certificate: Certificate, signer: Signer, directory: Path) -> Path:
         raise ContradictoryError(
             f"a certificate that says {certificate.outcome.value} was not signed: {'; '.join(against)}"
         )
+    if without_evidence := unfounded(certificate):
+        raise UnfoundedClaimError(f"a certificate was not signed: {'; '.join(without_evidence)}")
     directory.mkdir(parents=True, exist_ok=True)
     for name in _names(certificate):
         path = directory / name
@@ -41,7 +44,7 @@ def issue(certificate: Certificate, signer: Signer, directory: Path) -> Path:
         signer.expect_valid_at(certificate.issued_at)
         document = seal(to_json(certificate), signer)
         # Read again before it is kept: what cannot be verified must not be given away.
-        if content(unseal(document)) != certificate:
+        if read(unseal(document).form) != certificate:
             raise CertificateError("the certificate does not read back as it was written", subject=str(path))
         if write_new(path, document, 0o644):
             return path

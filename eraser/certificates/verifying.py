@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 from eraser.certificates.envelope import (
@@ -21,11 +22,12 @@ from eraser.certificates.errors import (
     ContradictoryError,
     KeyNotValidThenError,
     MalformedError,
+    UnfoundedClaimError,
     UnknownKeyError,
     UnsupportedError,
 )
 from eraser.certificates.keys import TrustedKeys
-from eraser.domain.certificate import FORMAT, VERSION, Certificate, contradictions, read
+from eraser.domain.certificate import FORMAT, VERSION, Certificate, contradictions, read, unfounded
 from eraser.domain.control import Control
 from eraser.domain.control import read as read_control
 from eraser.domain.destruction import Destruction
@@ -46,19 +48,56 @@ class Verified:
     key_ids: tuple[str, ...]
 
 
+class Opened:
+    """A document that is read once, however often it is asked for. Nothing of it is believed yet."""
+
+    def __init__(self, envelope: Envelope) -> None:
+        self.envelope = envelope
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """Raises as `content` does."""
+        return content(self.envelope)
+
+    @cached_property
+    def signed_bytes(self) -> bytes:
+        """The bytes under every signature."""
+        return self.envelope.signed_bytes
+
+    @cached_property
+    def entry(self) -> LogEntry:
+        """Its entry in the log. Raises as `content` does, and MalformedError for another document that is broken."""
+        digest, form = hashlib.sha256(self.signed_bytes).digest(), self.envelope.form
+        kind = self.envelope.kind
+        if kind is CERTIFICATE:
+            return LogEntry(EntryKind.CERTIFICATE, self.certificate.certificate_id, digest)
+        try:
+            if kind is DESTRUCTION:
+                return LogEntry(EntryKind.DESTRUCTION, read_destruction(form).destruction_id, digest)
+            if kind is CONTROL:
+                return LogEntry(EntryKind.CONTROL, read_control(form).control_id, digest)
+            return LogEntry(EntryKind.WITHDRAWAL, read_withdrawal(form).certificate_id, digest)
+        except UsageError as error:
+            raise MalformedError(error.what) from None
+
+
 def verify(document: bytes, trusted: TrustedKeys) -> Verified:
+    """The certificate in the document, if it may be believed; raises as `verify_opened` does, MalformedError for its form."""
+    return verify_opened(Opened(unseal(document)), trusted)
+
+
+def verify_opened(opened: Opened, trusted: TrustedKeys) -> Verified:
     """The certificate in the document, if it may be believed.
 
-    Raises CertificateError otherwise, the first that applies: MalformedError for the file's form, UnsupportedError for
-    its algorithm, AlteredError for a signature that a trusted key did not make, UnsupportedError for its version,
-    MalformedError and ContradictoryError for its content, UnknownKeyError when everything else is right and no signer
-    is trusted, KeyNotValidThenError when a trusted one signed outside its time.
+    Raises CertificateError otherwise, the first that applies: UnsupportedError for its algorithm, AlteredError for a
+    signature that a trusted key did not make, UnsupportedError for its version, MalformedError, ContradictoryError and
+    UnfoundedClaimError for its content, UnknownKeyError when everything else is right and no signer is trusted,
+    KeyNotValidThenError when a trusted one signed outside its time.
     """
-    envelope = unseal(document)
-    key_ids = _good_signatures(envelope, trusted)
-    certificate = content(envelope)
+    key_ids = _good_signatures(opened.envelope, opened.signed_bytes, trusted)
+    certificate = opened.certificate
     if not key_ids:
-        raise _unknown_key(envelope)
+        raise _unknown_key(opened.envelope)
     _expect_valid_then(key_ids, certificate.issued_at, trusted)
     return Verified(certificate, key_ids)
 
@@ -87,26 +126,14 @@ def kind_of(document: bytes) -> DocumentKind:
 
 def entry_of(document: bytes) -> LogEntry:
     """The log's entry of a document, whose signature is verified elsewhere. Raises as the verifying does for what it holds."""
-    kind = kind_of(document)
-    envelope = unseal(document, kind)
-    digest = hashlib.sha256(envelope.signed_bytes).digest()
-    if kind is CERTIFICATE:
-        return LogEntry(EntryKind.CERTIFICATE, content(envelope).certificate_id, digest)
-    try:
-        if kind is DESTRUCTION:
-            return LogEntry(EntryKind.DESTRUCTION, read_destruction(envelope.form).destruction_id, digest)
-        if kind is CONTROL:
-            return LogEntry(EntryKind.CONTROL, read_control(envelope.form).control_id, digest)
-        return LogEntry(EntryKind.WITHDRAWAL, read_withdrawal(envelope.form).certificate_id, digest)
-    except UsageError as error:
-        raise MalformedError(error.what) from None
+    return Opened(unseal(document, kind_of(document))).entry
 
 
 def _record(
     document: bytes, kind: DocumentKind, trusted: TrustedKeys, read_form: Callable[[Any], T], moment: Callable[[T], str]
 ) -> T:
     envelope = unseal(document, kind)
-    key_ids = _good_signatures(envelope, trusted)
+    key_ids = _good_signatures(envelope, envelope.signed_bytes, trusted)
     try:
         record = read_form(envelope.form)
     except UsageError as error:
@@ -118,7 +145,10 @@ def _record(
 
 
 def content(envelope: Envelope) -> Certificate:
-    """The envelope's certificate, signatures aside. Raises UnsupportedError, MalformedError or ContradictoryError."""
+    """The envelope's certificate, signatures aside.
+
+    Raises UnsupportedError, MalformedError, ContradictoryError, UnfoundedClaimError.
+    """
     if envelope.form.get("format") != FORMAT:
         raise UnsupportedError(f"its format is not {FORMAT!r}")
     if envelope.form.get("version") != VERSION or isinstance(envelope.form["version"], bool):
@@ -129,6 +159,12 @@ def content(envelope: Envelope) -> Certificate:
         raise MalformedError(error.what) from None
     if against := contradictions(certificate):
         raise ContradictoryError(f"it says {certificate.outcome.value}, but {'; '.join(against)}")
+    try:
+        without_evidence = unfounded(certificate)
+    except UsageError as error:
+        raise UnsupportedError(error.what, remedy="A newer Eraser may know it.") from None
+    if without_evidence:
+        raise UnfoundedClaimError("; ".join(without_evidence))
     return certificate
 
 
@@ -149,12 +185,11 @@ def _expect_valid_then(key_ids: tuple[str, ...], moment: str, trusted: TrustedKe
             )
 
 
-def _good_signatures(envelope: Envelope, trusted: TrustedKeys) -> tuple[str, ...]:
+def _good_signatures(envelope: Envelope, message: bytes, trusted: TrustedKeys) -> tuple[str, ...]:
     for item in envelope.signatures:
         if item.algorithm != ALGORITHM:
             raise UnsupportedError(f"it is signed with {item.algorithm[:40]!r}, known is only {ALGORITHM}")
     known = [item for item in envelope.signatures if item.key_id in trusted]
-    message = envelope.signed_bytes
     for item in known:
         _check(item, message, trusted)
     return tuple(item.key_id for item in known)

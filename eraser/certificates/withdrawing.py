@@ -49,7 +49,10 @@ class Withdrawing:
         *,
         now_utc: Callable[[], str],
         new_id: Callable[[], str],
+        expect_open: Callable[[], None] = lambda: None,
     ) -> None:
+        """`expect_open` raises while nothing may be signed (`eraser.log.gate`)."""
+        self._expect_open = expect_open
         self._store = store
         self._certificates = certificates
         self._keys = keys
@@ -62,6 +65,7 @@ class Withdrawing:
 
         Raises UnknownCertificate, Refused where it is withdrawn already, CertificateError, JournalError.
         """
+        self._expect_open()
         certified = await self._store.read(partial(withdrawals.withdrawable, certificate_id))
         if digest and digest != certified.digest:
             raise withdrawals.UnknownCertificate(

@@ -43,6 +43,14 @@ def certificate_group() -> None:
 @click.option(
     "--update", "updates", type=click.Path(path_type=Path), multiple=True, metavar="FILE", help="How the log grew."
 )
+@click.option(
+    "--restart",
+    "restarts",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="The log's own record.",
+)
 @_json_option
 def verify_command(
     files: tuple[Path, ...],
@@ -52,6 +60,7 @@ def verify_command(
     drive: str,
     checkpoint: Path | None,
     updates: tuple[Path, ...],
+    restarts: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     """Check that certificates are genuine, unaltered and free of contradiction; of bundles also that the log has them.
@@ -59,11 +68,12 @@ def verify_command(
     Genuine does not mean passed: a certificate that says "failed" is just as genuine. Both are printed. What no witness
     signed, the plant alone says: a log that shows each of us another history looks the same. --checkpoint takes one
     that you got by another way, older or newer than the bundle's; --update (from `eraser log update`) leads between the two.
+    --restart takes the record of a log that lost entries and says so.
     """
     from eraser.certificates.checking import check_all
     from eraser.certificates.holding import held
 
-    known = held(trusted_keys(key_paths), log_key, witness_key, drive, checkpoint, updates)
+    known = held(trusted_keys(key_paths), log_key, witness_key, drive, checkpoint, updates, restarts)
     checks = check_all(files, replace(known, open_pdf=pdf_opener(key_paths)))
     for check in checks:
         click.echo(json.dumps(check.summary()) if as_json else check.sentence())
@@ -199,6 +209,7 @@ def _described(certificate: "Certificate") -> str:
         _outcome_rows(certificate),
         _drive_rows(certificate),
         _sanitization_rows(certificate),
+        _claim_rows(certificate),
         [row for item in certificate.passes for row in _pass_rows(item)],
         [row for item in certificate.pass_verifications for row in _reading_rows(item)],
         _reading_rows(certificate.final_verification) if certificate.final_verification else [("Verification", "none")],
@@ -251,6 +262,16 @@ def _sanitization_rows(certificate: "Certificate") -> list[tuple[str, str]]:
         ("  source", f"{done.source} ({done.standing.value})"),
         *(("  note", note) for note in done.notes),
     ]
+
+
+def _claim_rows(certificate: "Certificate") -> list[tuple[str, str]]:
+    rows = [("Rulebooks", "what the evidence shows of each, and what is missing")]
+    for claim in certificate.rulebooks.claims:
+        rows.append(
+            (f"  {'holds' if claim.holds else 'no claim'}", f"{claim.rulebook.value}: {claim.statement}".rstrip(": "))
+        )
+        rows += [("    missing", item.what) for item in claim.missing]
+    return rows
 
 
 def _pass_rows(item: "CertifiedPass") -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from eraser.certificates.log_keys import StationLogKeys
     from eraser.log.checkpoint import Checkpoint
     from eraser.log.note import Note
+    from eraser.log.restart import Restart
 
 T = TypeVar("T")
 
@@ -97,6 +98,21 @@ def bundle_command(
         click.echo(str(target))
 
 
+@log_group.command("entries")
+@_data
+@_database
+def entries_command(data: Path | None, database: str | None) -> None:
+    """Print all entries up to the newest checkpoint, each in a line: kind, id and hash, nothing of a drive or its owner.
+
+    Whoever has them and the checkpoint knows the whole log (`eraser audit --entries`).
+    """
+    from eraser.ledger import log
+
+    size = _checkpoint(_note(_kept(data, CHECKPOINT_NAME).encode())).size
+    for entry in _read(data, database, lambda connection: log.first_entries(connection, size)):
+        click.echo(entry.leaf().decode())
+
+
 @log_group.command("update")
 @click.option("--from", "earlier", type=click.IntRange(min=0), required=True, help="Entries that the witness knows.")
 @_data
@@ -122,23 +138,31 @@ def update_command(earlier: int, data: Path | None, database: str | None) -> Non
 @click.option("--log-key", required=True, multiple=True, metavar="KEY", help="The log's public key, or a file with it.")
 @click.option("--name", required=True, metavar="NAME", help="Who witnesses: a name without spaces.")
 @click.option("--state", required=True, type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Kept.")
-def witness_command(update: Path, log_key: tuple[str, ...], name: str, state: Path) -> None:
+@click.option(
+    "--restart", "record", type=click.Path(path_type=Path), metavar="FILE", help="The log's record of a restart."
+)
+def witness_command(update: Path, log_key: tuple[str, ...], name: str, state: Path, record: Path | None) -> None:
     """Sign a log's checkpoint, if it continues everything that was signed here before.
 
     A log whose key was changed needs all its keys (`eraser log key` at the plant), and first a checkpoint that both
-    have signed.
+    have signed. With --restart also one that goes on from where the log says that it was restarted; what is lost is told.
 
     The folder holds the witness's own key, made on first use, and what it knows of each log. The signed checkpoint is printed.
     """
     from eraser.certificates.files import write_over
     from eraser.certificates.keys import open_signer
     from eraser.log.note import NoteKey, SignatureType, given_keys
+    from eraser.log.restart import confirmed
     from eraser.log.witnessing import parse_update, witness
 
     signer = open_signer(state)
     keys = [key for item in log_key for key in given_keys(item)]
     seen = _remembered(state, {key.name for key in keys})
-    signed, new = witness(parse_update(_content(update)), seen, keys, name, signer, int(time.time()))
+    restart = confirmed(_content(record), keys) if record is not None else None
+    signed, new = witness(parse_update(_content(update)), seen, keys, name, signer, int(time.time()), restart)
+    if restart is not None:
+        click.echo(f"log-restarted: {restart.sentence()}", err=True)
+        _forget_lost(state, restart)
     first = next(key for key in keys if key.name == new.origin)
     write_over(state / f"{first.key_id.hex()}.checkpoint", str(signed).encode(), 0o644)
     own = NoteKey(name, SignatureType.COSIGNATURE_V1, signer.raw_public_key)
@@ -160,11 +184,60 @@ def _log_keys(data: Path | None) -> "StationLogKeys":
     return StationLogKeys(_folder(data) / "keys" / "log", keys_of(_kept(data, KEY_NAME))[0].name)
 
 
+def _forget_lost(state: Path, restart: "Restart") -> None:
+    """What was signed here of the part that is lost is laid aside: the longest checkpoint is no longer the newest."""
+    for path in state.glob("*.checkpoint"):
+        if restart.has_lost(_checkpoint(_note(path.read_bytes()))):
+            path.replace(path.with_suffix(".lost"))
+
+
+@log_group.command("restart")
+@click.option("--reason", required=True, help="Why the log lost entries; it stands in the record, which others see.")
+@click.option("--operator", required=True, metavar="NAME", help="Who says so.")
+@_data
+@_database
+def restart_command(reason: str, operator: str, data: Path | None, database: str | None) -> None:
+    """Let a log that lost entries, as in a ledger from an older backup, go on from where it is, and say so for ever.
+
+    A signed record names the checkpoint that is lost and where the log goes on; it is the log's next entry, and lies in the
+    data folder for auditors and witnesses. Certificates on disk that the ledger lacks are named. The station must not run.
+
+    Exit status: 0 restarted; 3 nothing is lost; 4 the station runs, or it could not be written: give the order again.
+    """
+    from eraser.certificates.lacking import lacking
+    from eraser.certificates.log_keys import StationLogKeys
+    from eraser.cli.ledger import own_station
+    from eraser.cli.station import now_utc
+    from eraser.ledger.engine import open_engine
+    from eraser.ledger.migrating import require_current
+    from eraser.ledger.presence import announce
+    from eraser.log.restarting import Restarting
+    from eraser.rack.log_keeping import LogFolder
+
+    own = own_station(data)
+    engine = open_engine(database or own.ledger_url)
+    require_current(engine)
+    leave = announce(engine, own.station_id)
+    try:
+        folder = LogFolder(own.data / "log")
+        keys = StationLogKeys(own.data / "keys" / "log", own.log_origin)
+        record = Restarting(engine, own.log_origin, keys, folder, folder, now_utc)(reason, operator)
+        with engine.connect() as connection, connection.begin():
+            found = lacking(own.data / "certificates", connection)
+    finally:
+        leave()
+        engine.dispose()
+    click.echo(f"{record.sentence()[0].upper()}{record.sentence()[1:]}.")
+    click.echo(f"Its record, for auditors and witnesses: {own.data / 'log' / 'restarts' / record.name}")
+    for item in found:
+        click.echo(f"The ledger lacks certificate {item.certificate_id} of {item.serial}: {item.path}")
+
+
 def _bundling(path: Path, note: "Note") -> "Callable[[Connection], bytes]":
     from eraser.certificates.filed import bundled
 
     document = _content(path)
-    return lambda connection: bundled(document, note, connection, subject=str(path)).dump()
+    return lambda connection: bundled(document, note, connection).dump()
 
 
 def _read(data: Path | None, database: str | None, work: "Callable[[Connection], T]") -> T:

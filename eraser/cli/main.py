@@ -8,6 +8,8 @@ import click
 from eraser.errors import EraserError, ExitStatus
 
 _COMMANDS = {
+    "account": ("eraser.cli.account:account_group", "People and programs that may come in."),
+    "audit": ("eraser.cli.audit:audit_group", "Draw, check and sign a sample of the log's certificates."),
     "bays": ("eraser.cli.bays:bays_group", "Show, learn and light up the bays; print udev rules for them."),
     "bench": ("eraser.cli.bench:bench_command", "Measure this machine's rates per core."),
     "cancel": ("eraser.cli.orders:cancel_command", "End jobs of the running station."),

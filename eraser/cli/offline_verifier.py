@@ -32,7 +32,9 @@ def main() -> None:
 
 def _verify(given: argparse.Namespace) -> int:
     trusted = load_all(given.keys) if given.keys else station_keys(keys_dir(os.environ))
-    holding = held(trusted, given.log_key, given.witness_key, given.drive, given.checkpoint, given.update)
+    holding = held(
+        trusted, given.log_key, given.witness_key, given.drive, given.checkpoint, given.update, given.restart
+    )
     checks = check_all(given.files, holding)
     for check in checks:
         print(json.dumps(check.summary()) if given.json else check.sentence())
@@ -56,5 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--drive", default="", metavar="SERIAL", help="the drive in the hand: serial number or WWN")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="one that you hold of the log")
     parser.add_argument("--update", action="append", default=[], type=Path, metavar="FILE", help="how the log grew")
+    parser.add_argument(
+        "--restart", action="append", default=[], type=Path, metavar="FILE", help="of the log, by itself"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a file")
     return parser

@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # loaded by the command itself, not by its help
     from eraser.cli.notifying import Manager
     from eraser.configuration.model import Configuration
     from eraser.ledger.station_ledger import StationLedger
+    from eraser.log.gate import SigningGate
+    from eraser.privacy.expiring import Expiring
     from eraser.rack.erasing import Request, Station
     from eraser.rack.intake import LotIntake
     from eraser.rack.ledger_health import LedgerHealth
@@ -122,20 +124,24 @@ async def _serve(read: "Callable[[], Configuration]", simulation: _Simulation | 
     from eraser.cli.asking import summary_words
     from eraser.cli.notifying import Manager, keep_told
     from eraser.cli.reloading import Reload
+    from eraser.cli.station import now_utc
+    from eraser.log.gate import SigningGate
     from eraser.rack.ledger_health import LedgerHealth, keep_lease
     from eraser.rack.leftovers import Leftovers
+    from eraser.rack.routine_keeping import keep_routine
 
     configuration = read()
     _begin_log(configuration)
-    health, manager = LedgerHealth(), Manager(os.environ)
+    health, gate, manager = LedgerHealth(), SigningGate(), Manager(os.environ)
     async with AsyncExitStack() as stack:
         ledger = await _ledger(configuration, health, stack)
         story = None
         if simulation is not None:
-            rack, story = await _simulated(configuration, simulation, ledger, health, stack)
+            rack, story = await _simulated(configuration, simulation, ledger, health, gate, stack)
         else:
-            rack = await _real(configuration, ledger, health, stack)
-        keeper = await _log(configuration, ledger, health)
+            rack = await _real(configuration, ledger, health, gate, stack)
+        keeper = await _log(configuration, ledger, health, gate)
+        await keeper.look()  # before anything is signed
         reload = Reload(rack, manager, configuration, read, lambda new: _reconfigure(rack, new, ledger, simulation))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -143,14 +149,16 @@ async def _serve(read: "Callable[[], Configuration]", simulation: _Simulation | 
         if not sys.stderr.isatty():  # on a terminal it means that the terminal is gone
             loop.add_signal_handler(signal.SIGHUP, reload.ask)
         leftovers = Leftovers(rack.parts, ledger.journal, rack.trouble)
-        await _answer(rack, configuration, ledger, leftovers, stack, is_demo=simulation is not None)
+        await _answer(rack, configuration, ledger, leftovers, gate, stack, is_demo=simulation is not None)
         await leftovers.first()
         async with asyncio.TaskGroup() as tasks:
             beside = [
                 tasks.create_task(keep_lease(ledger.journal, rack.trouble)),
                 tasks.create_task(keeper.run()),
+                tasks.create_task(keep_routine(ledger.store, now_utc, health)),
                 tasks.create_task(leftovers.run()),
                 tasks.create_task(reload.run()),
+                tasks.create_task(_expiring(configuration, rack).run()),
                 tasks.create_task(keep_told(manager, rack, lambda: summary_words(rack.snapshot()))),
             ]
             if story is not None:
@@ -185,6 +193,7 @@ async def _answer(
     configuration: "Configuration",
     ledger: "StationLedger",
     leftovers: "Leftovers",
+    gate: "SigningGate",
     stack: AsyncExitStack,
     *,
     is_demo: bool,
@@ -206,7 +215,7 @@ async def _answer(
     http = configuration.http
     accounts = Accounts(ledger.store, now_utc, time.time)
     books = Books(Trail(ledger.store), Answers(ledger.store), now_utc, time.time)
-    station_id, (withdraw, destroy) = configuration.station.id, _taking_back(configuration, ledger)
+    station_id, (withdraw, destroy) = configuration.station.id, _taking_back(configuration, ledger, gate)
     await leftovers.finish_documents(withdraw, destroy)
     filed = _filed(configuration, ledger)
     stack.push_async_callback(filed.close)
@@ -256,7 +265,17 @@ def _address(listen: str) -> str:
     return f"http://{socket.gethostname() if host in ('0.0.0.0', '[::]') else host}:{port}"
 
 
-def _taking_back(configuration: "Configuration", ledger: "StationLedger") -> "tuple[Withdrawing, Destroying]":
+def _expiring(configuration: "Configuration", rack: "Rack") -> "Expiring":
+    from eraser.cli.station import new_id, now_utc
+    from eraser.privacy.expiring import Expiring
+
+    url, station_id = configuration.ledger_url, configuration.station.id
+    return Expiring(configuration.data, url, station_id, rack.trouble, now_utc=now_utc, new_id=new_id)
+
+
+def _taking_back(
+    configuration: "Configuration", ledger: "StationLedger", gate: "SigningGate"
+) -> "tuple[Withdrawing, Destroying]":
     from eraser.certificates.destroying import Destroying
     from eraser.certificates.withdrawing import Withdrawing
     from eraser.cli.station import new_id, now_utc
@@ -265,9 +284,10 @@ def _taking_back(configuration: "Configuration", ledger: "StationLedger") -> "tu
     data = configuration.data
     station = CertifiedStation(configuration.station.id, configuration.station.location)
     certificates, keys = data / "certificates", data / "keys"
+    may_sign = gate.expect_open
     return (
-        Withdrawing(ledger.store, certificates, keys, station, now_utc=now_utc, new_id=new_id),
-        Destroying(ledger.store, certificates, keys, station, now_utc=now_utc, new_id=new_id),
+        Withdrawing(ledger.store, certificates, keys, station, now_utc=now_utc, new_id=new_id, expect_open=may_sign),
+        Destroying(ledger.store, certificates, keys, station, now_utc=now_utc, new_id=new_id, expect_open=may_sign),
     )
 
 
@@ -287,7 +307,9 @@ async def _ledger(configuration: "Configuration", health: "LedgerHealth", stack:
     return await stack.enter_async_context(opened)
 
 
-async def _log(configuration: "Configuration", ledger: "StationLedger", health: "LedgerHealth") -> "LogKeeper":
+async def _log(
+    configuration: "Configuration", ledger: "StationLedger", health: "LedgerHealth", gate: "SigningGate"
+) -> "LogKeeper":
     """Its key is not the certificates': what one signs must not pass for what the other does."""
     from eraser.certificates.log_keys import StationLogKeys
     from eraser.cli.station import now_utc
@@ -296,10 +318,13 @@ async def _log(configuration: "Configuration", ledger: "StationLedger", health: 
     keys = StationLogKeys(configuration.data / "keys" / "log", configuration.log_origin)
     await asyncio.to_thread(keys.known)  # makes the first one
     folder = LogFolder(configuration.data / "log")
-    return LogKeeper(ledger.store, configuration.log_origin, keys, folder, now_utc, health)
+    certificates = configuration.data / "certificates"
+    return LogKeeper(
+        ledger.store, configuration.log_origin, keys, folder, now_utc, health, gate, certificates=certificates
+    )
 
 
-def _parts(configuration: "Configuration", ledger: "StationLedger") -> "Station":
+def _parts(configuration: "Configuration", ledger: "StationLedger", gate: "SigningGate") -> "Station":
     from eraser.certificates.issuer import StationIssuer
     from eraser.cli.station import new_id, now_utc
     from eraser.domain.certificate import Station as CertifiedStation
@@ -317,6 +342,7 @@ def _parts(configuration: "Configuration", ledger: "StationLedger") -> "Station"
         new_id=new_id,
         station=CertifiedStation(configuration.station.id, configuration.station.location),
         commit=Committing(data, configuration.ledger_url, configuration.station.id, now_utc=now_utc, new_id=new_id),
+        expect_open=gate.expect_open,
     )
     journal = BesideFiles(ledger.journal, FileJournal(data / "journal", now_utc), in_own_thread)
     return Station(journal, issuer, now_utc, os.urandom, new_id, waits_for_room=True)
@@ -351,7 +377,11 @@ def _intake(configuration: "Configuration", ledger: "StationLedger", *, starts_b
 
 
 async def _real(
-    configuration: "Configuration", ledger: "StationLedger", health: "LedgerHealth", stack: AsyncExitStack
+    configuration: "Configuration",
+    ledger: "StationLedger",
+    health: "LedgerHealth",
+    gate: "SigningGate",
+    stack: AsyncExitStack,
 ) -> "Rack":
     from eraser.drives.discovery import LIVE
     from eraser.rack.history import LedgerHistory
@@ -360,7 +390,7 @@ async def _real(
 
     events = await stack.enter_async_context(Hotplug(LIVE))
     intake = _intake(configuration, ledger, starts_by_itself=configuration.lots.start == "by-itself")
-    parts = _parts(configuration, ledger)
+    parts = _parts(configuration, ledger, gate)
     history = LedgerHistory(ledger.journal)
     drives = HostDrives(LIVE)
     watch = _watch(configuration, drives.celsius)
@@ -372,6 +402,7 @@ async def _simulated(
     simulation: _Simulation,
     ledger: "StationLedger",
     health: "LedgerHealth",
+    gate: "SigningGate",
     stack: AsyncExitStack,
 ) -> "tuple[Rack, Story]":
     import random
@@ -392,7 +423,7 @@ async def _simulated(
         pace = pace.within(most_bytes)
     bay_map = rack_map(simulation.bays)
     parts = replace(
-        _parts(configuration, ledger),
+        _parts(configuration, ledger, gate),
         hold=shelf.hold,
         tune=lambda drive: replace(
             tuning_for(drive), no_progress_seconds=pace.no_progress_seconds, checkpoint_seconds=5.0

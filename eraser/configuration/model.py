@@ -149,6 +149,23 @@ class LedgerSettings(_Table):
     url: Annotated[str, AfterValidator(_ledger_url)] = ""
 
 
+LEAST_LEDGER_YEARS = 3
+"""What the rules for second-hand goods and for their 台账 ask."""
+
+
+class RetentionSettings(_Table):
+    """How long what is finished stays in the ledger. Nothing is removed but by `eraser ledger expire`."""
+
+    ledger_years: int = LEAST_LEDGER_YEARS
+
+    @validates_the_whole(mode="after")
+    def _is_long_enough(self) -> Self:
+        if not LEAST_LEDGER_YEARS <= self.ledger_years <= 100:
+            what = f"a ledger is kept for at least {LEAST_LEDGER_YEARS} years, and for at most 100"
+            raise Unfit(what, "Write a number of years from 3 to 100.", ("ledger_years",))
+        return self
+
+
 class FailureSettings(_Table):
     """When a job is not worth going on with: it then has failed, whatever else. None: no limit."""
 
@@ -321,6 +338,7 @@ class Configuration(BaseSettings):
     station: StationSettings = StationSettings()
     http: HttpSettings = HttpSettings()
     ledger: LedgerSettings = LedgerSettings()
+    retention: RetentionSettings = RetentionSettings()
     lots: LotSettings = LotSettings()
     watchdog: WatchdogSettings = WatchdogSettings()
     temperature: TemperatureSettings = TemperatureSettings()

@@ -263,7 +263,9 @@ def _add_accounts(router: APIRouter, reception: Reception) -> None:
         request: Request, after: Annotated[str, Query(max_length=64)] = "", limit: Limit = 100
     ) -> Any:
         found = await accounts.page(_cursor(after), limit + 1)
-        return page_answer(request, [_account_form(account) for account in found], limit, "name")
+        return page_answer(
+            request, [_account_form(account) for account in found], limit, lambda form: str(form["name"])
+        )
 
     @router.post("/accounts", status_code=HTTPStatus.CREATED, dependencies=TO_MANAGE)
     async def add_account(request: Request, order: NewAccountOrder) -> Any:
@@ -302,7 +304,7 @@ def _add_tokens(router: APIRouter, reception: Reception) -> None:
         request: Request, after: Annotated[str, Query(max_length=64)] = "", limit: Limit = 100
     ) -> Any:
         found = await accounts.tokens(_cursor(after), limit + 1)
-        return page_answer(request, [_token_form(token) for token in found], limit, "token_id")
+        return page_answer(request, [_token_form(token) for token in found], limit, lambda form: str(form["token_id"]))
 
     @router.post("/tokens", status_code=HTTPStatus.CREATED)
     async def add_token(request: Request, order: NewTokenOrder, viewer: Manager) -> Any:
@@ -334,7 +336,12 @@ def _add_trail(router: APIRouter, books: Books) -> None:
         subject: Annotated[str, Query(max_length=500)] = "",
     ) -> Any:
         found = await books.trail.page(after, limit + 1, name=_cursor(name), subject=_cursor(subject))
-        return page_answer(request, [{"number": number} | asdict(deed) for number, deed in found], limit, "number")
+        return page_answer(
+            request,
+            [{"number": number} | asdict(deed) for number, deed in found],
+            limit,
+            lambda form: str(form["number"]),
+        )
 
 
 def link_path(link: str) -> str:

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from importlib.metadata import version
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
@@ -27,7 +27,7 @@ from eraser.console.problems import MEDIA_TYPE, NotFound, Unauthenticated, statu
 from eraser.console.sign_in_pages import redirect_to_sign_in, sign_in_router
 from eraser.domain.account import Permission
 from eraser.errors import EraserError, UsageError
-from eraser.rack.view import BaySnapshot, StationPort
+from eraser.rack.view import BaySnapshot, BayState, StationPort
 
 STATIC = "/static"
 """Below it is what everybody may load: the pages' scripts, styles and pictures."""
@@ -127,9 +127,10 @@ def create_app(
     if reception is not None:
         app.add_middleware(Orders, books=reception.books)
     app.add_middleware(Gate, recognise=recognise)
+    app.state.events = events = events or Broadcast(station.snapshot)
     _add_monitoring(app, station, metrics)
     _add_looks(app, station)
-    _add_events(app, events or Broadcast(station.snapshot), recognise)
+    _add_events(app, events, recognise)
     _add_orders(app, station)
     if desk is not None:
         app.include_router(desk_router(desk, station))
@@ -191,8 +192,8 @@ def _add_looks(app: FastAPI, station: StationPort) -> None:
         return station_form(station.snapshot())
 
     @app.get("/api/v1/bays", dependencies=to_look)
-    async def show_bays() -> tuple[BaySnapshot, ...]:
-        return station.snapshot().bays
+    async def show_bays(state: Annotated[list[BayState] | None, Query()] = None) -> tuple[BaySnapshot, ...]:
+        return tuple(bay for bay in station.snapshot().bays if not state or bay.state in state)
 
     @app.get("/api/v1/bays/{bay}", dependencies=to_look)
     async def show_bay(bay: str) -> BaySnapshot:

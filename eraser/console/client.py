@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import socket
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -17,6 +18,7 @@ from eraser.errors import EraserError, Refused, UsageError
 from eraser.rack.view import StationSnapshot
 
 TIMEOUT_SECONDS = 10.0
+_NEXT = re.compile(r'<([^>]*)>; rel="next"')
 
 
 class NoStation(UsageError):
@@ -76,9 +78,7 @@ class StationClient:
 
     def lots(self) -> list[dict[str, Any]]:
         """All lots, as in `read_lot`."""
-        answer = self._ask("GET", "/api/v1/lots")
-        assert isinstance(answer, list)
-        return answer
+        return self._all("/api/v1/lots?limit=1000")
 
     def lot(self, lot_id: str) -> dict[str, Any]:
         """One, with what has come of it."""
@@ -120,6 +120,60 @@ class StationClient:
         body = {"reason": reason, "digest": digest.hex(), "operator": operator}
         return self._object("POST", f"/api/v1/certificates/{_quoted(certificate_id)}/withdrawal", body)
 
+    # ---- who may come in
+
+    def accounts(self) -> list[dict[str, Any]]:
+        """All accounts, by name."""
+        return self._all("/api/v1/accounts")
+
+    def add_account(self, name: str, roles: Sequence[str], language: str = "") -> dict[str, Any]:
+        """Makes it; `link` in the answer is where its password is set, once."""
+        return self._object("POST", "/api/v1/accounts", {"name": name, "roles": list(roles), "language": language})
+
+    def change_account(
+        self,
+        name: str,
+        *,
+        roles: Sequence[str] | None = None,
+        is_disabled: bool | None = None,
+        language: str | None = None,
+    ) -> dict[str, Any]:
+        """What is None stays; the account as it is then."""
+        said = {"roles": list(roles) if roles is not None else None, "is_disabled": is_disabled, "language": language}
+        body = {key: value for key, value in said.items() if value is not None}
+        return self._object("PATCH", f"/api/v1/accounts/{_quoted(name)}", body)
+
+    def reset_account(self, name: str) -> dict[str, Any]:
+        """Ends its password and sessions; `link` in the answer is where another is set, once."""
+        return self._object("POST", f"/api/v1/accounts/{_quoted(name)}/reset")
+
+    def tokens(self) -> list[dict[str, Any]]:
+        """All tokens, without their secrets."""
+        return self._all("/api/v1/tokens")
+
+    def add_token(self, label: str, scopes: Sequence[str], *, is_wall: bool = False, days: int = 365) -> dict[str, Any]:
+        """`token` in the answer is its secret, which is shown this once."""
+        body = {"label": label, "scopes": list(scopes), "is_wall": is_wall, "days": days}
+        return self._object("POST", "/api/v1/tokens", body)
+
+    def end_token(self, token_id: str) -> None:
+        """It opens nothing any more."""
+        self._ask("DELETE", f"/api/v1/tokens/{_quoted(token_id)}")
+
+    def trail(self, name: str = "") -> list[dict[str, Any]]:
+        """What people and programs did, the oldest first; of one person where a name is given."""
+        return self._all(f"/api/v1/trail?name={_quoted(name)}")
+
+    def _all(self, target: str) -> list[dict[str, Any]]:
+        """All pages of a list."""
+        found: list[dict[str, Any]] = []
+        following: str = target
+        while following:
+            answer, following = self._ask_page(following)
+            assert isinstance(answer, list)
+            found += answer
+        return found
+
     def _object(self, method: str, target: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         answer = self._ask(method, target, body)
         assert isinstance(answer, dict)
@@ -129,6 +183,15 @@ class StationClient:
         self._ask("POST", f"/api/v1/bays/{_quoted(bay)}/{order}", body)
 
     def _ask(self, method: str, target: str, body: Mapping[str, Any] | None = None) -> Any:
+        content, _ = self._answered(method, target, body)
+        return content
+
+    def _ask_page(self, target: str) -> tuple[Any, str]:
+        content, headers = self._answered("GET", target, None)
+        link = _NEXT.match(headers.get("link", ""))
+        return content, link[1] if link else ""
+
+    def _answered(self, method: str, target: str, body: Mapping[str, Any] | None) -> tuple[Any, Mapping[str, str]]:
         connection = _UnixConnection(self._path, self._timeout_seconds)
         headers = {"content-type": "application/json"} if body is not None else {}
         try:
@@ -140,12 +203,12 @@ class StationClient:
         finally:
             connection.close()
         try:
-            form = json.loads(content)
+            form = json.loads(content) if content else None
         except ValueError:
             form = {"detail": content.decode(errors="replace")[:200], "status": answer.status}
         if answer.status >= HTTPStatus.BAD_REQUEST:
-            raise error_of(form)
-        return form
+            raise error_of(form or {"status": answer.status})
+        return form, {name.lower(): value for name, value in answer.getheaders()}
 
     def _no_answer(self, error: Exception) -> EraserError:
         place = str(self._path)

@@ -14,7 +14,9 @@ _UCRED = struct.Struct("3i")  # struct ucred of unix(7): pid, uid, gid
 
 
 class Connection(H11Protocol):
-    """Each request's state tells `peer_uid`: the uid of the process that opened the connection, None over TCP."""
+    """Each request's state tells `peer_uid`: the uid of the process that opened the connection, None over TCP; `abort`
+    drops the connection with all that is still to be sent.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -23,7 +25,8 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         # uvicorn copies it into the state of each request; what came from elsewhere must not stay in it.
-        self.app_state = {**self.app_state, "peer_uid": peer_uid(transport.get_extra_info("socket"))}
+        uid = peer_uid(transport.get_extra_info("socket"))
+        self.app_state = {**self.app_state, "peer_uid": uid, "abort": transport.abort}
         self._await_head()
 
     def data_received(self, data: bytes) -> None:

@@ -6,9 +6,10 @@ Who is written down as the operator is the viewer; only root may speak for someb
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from itertools import islice
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from eraser.certificates.destroying import Destroying
@@ -18,6 +19,7 @@ from eraser.console.certificates import certificates_router
 from eraser.console.forms import DriveForm, LotForm, WithdrawalForm, desk_form
 from eraser.console.identity import Viewer, require
 from eraser.console.intake import add_intake
+from eraser.console.paging import Limit, page_answer
 from eraser.console.problems import Forbidden, NotFound
 from eraser.domain import custody
 from eraser.domain.account import Permission
@@ -232,9 +234,19 @@ def desk_router(desk: Desk, station: StationPort) -> APIRouter:
 
 def _add_lots(router: APIRouter, desk: Desk) -> None:
     @router.get("/lots", dependencies=_VIEW_LOTS)
-    async def list_lots() -> Any:
+    async def list_lots(
+        request: Request,
+        after: Annotated[str, Query(max_length=MAX_NAME_CHARACTERS)] = "",
+        limit: Limit = 100,
+        is_open: bool | None = None,
+    ) -> Any:
         openings = await desk.intake.openings()
-        return [desk_form(_lot_form(lot, openings)) for lot in await desk.lots.all()]
+        # Here, not by the database: each sorts names in its own way.
+        lots = sorted((lot for lot in await desk.lots.all() if lot.lot_id > after), key=lambda lot: lot.lot_id)
+        forms = (_lot_form(lot, openings) for lot in lots)
+        wanted = (form for form in forms if is_open is None or form.is_open is is_open)
+        found = [desk_form(form) for form in islice(wanted, limit + 1)]
+        return page_answer(request, found, limit, lambda form: str(form["lot"]["lot_id"]))
 
     @router.get("/lots/{lot_id}", dependencies=_VIEW_LOTS)
     async def show_lot(lot_id: str) -> Any:

@@ -188,6 +188,12 @@ class Broadcast:
         if not self._clients:
             self._is_wanted.clear()
 
+    def close(self) -> None:
+        """Ends all streams, so that the station stops at once: no browser ends one by itself."""
+        for client in self._clients:
+            client.is_over = True
+            client.wake.set()
+
     @property
     def now(self) -> int:
         """The present tick; 0 before the first."""
@@ -200,6 +206,8 @@ class _Client:
     def __init__(self) -> None:
         self.wake = asyncio.Event()
         self.is_gone = False
+        self.is_over = False
+        """Whether the station wants to stop."""
 
 
 class EventStream:
@@ -217,8 +225,11 @@ class EventStream:
         watching = asyncio.create_task(_watch(receive, client))
         self._source.add(client)
         try:
-            with suppress(TimeoutError):
-                await self._send_all(client, send)
+            await self._send_all(client, send)
+        except TimeoutError:
+            # To close it in good order, what it did not take would have to be sent first.
+            scope["state"]["abort"]()
+            await client.wake.wait()
         finally:
             self._source.remove(client)
             watching.cancel()
@@ -229,7 +240,7 @@ class EventStream:
         loop = asyncio.get_running_loop()
         await _send(send, f"retry: {RETRY_MS}\n\n".encode())
         to_ask = loop.time() + HEARTBEAT_SECONDS
-        while not client.is_gone:
+        while not client.is_gone and not client.is_over:
             try:
                 async with asyncio.timeout(HEARTBEAT_SECONDS):
                     await client.wake.wait()
@@ -240,7 +251,7 @@ class EventStream:
                 if not await self._is_allowed():
                     break
                 to_ask = loop.time() + HEARTBEAT_SECONDS
-            if self._source.now != self._known and not client.is_gone:
+            if self._source.now != self._known and not client.is_gone and not client.is_over:
                 event, self._known = self._source.since(self._known), self._source.now
                 await _send(send, event)
         if not client.is_gone:

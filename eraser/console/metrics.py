@@ -153,6 +153,11 @@ def _of_station(snapshot: StationSnapshot) -> Iterator[Metric]:
         ("eraser_ready", "1 while the station is ready, 0 while it says why it is not.", not snapshot.problems),
         ("eraser_ledger_full", "1 while jobs wait for room on the ledger's disk.", snapshot.is_ledger_full),
         ("eraser_draining", "1 while no new job begins.", snapshot.is_draining),
+        (
+            "eraser_routine_control_overdue",
+            "Drives of the routine control that nobody has read in time, and a draw that is late.",
+            snapshot.routine_overdue,
+        ),
         ("eraser_loop_lag_seconds", "How late the event loop is.", snapshot.loop_lag_seconds),
         (
             "eraser_journal_write_seconds",

@@ -47,9 +47,10 @@ async def serve_http(
     books: Books | None = None,
     wall: Wall | None = None,
     is_demo: bool = False,
-) -> AsyncIterator[None]:
+) -> AsyncIterator[FastAPI]:
     """Serves while it is entered, on `HOST:PORT` and on a Unix socket, either of which may be None. `is_demo`: the station is a
-    simulated one, and whoever asks from this host is its demo user. Without `accounts` (and `books`) nobody can sign in.
+    simulated one, and whoever asks from this host is its demo user. Without `accounts` (and `books`) nobody can sign in. Gives
+    the application.
 
     Answers when it is entered; has stopped, at most some 2 s later, when it is left. Installs no signal handler. Raises
     UsageError, before anything is served, for an address that cannot be had.
@@ -88,13 +89,14 @@ async def serve_http(
         try:
             for server, serving in zip(servers, tasks, strict=True):
                 await _until_serving(server, serving)
-            yield
+            yield app
         finally:
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
             if reception is not None:
                 reception.passwords.close()
+            events.close()
             for server in servers:
                 server.should_exit = True
             await asyncio.gather(*tasks)

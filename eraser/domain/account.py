@@ -231,7 +231,8 @@ def refuse_weak(password: str, name: str) -> None:
             f"a password has {MIN_PASSWORD_CHARACTERS} to {MAX_PASSWORD_CHARACTERS} characters",
             remedy="Take four words that have nothing to do with each other.",
         )
-    if name.casefold() in password.casefold() or len(set(password)) < 5:
+    holds_name = len(name) > 3 and name.casefold() in password.casefold()
+    if holds_name or len(set(password)) < 5:
         raise UsageError(
             "this password is guessed at once", remedy="Take four words that have nothing to do with each other."
         )

@@ -35,6 +35,7 @@ from eraser.domain.pattern import AesCtrStream, Pattern
 from eraser.domain.plan import Level, Plan, PlannedPass
 from eraser.domain.printable import is_printable, printable
 from eraser.domain.program import Standing, Verification
+from eraser.domain.rulebook import NOTHING, READING, Claim, Rulebooks, assess
 from eraser.domain.verdict import Facts, PassFacts, judge
 from eraser.errors import UsageError
 
@@ -249,6 +250,8 @@ class Certificate:
     outcome: Outcome
     reasons: tuple[Reason, ...]
     exceptions: Exceptions
+    rulebooks: Rulebooks
+    """Which claims its evidence bears, and which it does not."""
     operator: str
     """A pseudonymous role, never a person's name."""
     witness: str
@@ -264,8 +267,9 @@ def read(form: Any) -> Certificate:
     if certificate.format != FORMAT or certificate.version != VERSION:
         raise UsageError(f"it is {certificate.format!r} version {certificate.version}, known is {FORMAT!r} {VERSION}")
     _check_identifiers(certificate)
-    expect_printable(form, "certificate")
-    _check_counts(form, "certificate")
+    if _is_flawed(form):
+        expect_printable(form, "certificate")
+        _check_counts(form, "certificate")
     return certificate
 
 
@@ -423,6 +427,34 @@ def _covers(runs: Sequence[Run], capacity_bytes: int) -> bool:
     return len(spans) == 1 and spans[0].offset_bytes == 0 and spans[0].end_bytes >= capacity_bytes
 
 
+def assessed(certificate: Certificate) -> Rulebooks:
+    """The claims that the facts in the certificate bear, whatever it says of them."""
+    return assess(facts_of(certificate), certificate.outcome, certificate.reasons)
+
+
+def unfounded(certificate: Certificate) -> tuple[str, ...]:
+    """Where the certificate's claims per rulebook are not those that its evidence gives; empty when they are.
+
+    Raises UsageError for another reading of the rulebooks than is known here.
+    """
+    said = certificate.rulebooks
+    if said.reading != READING:
+        raise UsageError(f"its claims are by reading {said.reading} of the rulebooks, known is {READING}")
+    given = assessed(certificate)
+    if said == given:
+        return ()
+    borne = {item.rulebook: item for item in given.claims}
+    return tuple(_unborne(item, borne[item.rulebook]) for item in said.claims if item != borne[item.rulebook]) or (
+        "it does not speak of every rulebook once, in their order",
+    )
+
+
+def _unborne(said: Claim, given: Claim) -> str:
+    if said.holds and not given.holds:
+        return f"it claims {said.rulebook.value}; missing: {', '.join(item.what for item in given.missing)}"
+    return f"what it says of {said.rulebook.value} is not what its evidence gives"
+
+
 ID_FORM = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """A UUID."""
 UTC_FORM = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|\+00:00)")
@@ -440,6 +472,24 @@ def _check_identifiers(certificate: Certificate) -> None:
     ):
         if not UTC_FORM.fullmatch(moment):
             raise UsageError(f"{name}: {moment!r} is no UTC time of RFC 3339")
+
+
+def _is_flawed(form: Any) -> bool:
+    """Whether a text or a number in it may not stand there: told quickly, and without its place."""
+    texts: list[str] = []
+    rest = [form]
+    for item in rest:
+        match item:
+            case str():
+                texts.append(item)
+            case int():
+                if item < 0:
+                    return True
+            case dict():
+                rest.extend(item.values())
+            case list():
+                rest.extend(item)
+    return not is_printable("".join(texts))
 
 
 def expect_printable(form: Any, where: str) -> None:
@@ -500,7 +550,7 @@ def from_job(job: JobState, issuance: Issuance) -> Certificate:
         raise UsageError("a certificate is made of a job that was planned and is finished", subject=job.job_id)
     most = MAX_LISTED_EXTENTS // (len(plan.passes) + min(len(job.pass_verifications), MAX_LISTED_READINGS) + 1)
     final = job.final_verification
-    return cleaned(
+    certificate = cleaned(
         Certificate(
             format=FORMAT,
             version=VERSION,
@@ -525,6 +575,7 @@ def from_job(job: JobState, issuance: Issuance) -> Certificate:
             outcome=outcome,
             reasons=job.reasons,
             exceptions=_exceptions(job, drive),
+            rulebooks=NOTHING,
             operator=job.request.operator,
             witness=issuance.witness,
             tool=issuance.tool,
@@ -532,6 +583,7 @@ def from_job(job: JobState, issuance: Issuance) -> Certificate:
             commitment=issuance.commitment,
         )
     )
+    return replace(certificate, rulebooks=assessed(certificate))
 
 
 def _without_folder(drive: Drive) -> Drive:

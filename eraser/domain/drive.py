@@ -116,6 +116,11 @@ class Drive:
         name = " ".join(part for part in (self.identity.model, self.identity.serial) if part)
         return name or self.path
 
+    @property
+    def is_virtual(self) -> bool:
+        """Whether it is a file or memory: only what can be addressed in it now is overwritten, not what lies beneath."""
+        return self.transport in (Transport.VIRTIO, Transport.LOOP, Transport.ZRAM, Transport.IMAGE)
+
 
 def same_drive(planned: Drive, found: Drive) -> str:
     """Why `found` is not the drive that was `planned`, or an empty string when nothing contradicts it.

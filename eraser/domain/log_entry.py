@@ -17,6 +17,11 @@ class EntryKind(StrEnum):
     WITHDRAWAL = "withdrawal"
     DESTRUCTION = "destruction"
     CONTROL = "control"
+    RESTART = "restart"
+    """The log lost entries and went on without them."""
+    REMOVAL = "removal"
+    """What has expired was removed from the ledger."""
+    AUDIT = "audit"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,6 @@ _PURGE_REMEDY = {
 }
 _PURGE_REMEDY_ELSE = "a sanitize command of the drive itself, which this path does not offer"
 
-_VIRTUAL = (Transport.VIRTIO, Transport.LOOP, Transport.ZRAM, Transport.IMAGE)
-
 
 def make_plan(
     drive: Drive,
@@ -172,7 +170,7 @@ def _notes_on_reach(drive: Drive) -> list[str]:
             f"Whether the drive hides an area ({', '.join(geometry.hidden_areas_unknown)}) is unknown, since it could "
             f"not be asked: such an area would stay unwritten."
         )
-    if drive.transport in _VIRTUAL:
+    if drive.is_virtual:
         notes.append(
             "This is a file or a virtual drive: only what can be addressed in it now is overwritten, not what "
             "lies beneath."

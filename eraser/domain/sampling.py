@@ -34,10 +34,10 @@ not erased are fewer than the largest k * m with q(m)^k >= 5 %, over all k. On a
 it: one part and a bit.
 """
 
-from collections.abc import Iterator
 from decimal import ROUND_CEILING, Context, Decimal, localcontext
+from functools import lru_cache
 
-from eraser.domain.chance import scaled, seeded_words
+from eraser.domain.chance import WORD_BITS, seeded_words
 from eraser.domain.evidence import Extent, SamplingEvidence
 from eraser.domain.pattern import SEED_BYTES
 from eraser.errors import UsageError
@@ -55,29 +55,42 @@ Run = tuple[int, int]
 
 def sample(capacity_bytes: int, sector_bytes: int, seed: bytes) -> tuple[tuple[Extent, ...], SamplingEvidence]:
     """The places to read back, sorted and merged, with how they were drawn. Raises UsageError for senseless sizes."""
+    runs, evidence = _sampled(capacity_bytes, sector_bytes, seed)
+    extents = (
+        Extent(first * sector_bytes, min(behind * sector_bytes, capacity_bytes) - first * sector_bytes)
+        for first, behind in runs
+    )
+    return tuple(extents), evidence
+
+
+def sampling_evidence(capacity_bytes: int, sector_bytes: int, seed: bytes) -> SamplingEvidence:
+    """How `sample` draws, without the places themselves."""
+    return _sampled(capacity_bytes, sector_bytes, seed)[1]
+
+
+@lru_cache(maxsize=2)  # a verdict and the claims that rest on it draw the same places, one after the other
+def _sampled(capacity_bytes: int, sector_bytes: int, seed: bytes) -> tuple[list[Run], SamplingEvidence]:
     if capacity_bytes < 1 or sector_bytes < 1:
         raise UsageError(f"nothing to sample in {capacity_bytes} bytes of {sector_bytes}-byte sectors")
     if len(seed) != SEED_BYTES:
         raise UsageError(f"a sampling seed has {SEED_BYTES} bytes, not {len(seed)}")
     sectors = -(-capacity_bytes // sector_bytes)
     if sectors < PARTS * SAMPLES_PER_PART:
-        return _whole(capacity_bytes, seed)
+        return [(0, sectors)], _whole(capacity_bytes, seed)
     length = sample_sectors(sectors)
-    runs = [(0, 1), (sectors - 1, sectors), *_drawn(sectors, length, seed)]
-    extents = tuple(
-        Extent(first * sector_bytes, min(behind * sector_bytes, capacity_bytes) - first * sector_bytes)
-        for first, behind in _merged(runs)
-    )
+    runs = _drawn(sectors, length, seed)
+    read_sectors = sum([behind - first for first, behind in runs])
     evidence = SamplingEvidence(
         seed=seed,
         parts=PARTS,
         samples_per_part=SAMPLES_PER_PART,
         sample_bytes=length * sector_bytes,
-        places=len(extents),
-        bytes_sampled=sum(extent.length_bytes for extent in extents),
+        places=len(runs),
+        # The last sector is always among them, and may be cut short.
+        bytes_sampled=read_sectors * sector_bytes - (sectors * sector_bytes - capacity_bytes),
         bound_ppb=bound_ppb(sectors),
     )
-    return extents, evidence
+    return runs, evidence
 
 
 def sample_sectors(sectors: int) -> int:
@@ -85,6 +98,7 @@ def sample_sectors(sectors: int) -> int:
     return -(-_largest_part(sectors) // SAMPLES_PER_LENGTH)
 
 
+@lru_cache(maxsize=256)  # drives of a lot are of few sizes, and it costs 5 ms
 def bound_ppb(sectors: int) -> int:
     """Upper 95 % bound on the share of sectors not erased when no sample differs, in parts per thousand million,
     rounded up.
@@ -114,8 +128,8 @@ def _unseen(part: int, length: int, miss: Decimal) -> Decimal:
     return ((x + y) - ((x - y) ** 2 + 4 * miss * part * y).sqrt()) / 2
 
 
-def _whole(capacity_bytes: int, seed: bytes) -> tuple[tuple[Extent, ...], SamplingEvidence]:
-    evidence = SamplingEvidence(
+def _whole(capacity_bytes: int, seed: bytes) -> SamplingEvidence:
+    return SamplingEvidence(
         seed=seed,
         parts=1,
         samples_per_part=1,
@@ -124,36 +138,45 @@ def _whole(capacity_bytes: int, seed: bytes) -> tuple[tuple[Extent, ...], Sampli
         bytes_sampled=capacity_bytes,
         bound_ppb=0,
     )
-    return (Extent(0, capacity_bytes),), evidence
 
 
 def _largest_part(sectors: int) -> int:
     return -(-sectors // PARTS)
 
 
-def _drawn(sectors: int, length: int, seed: bytes) -> Iterator[Run]:
-    words = seeded_words(PURPOSE, seed, PARTS * SAMPLES_PER_PART)
-    for index in range(PARTS):
-        first, behind = index * sectors // PARTS, (index + 1) * sectors // PARTS
+def _drawn(sectors: int, length: int, seed: bytes) -> list[Run]:
+    """Steps 2 to 5 of the module's text, and both ends of the drive: sorted, those that touch as one.
+
+    Written in one piece, since every check of a certificate draws. In a part the samples are disjoint, so a piece that wrapped
+    to its beginning lies before both, and all of it comes in the drive's order.
+    """
+    runs: list[Run] = []
+    words = iter(seeded_words(PURPOSE, seed, PARTS * SAMPLES_PER_PART))
+    low, high, first = 0, 1, 0  # the run that is being put together, from the drive's first sector on; the part
+    for index in range(1, PARTS + 1):
+        behind = index * sectors // PARTS
         size = behind - first
-        start = scaled(next(words), size)
-        gap = scaled(next(words), size - 2 * length + 1)
-        for begin in (start, (start + length + gap) % size):
-            for low, high in _wrapped(begin, length, size):
-                yield first + low, first + high
-
-
-def _wrapped(begin: int, length: int, size: int) -> Iterator[Run]:
-    yield begin, min(begin + length, size)
-    if begin + length > size:
-        yield 0, begin + length - size
-
-
-def _merged(runs: list[Run]) -> list[Run]:
-    merged: list[Run] = []
-    for first, behind in sorted(runs):
-        if merged and first <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], behind))
-        else:
-            merged.append((first, behind))
-    return merged
+        a = next(words) * size >> WORD_BITS
+        b = a + length + (next(words) * (size - 2 * length + 1) >> WORD_BITS)
+        if b >= size:
+            a, b = b - size, a
+        wrapped = b + length - size
+        if wrapped > 0:
+            if first > high:
+                runs.append((low, high))
+                low = first
+            high = max(high, first + wrapped)
+        if first + a > high:
+            runs.append((low, high))
+            low = first + a
+        high = first + a + length
+        if first + b > high:
+            runs.append((low, high))
+            low = first + b
+        high = min(first + b + length, behind)
+        first = behind
+    if high < sectors - 1:
+        runs.append((low, high))
+        low = sectors - 1
+    runs.append((low, sectors))
+    return runs

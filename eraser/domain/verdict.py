@@ -22,7 +22,7 @@ from eraser.domain.markers import marker_places
 from eraser.domain.pattern import SEED_BYTES, AesCtrStream
 from eraser.domain.plan import Plan
 from eraser.domain.program import Verification
-from eraser.domain.sampling import sample
+from eraser.domain.sampling import sampling_evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +274,7 @@ def _covers_places(found: VerificationEvidence, drive: Drive) -> bool:
     if found.kind is Verification.SAMPLED:
         if found.sampling is None or len(found.sampling.seed) != SEED_BYTES or not _has_sizes(drive):
             return False
-        _, drawn = sample(geometry.capacity_bytes, geometry.physical_sector_bytes, found.sampling.seed)
+        drawn = sampling_evidence(geometry.capacity_bytes, geometry.physical_sector_bytes, found.sampling.seed)
         if found.sampling != drawn:
             return False
         places_bytes = drawn.bytes_sampled

@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
@@ -24,6 +25,8 @@ BUSY_TIMEOUT_MS = 10_000
 WAL_RETRY_SECONDS = 0.02
 _PRIVATE = 0o600  # seeds stand in the events
 
+_IMMUTABLE = "mode=ro&immutable=1"  # https://www.sqlite.org/uri.html
+
 _POSTGRESQL_FULL = ("53100", "53000")  # disk_full, insufficient_resources
 _POSTGRESQL_READ_ONLY = "25006"
 
@@ -31,6 +34,11 @@ _POSTGRESQL_READ_ONLY = "25006"
 def sqlite_url(path: Path) -> str:
     """The URL of a ledger in this file."""
     return URL.create("sqlite", database=str(path)).render_as_string()
+
+
+def read_only_url(path: Path) -> str:
+    """The URL of a SQLite file that nobody writes, such as a backup: it is read, and nothing is laid beside it."""
+    return f"sqlite:///file:{quote(str(path.absolute()))}?{_IMMUTABLE}&uri=true"
 
 
 def open_engine(url: str) -> Engine:
@@ -51,7 +59,10 @@ def open_engine(url: str) -> Engine:
 
 def place(engine: Engine) -> str:
     """Which database, for a message: without its password."""
-    return engine.url.database or "" if engine.dialect.name == "sqlite" else engine.url.render_as_string()
+    if engine.dialect.name != "sqlite":
+        return engine.url.render_as_string()
+    database = engine.url.database or ""
+    return unquote(database.removeprefix("file:")) if "immutable" in engine.url.query else database
 
 
 def writing(engine: Engine) -> Connection:
@@ -152,6 +163,8 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 def _sqlite(url: URL) -> Engine:
     if not url.database or url.database == ":memory:":
         raise UsageError("a ledger in memory outlives nothing", remedy="Give sqlite:///FILE.")
+    if "immutable" in url.query:
+        return create_engine(url)
     path = Path(url.database)
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy import Connection, bindparam, func, insert, select, text
 
 from eraser.domain.log_entry import EntryKind, LogEntry
 from eraser.domain.log_tree import ReadHashes, Tree, grown
@@ -16,6 +16,16 @@ from eraser.errors import JournalError, UsageError
 from eraser.ledger.schema import log_checkpoints, log_entries, log_hashes
 
 _APPENDING = 0x6C6F67  # "log": on PostgreSQL, one transaction at a time learns the size and adds to it
+# Put together once: a proof asks up to six times, and building it takes longer than reading a tile.
+_HASHES = (
+    select(log_hashes.c.hash)
+    .where(
+        log_hashes.c.row == bindparam("of_row"),
+        log_hashes.c.number >= bindparam("first"),
+        log_hashes.c.number < bindparam("behind"),
+    )
+    .order_by(log_hashes.c.number)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +64,8 @@ def reader(connection: Connection) -> ReadHashes:
     """The kept hashes, for `eraser.domain.log_tree`."""
 
     def read(row: int, first: int, count: int) -> Sequence[bytes]:
-        query = select(log_hashes.c.hash).where(log_hashes.c.row == row, log_hashes.c.number >= first)
-        rows = connection.execute(query.where(log_hashes.c.number < first + count).order_by(log_hashes.c.number))
-        return [bytes(item) for item in rows.scalars()]
+        found = connection.execute(_HASHES, {"of_row": row, "first": first, "behind": first + count})
+        return found.scalars().all()
 
     return read
 
@@ -80,6 +89,12 @@ def entries_about(connection: Connection, subject: str) -> list[Logged]:
     return [Logged(row.number, _entry(row)) for row in connection.execute(query)]
 
 
+def first_entries(connection: Connection, count: int) -> list[LogEntry]:
+    """The first so many."""
+    query = select(log_entries).where(log_entries.c.number < count).order_by(log_entries.c.number)
+    return [_entry(row) for row in connection.execute(query)]
+
+
 def withdrawn(connection: Connection, entries: int) -> list[str]:
     """The certificates that are withdrawn in the first so many entries."""
     withdrawals = select(log_entries.c.subject).where(
@@ -98,6 +113,13 @@ def newest_checkpoint(connection: Connection) -> tuple[int, str, str] | None:
     """Size, time and note of the one that was kept last."""
     row = connection.execute(select(log_checkpoints).order_by(log_checkpoints.c.number.desc()).limit(1)).first()
     return None if row is None else (row.size, row.at, bytes(row.note).decode())
+
+
+def newest_note_of(connection: Connection, origin: str) -> bytes | None:
+    """The note of the newest checkpoint that this log signed, among those of other stations on the same ledger."""
+    query = select(log_checkpoints.c.note).order_by(log_checkpoints.c.number.desc())
+    notes = connection.execute(query.execution_options(yield_per=100)).scalars()
+    return next((bytes(item) for item in notes if bytes(item).startswith(f"{origin}\n".encode())), None)
 
 
 def disagreements(connection: Connection) -> Iterable[str]:

@@ -33,14 +33,19 @@ APPEND_ONLY = (
     "log_entries",
     "log_hashes",
     "log_checkpoints",
-    "specifications",
     "vault_records",
     "vault_receipts",
     "vault_log",
     "signed_records",
     "trail",
+    "routine_draws",
+    "routine_checks",
+    "specifications",
 )
 """Tables of which both databases refuse UPDATE and DELETE."""
+
+NOT_IN_BACKUPS: tuple[str, ...] = ()
+"""Tables that no backup holds: what must not outlive its erasure here."""
 
 metadata = MetaData()
 
@@ -188,50 +193,6 @@ log_checkpoints = Table(
     sqlite_autoincrement=True,
 )
 
-certificate_index = Table(
-    "certificate_index",
-    metadata,
-    # All of it follows from the log and the jobs' events: it may be emptied, and fills itself again.
-    Column("number", BigInteger, primary_key=True, autoincrement=False),  # of the certificate's entry in the log
-    Column("certificate_id", Text, nullable=False),
-    Column("job_id", Text, nullable=False),
-    Column("digest", LargeBinary, nullable=False),
-    Column("issued_at", Text, nullable=False),
-    Column("finished_at", Text, nullable=False),
-    Column("serial", _ByBytes, nullable=False),  # as the certificate says it, be it the enclosure's
-    Column("is_serial_own", Boolean, nullable=False),
-    Column("world_wide_name", Text, nullable=False),
-    Column("device", Text, nullable=False),  # path by which the file is named where there is no serial
-    Column("model", Text, nullable=False),
-    Column("lot_id", Text, nullable=False),  # with which the drive had arrived when its job ended; empty if with none
-    Column("outcome", Text, nullable=False),
-    Column("standard", Text, nullable=False),
-    Column("level", Text, nullable=False),  # reached; empty if it failed
-    Column("verification", Text, nullable=False),
-    Column("reason", Text, nullable=False),  # code of the first one; empty if it passed
-    Column("capacity_bytes", BigInteger, nullable=False),
-    Column("bytes_done", BigInteger, nullable=False),  # written and read back
-    Column("busy_seconds", Float, nullable=False),  # in transfers
-    Column("withdrawn", BigInteger),  # number of the withdrawal's entry in the log
-)
-Index("certificate_index_id", certificate_index.c.certificate_id, unique=True)
-for _column in ("serial", "world_wide_name", "lot_id", "outcome", "issued_at", "finished_at"):
-    Index(f"certificate_index_{_column}", certificate_index.c[_column], certificate_index.c.number)
-
-specifications = Table(
-    "specifications",
-    metadata,
-    Column("number", _RowNumber, primary_key=True, autoincrement=True),
-    Column("reference", Text, nullable=False),  # whoever sends it knows it by this; the newest row of one counts
-    Column("serial", _ByBytes, nullable=False),
-    Column("at", Text, nullable=False),
-    Column("after", BigInteger, nullable=False),  # the log's size then: only later certificates answer it
-    Column("operator", Text, nullable=False),
-    Column("body", LargeBinary, nullable=False),
-    sqlite_autoincrement=True,
-)
-Index("specifications_reference", specifications.c.reference)
-Index("specifications_serial", specifications.c.serial)
 vault_records = Table(
     "vault_records",
     metadata,
@@ -364,3 +325,70 @@ trail = Table(
     sqlite_autoincrement=True,
 )
 Index("trail_name", trail.c.name)
+
+routine_draws = Table(
+    "routine_draws",
+    metadata,
+    Column("draw_id", Text, primary_key=True),
+    # Entries of the log: two draws at once meet this key.
+    Column("first", BigInteger, nullable=False, unique=True),
+    Column("behind", BigInteger, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+routine_checks = Table(
+    "routine_checks",
+    metadata,
+    Column("number", _RowNumber, primary_key=True, autoincrement=True),
+    Column("draw_id", Text, ForeignKey("routine_draws.draw_id"), nullable=False),
+    Column("certificate_id", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("routine_checks_certificate_id", routine_checks.c.certificate_id)
+certificate_index = Table(
+    "certificate_index",
+    metadata,
+    # All of it follows from the log and the jobs' events: it may be emptied, and fills itself again.
+    Column("number", BigInteger, primary_key=True, autoincrement=False),  # of the certificate's entry in the log
+    Column("certificate_id", Text, nullable=False),
+    Column("job_id", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("issued_at", Text, nullable=False),
+    Column("finished_at", Text, nullable=False),
+    Column("serial", _ByBytes, nullable=False),  # as the certificate says it, be it the enclosure's
+    Column("is_serial_own", Boolean, nullable=False),
+    Column("world_wide_name", Text, nullable=False),
+    Column("device", Text, nullable=False),  # path by which the file is named where there is no serial
+    Column("model", Text, nullable=False),
+    Column("lot_id", Text, nullable=False),  # with which the drive had arrived when its job ended; empty if with none
+    Column("outcome", Text, nullable=False),
+    Column("standard", Text, nullable=False),
+    Column("level", Text, nullable=False),  # reached; empty if it failed
+    Column("verification", Text, nullable=False),
+    Column("reason", Text, nullable=False),  # code of the first one; empty if it passed
+    Column("capacity_bytes", BigInteger, nullable=False),
+    Column("bytes_done", BigInteger, nullable=False),  # written and read back
+    Column("busy_seconds", Float, nullable=False),  # in transfers
+    Column("withdrawn", BigInteger),  # number of the withdrawal's entry in the log
+)
+Index("certificate_index_id", certificate_index.c.certificate_id, unique=True)
+for _column in ("serial", "world_wide_name", "lot_id", "outcome", "issued_at", "finished_at"):
+    Index(f"certificate_index_{_column}", certificate_index.c[_column], certificate_index.c.number)
+
+specifications = Table(
+    "specifications",
+    metadata,
+    Column("number", _RowNumber, primary_key=True, autoincrement=True),
+    Column("reference", Text, nullable=False),  # whoever sends it knows it by this; the newest row of one counts
+    Column("serial", _ByBytes, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("after", BigInteger, nullable=False),  # the log's size then: only later certificates answer it
+    Column("operator", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("specifications_reference", specifications.c.reference)
+Index("specifications_serial", specifications.c.serial)

@@ -67,7 +67,7 @@ def newest(station_id: str, kind: EntryKind, about: str, connection: Connection)
     return None if found is None else bytes(found)
 
 
-KINDS = (EntryKind.DESTRUCTION, EntryKind.CONTROL)
+KINDS = (EntryKind.DESTRUCTION, EntryKind.CONTROL, EntryKind.AUDIT)
 
 
 def disagreements(connection: Connection) -> Iterable[str]:
@@ -82,4 +82,4 @@ def disagreements(connection: Connection) -> Iterable[str]:
     for kind, subject in sorted(set(in_log) - set(on_record)):
         yield f"it has the {kind} {subject}, the ledger has not"
     if len(in_log) != len(set(in_log)):
-        yield "it has a destruction or a control twice"
+        yield "it has a destruction, a control or an audit twice"

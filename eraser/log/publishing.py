@@ -70,32 +70,56 @@ class Publisher:
         self._outside = outside
         self._now_utc = now_utc
 
-    async def publish(self) -> Checkpoint:
-        """The checkpoint of the log as it stands, signed, kept outside and then in the ledger. Raises RewrittenLogError when
-        the log does not continue the one that was kept; NoteError, UnknownLogError or ForgedNoteError when that is not ours.
+    async def expect_continued(self) -> None:
+        """Raises RewrittenLogError when the log does not continue what was signed last; NoteError, UnknownLogError or
+        ForgedNoteError when what is kept outside is not ours.
         """
-        earlier = await asyncio.to_thread(self._kept)
-        now, proof = await self._store.read(partial(_state, self._origin, earlier.size if earlier else 0))
-        if earlier is not None:
-            _expect_continued(earlier, now, proof)
-        signed = str(await asyncio.to_thread(self._signed, now))
+        await self._store.read(partial(expect_continued, self._origin, self.keys, self._outside))
+
+    async def publish(self) -> Checkpoint:
+        """The checkpoint of the log as it stands, signed, kept outside and then in the ledger. Raises as `expect_continued`."""
+        now = await self._store.read(partial(expect_continued, self._origin, self.keys, self._outside))
+        signed = str(await asyncio.to_thread(signed_by_all, now, self.keys))
         # Outside first: whatever the ledger then loses, nobody is told of a shorter log afterwards.
         await asyncio.to_thread(self._outside.keep, signed.encode())
         await self._store.write(partial(log.put_checkpoint, entries=now.size, at=self._now_utc(), note=signed))
         return now
 
-    def _signed(self, checkpoint: Checkpoint) -> Note:
-        first, *others = self.keys.signers(checkpoint.size)
-        signed = note.sign(checkpoint.text(), self._origin, first)
-        for signer in others:
-            signed = note.sign_too(signed, self._origin, signer)
-        return signed
 
-    def _kept(self) -> Checkpoint | None:
-        content = self._outside.newest()
-        if content is None:
-            return None
-        return confirm(note.parse(content), self.keys.known())[0]
+def signed_by_all(checkpoint: Checkpoint, keys: LogKeys) -> Note:
+    """Its note, by each key that signs at this length. May block."""
+    first, *others = keys.signers(checkpoint.size)
+    signed = note.sign(checkpoint.text(), checkpoint.origin, first)
+    for signer in others:
+        signed = note.sign_too(signed, checkpoint.origin, signer)
+    return signed
+
+
+def expect_continued(origin: str, keys: LogKeys, outside: Outside, connection: Connection) -> Checkpoint:
+    """The log as it stands, which continues what was signed last. Raises as `Publisher.expect_continued`."""
+    earlier = last_signed(origin, keys, outside, connection)
+    if earlier is not None:
+        _expect_continued(earlier, connection)
+        if outside.newest() is None:
+            raise _not_continued("the checkpoint that is kept outside the ledger is gone", earlier)
+    return checkpoint_of(origin, connection)
+
+
+def last_signed(origin: str, keys: LogKeys, outside: Outside, connection: Connection) -> Checkpoint | None:
+    """What was signed last as far as is known: what is kept outside, or where that is gone, what the ledger has; None for a
+    log that never signed. Raises as `eraser.log.checkpoint.confirm` does when it is not ours.
+    """
+    content = outside.newest() or log.newest_note_of(connection, origin)
+    return confirm(note.parse(content), keys.known())[0] if content is not None else None
+
+
+def continues(earlier: Checkpoint, connection: Connection) -> bool:
+    """Whether the ledger's log is that of the checkpoint, with or without entries added."""
+    try:
+        _expect_continued(earlier, connection)
+    except RewrittenLogError:
+        return False
+    return True
 
 
 def checkpoint_of(origin: str, connection: Connection, entries: int | None = None) -> Checkpoint:
@@ -104,18 +128,21 @@ def checkpoint_of(origin: str, connection: Connection, entries: int | None = Non
     return Checkpoint(origin, tree.size, tree.root(), Withdrawals.of(log.withdrawn(connection, tree.size)))
 
 
-def _state(origin: str, earlier: int, connection: Connection) -> tuple[Checkpoint, tuple[bytes, ...]]:
-    now = checkpoint_of(origin, connection)
-    is_longer = 0 < earlier <= now.size
-    return now, log.tree(connection, now.size).consistency_proof(earlier) if is_longer else ()
-
-
-def _expect_continued(earlier: Checkpoint, now: Checkpoint, proof: tuple[bytes, ...]) -> None:
+def _expect_continued(earlier: Checkpoint, connection: Connection) -> None:
+    now = checkpoint_of(earlier.origin, connection)
+    is_longer = 0 < earlier.size <= now.size
+    proof = log.tree(connection, now.size).consistency_proof(earlier.size) if is_longer else ()
     try:
         expect_growth(earlier, now, proof)
     except EraserError as error:
-        raise RewrittenLogError(
-            f"the ledger's log does not continue the checkpoint that was signed last: {error.what}",
-            subject=earlier.origin,
-            remedy="Nothing is signed. If the ledger was restored from a backup, restore the newer one.",
-        ) from error
+        what = f"the ledger's log does not continue the checkpoint that was signed last: {error.what}"
+        raise _not_continued(what, earlier) from error
+
+
+def _not_continued(what: str, earlier: Checkpoint) -> RewrittenLogError:
+    return RewrittenLogError(
+        what,
+        subject=earlier.origin,
+        remedy="Nothing is signed. Restore the newest backup that there is; if none has it all, `eraser log restart` says so "
+        "to everybody, and goes on.",
+    )

@@ -10,11 +10,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from eraser.domain.merkle import HASH_BYTES
+from eraser.domain.merkle import HASH_BYTES, is_consistent
 from eraser.log import note
 from eraser.log.checkpoint import Checkpoint, confirm, expect_growth
 from eraser.log.errors import NoteError, RewrittenLogError
 from eraser.log.note import Note, NoteKey, NoteSigner
+from eraser.log.restart import Restart
 
 MAX_PROOF_HASHES = 63
 _OLD = re.compile(r"old (0|[1-9][0-9]{0,17})")
@@ -47,10 +48,18 @@ def parse_update(content: bytes) -> Update:
 
 
 def witness(
-    update: Update, seen: Note | None, log_keys: Sequence[NoteKey], name: str, signer: NoteSigner, at: int
+    update: Update,
+    seen: Note | None,
+    log_keys: Sequence[NoteKey],
+    name: str,
+    signer: NoteSigner,
+    at: int,
+    restart: Restart | None = None,
 ) -> tuple[Note, Checkpoint]:
     """The checkpoint with the witness's signature, which is what the witness knows from now on: keep that durably before it is
     given away. `seen` is the newest checkpoint of this log that the witness has signed.
+
+    With a `restart`, which the log has signed, what was seen may be of the part that is lost.
 
     Raises what `eraser.log.checkpoint.confirm` does for a note that is not the log's, RewrittenLogError for what does not
     continue what is known, or begins elsewhere, or is signed by a key alone that no key known before has signed beside.
@@ -63,15 +72,37 @@ def witness(
                 "the log's key is another one than before, and no checkpoint signed by both has been witnessed",
                 remedy="Ask for an update of while the key was changed: both keys sign it.",
             )
-        if update.earlier != known.size:
-            raise RewrittenLogError(
-                f"the proof begins at {update.earlier} entries, known are {known.size}",
-                remedy=f"Ask for one from there: eraser log update --from {known.size}",
-            )
-        expect_growth(known, new, update.proof)
+        if restart is not None:
+            _expect_resumed(update, known, restart, new)
+        else:
+            _expect_continued(update, known, new)
     ids = {key.key_id for key in signers}
     own = Note(update.note.text, tuple(item for item in update.note.signatures if item.key_id in ids))
     return note.cosign(own, name, signer, at), new
+
+
+def _expect_continued(update: Update, known: Checkpoint, new: Checkpoint) -> None:
+    if update.earlier != known.size:
+        raise RewrittenLogError(
+            f"the proof begins at {update.earlier} entries, known are {known.size}",
+            remedy=f"Ask for one from there: eraser log update --from {known.size}",
+        )
+    expect_growth(known, new, update.proof)
+
+
+def _expect_resumed(update: Update, known: Checkpoint, restart: Restart, new: Checkpoint) -> None:
+    """Raises RewrittenLogError unless the record tells of what is known, and the new log goes on from where it says."""
+    if not restart.has_lost(known):
+        raise RewrittenLogError(f"the record of a restart does not tell of the {known.size} entries that are known")
+    if update.earlier != restart.resumed_size:
+        raise RewrittenLogError(
+            f"the proof begins at {update.earlier} entries, the log was restarted at {restart.resumed_size}",
+            remedy=f"Ask for one from there: eraser log update --from {restart.resumed_size}",
+        )
+    if new.size <= restart.resumed_size or not is_consistent(
+        restart.resumed_size, restart.resumed_root, new.size, new.root, update.proof
+    ):
+        raise RewrittenLogError("the checkpoint does not continue the log from where the record says it was restarted")
 
 
 def shown(earlier: int, proof: Sequence[bytes], signed: str) -> Update:

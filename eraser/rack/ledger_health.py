@@ -20,6 +20,8 @@ class LedgerHealth:
     def __init__(self) -> None:
         self.log_problem = ""
         """Why its transparency log is not signed; empty when it is."""
+        self.routine_overdue = 0
+        """How much of the routine control is overdue."""
         self.last_commit_seconds = 0.0
         self._all_seconds = 0.0
         self._counts = [0] * (len(COMMIT_BOUNDS_SECONDS) + 1)

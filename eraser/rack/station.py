@@ -325,6 +325,7 @@ class Rack:
             commits=self._ledger.commits(),
             is_ledger_full=is_full,
             is_draining=self.admissions.is_draining,
+            routine_overdue=self._ledger.routine_overdue,
             problems=tuple(filter(None, (*self._problems.values(), self._ledger.log_problem))),
         )
         self.ticks += 1

@@ -114,6 +114,8 @@ class StationSnapshot:
     is_ledger_full: bool = False
     """Whether jobs stand still until there is room on a disk: the ledger's, or that of the certificates."""
     is_draining: bool = False
+    routine_overdue: int = 0
+    """Drawn drives that nobody has read in time, and a draw that should have been made."""
     problems: tuple[str, ...] = ()
     """Why it is not ready, in words; empty when it is."""
 

@@ -20,11 +20,13 @@ from click.testing import CliRunner
 from eraser.certificates.canonical import canonical
 from eraser.certificates.validity import Validity
 from eraser.cli.certificate import certificate_group
+from eraser.domain.certificate import Certificate
 from eraser.domain.drive import SerialSource
 from eraser.domain.events import Outcome
 from eraser.domain.json_form import to_json
+from eraser.domain.pattern import Constant
 from eraser.errors import EraserError
-from tests.certificates.builders import a_document, a_signer
+from tests.certificates.builders import RANDOM, a_certificate, a_document, a_job, a_signer
 from tests.certificates.plant import (
     ID_A,
     ID_B,
@@ -145,6 +147,25 @@ def re_signed(plant: Plant, message: bytes, signer: Any = None) -> bytes:
 
 def signature_changed(**values: Any) -> Try:
     return a_file(lambda plant: changed(plant.document, lambda form: form["signatures"][0].update(values)))
+
+
+def claims_changed(change: Callable[[list[Any]], object]) -> Try:
+    """Well signed, with other claims per rulebook than its evidence bears."""
+
+    def forge(plant: Plant) -> bytes:
+        rulebooks = to_json(certificate_of(ID_A, "A1"))["rulebooks"]
+        change(rulebooks["claims"])
+        return resealed(plant, rulebooks=rulebooks)
+
+    return a_file(forge)
+
+
+def claiming(place: int, **members: Any) -> Try:
+    return claims_changed(lambda claims: claims[place].update(members))
+
+
+def of_three_passes() -> Certificate:
+    return a_certificate(a_job((Constant(b"\x00"), Constant(b"\xff"), RANDOM)))
 
 
 def in_bundle(change: Callable[[Any, Plant], object], *more_log: Any) -> Try:
@@ -271,6 +292,17 @@ FORGERIES: list[tuple[str, str, Try, str]] = [
     ("content", "well signed, passed without a reading", a_file(lambda plant: plant.signed(final_verification=None)),
      "contradictory"),
     ("content", "well signed, of a version to come", a_file(lambda plant: resealed(plant, version=2)), "unsupported"),
+    ("claim", "a rulebook claimed, the signature stays", edited("rulebooks.claims", []), "altered"),
+    ("claim", "well signed, GB 46864 after one pass on a hard disk", claiming(0, holds=True, missing=[]), "unfounded-claim"),
+    ("claim", "well signed, a purge by overwriting", claiming(3, holds=True, missing=[]), "unfounded-claim"),
+    ("claim", "well signed, a claim in other words", claiming(1, statement="Complies with NIST SP 800-88."), "unfounded-claim"),
+    ("claim", "well signed, what is missing is left out", claiming(0, missing=[]), "unfounded-claim"),
+    ("claim", "well signed, a source said to be in force", claiming(0, standing="current"), "unfounded-claim"),
+    ("claim", "well signed, one rulebook is not spoken of", claims_changed(lambda claims: claims.pop()), "unfounded-claim"),
+    ("claim", "well signed, the claims of three passes", claims_changed(lambda claims: claims.__setitem__(
+        slice(None), to_json(of_three_passes())["rulebooks"]["claims"])), "unfounded-claim"),
+    ("claim", "well signed, by a reading to come", a_file(
+        lambda plant: resealed(plant, rulebooks={"reading": 2, "claims": []})), "unsupported"),
     ("replay", "presented for a second drive", a_file(lambda plant: plant.bundle(), "--drive", "C3"), "another-drive"),
     ("replay", "the signature of another certificate", a_file(
         lambda plant: changed(plant.document, lambda form: form.update(signatures=json.loads(plant.other)["signatures"]))),
@@ -302,7 +334,7 @@ def test_the_list_has_three_of_each_class_and_many_in_all() -> None:
     counts = Counter(row[0] for row in FORGERIES)
     assert len(FORGERIES) >= 40
     assert min(counts.values()) >= 3, counts
-    assert {"key", "time", "log", "drive", "encoding", "replay"} <= set(counts)
+    assert {"key", "time", "log", "drive", "encoding", "claim", "replay"} <= set(counts)
     assert len({row[:2] for row in FORGERIES}) == len(FORGERIES)
 
 

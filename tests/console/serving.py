@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+LINE_BYTES = 64 * 1024 * 1024
+"""An event is one line."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,8 @@ class Answer:
     status: int
     headers: dict[str, str]
     body: bytes
+    exact: dict[str, str] = field(default_factory=dict)
+    """Headers with their values as they were sent."""
 
     @property
     def json(self) -> Any:
@@ -30,17 +35,19 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def connect(place: int | Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def connect(place: int | Path, address: str = "127.0.0.1") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """To a port of this host, or to a Unix socket."""
     if isinstance(place, Path):
-        return await asyncio.open_unix_connection(place)
-    return await asyncio.open_connection("127.0.0.1", place)
+        return await asyncio.open_unix_connection(place, limit=LINE_BYTES)
+    return await asyncio.open_connection(address, place, limit=LINE_BYTES)
 
 
-async def ask(place: int | Path, method: str, target: str, body: Any = None, **headers: str) -> Answer:
-    """One request, one connection, within 10 s."""
-    async with asyncio.timeout(10):
-        reader, writer = await connect(place)
+async def ask(
+    place: int | Path, method: str, target: str, body: Any = None, *, address: str = "127.0.0.1", **headers: str
+) -> Answer:
+    """One request, one connection, within 20 s."""
+    async with asyncio.timeout(20):
+        reader, writer = await connect(place, address)
         content = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         head = {"host": "localhost", "connection": "close", "content-length": str(len(content)), **headers}
         if body is not None:
@@ -56,5 +63,6 @@ def parse(answer: bytes) -> Answer:
     """The answer as it came over the wire."""
     head, _, body = answer.partition(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
-    headers = dict(line.lower().split(": ", 1) for line in lines)
-    return Answer(int(first.split()[1]), headers, body)
+    exact = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+    headers = {name: value.lower() for name, value in exact.items()}
+    return Answer(int(first.split()[1]), headers, body, exact)

@@ -16,14 +16,14 @@ def run(url: str, *statements: str) -> None:
         engine.dispose()
 
 
-def tamper(url: str, *statements: str) -> None:
+def tamper(url: str, *statements: str, **values: object) -> None:
     """As somebody who owns the database and takes its triggers and foreign keys away first."""
     engine = open_engine(url)
     try:
         with writing(engine) as connection, connection.begin():
             _unguard(connection)
             for statement in statements:
-                connection.execute(text(statement))
+                connection.execute(text(statement), values)
     finally:
         engine.dispose()
 

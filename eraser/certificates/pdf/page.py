@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from eraser.certificates.pdf.fonts import shown
-from eraser.certificates.pdf.words import REASONS, SERIALS_OF_OTHERS, TRANSPORTS, Language, Words
+from eraser.certificates.pdf.words import MISSING, REASONS, SERIALS_OF_OTHERS, TRANSPORTS, Language, Words
 from eraser.domain.certificate import Certificate, CertifiedPass, LeftExtents, Reading, Run
 from eraser.domain.events import Outcome
 from eraser.domain.evidence import EndReason
 from eraser.domain.pattern import Constant, Pattern
 from eraser.domain.program import Verification
+from eraser.domain.rulebook import Claim
 
 MAX_TEXT_CHARACTERS = 400
 MAX_REASONS = 4
@@ -65,6 +66,11 @@ def page_form(certificate: Certificate, seal: Seal, language: Language, check_ur
         "head": _head(certificate, words),
         "drive": _section("drive", words, _drive(certificate, words)),
         "work": _section("work", words, _work(certificate, words)),
+        "rulebooks": {
+            **_label("rulebooks", words),
+            "claims": _claims(certificate, words),
+            "mean": words["rulebooks-mean"],
+        },
         "passes": {
             **_section("passes", words, ()),
             **_table(steps, words),
@@ -155,6 +161,32 @@ def _work(certificate: Certificate, words: Words) -> Iterable[dict[str, Any]]:
     yield _row("method", words.listed(words[done.technique.value], done.title), words)
     yield _row("basis", f"{done.source} ({done.standing.value})", words)
     yield _row("claim", done.claim, words)
+
+
+def _claims(certificate: Certificate, words: Words) -> list[dict[str, Any]]:
+    """A row for each rulebook; one row for those that do not hold and say the same."""
+    rows: list[dict[str, Any]] = []
+    for claim in certificate.rulebooks.claims:
+        text = _borne(certificate, words) if claim.holds else _not_claimed(claim, words)
+        alike = next((row for row in rows if not row["holds"] and row["text"] == text), None)
+        if alike is None:
+            rows.append({"name": claim.rulebook.value, "holds": claim.holds, "text": text})
+        else:
+            alike["name"] += f"; {claim.rulebook.value}"
+    return rows
+
+
+def _borne(certificate: Certificate, words: Words) -> str:
+    final = certificate.final_verification
+    random = sum(not isinstance(item.pattern, Constant) for item in certificate.passes)
+    read = "claim-full" if final is not None and final.verification is Verification.FULL else "claim-sampled"
+    return words.listed(words["claim-passes"].format(len(certificate.passes), random), words[read])
+
+
+def _not_claimed(claim: Claim, words: Words) -> str:
+    chinese = words.language is Language.CHINESE
+    named = [MISSING.get(item.code, item.what) if chinese else item.what for item in claim.missing]
+    return _text(words["claim-missing"] + ("、" if chinese else "; ").join(named), words)
 
 
 def _steps(certificate: Certificate, words: Words) -> Iterable[_Step]:

@@ -29,6 +29,15 @@ WORDS: dict[str, tuple[str, str]] = {
     "drive": ("存储介质", "Drive"),
     "work": ("清除方法", "Sanitization"),
     "passes": ("覆写与验证", "Passes and verification"),
+    "rulebooks": ("各标准是否具备证据", "Rulebooks and their evidence"),
+    "rulebooks-mean": (
+        "“✓”指证据与该标准的覆写模式相符。各标准据二手资料解读，不作符合性声明。",
+        "✓: the evidence shows the pattern of this rulebook, as known from secondary sources. No compliance is claimed.",
+    ),
+    "claim-passes": ("覆写 {} 遍（随机 {} 遍）", "passes: {}, random: {}"),
+    "claim-full": ("末遍后全盘回读一致", "read back in full after the last"),
+    "claim-sampled": ("末遍后抽样回读一致", "read back by samples after the last"),
+    "claim-missing": ("不主张，缺：", "Not claimed; missing: "),
     "left": ("例外", "Exceptions"),
     "who": ("责任与流转", "Responsibility"),
     "proof": ("真伪查验", "Proof"),
@@ -163,6 +172,20 @@ REASONS = {
     "verification-missing": "缺少要求的回读验证",
 }
 """What a reason's code says in Chinese; the certificate's own English sentence stands beside it."""
+
+MISSING = {
+    "complement-pass": "与前一遍互补的覆写",
+    "drive": "真实硬盘（文件或虚拟盘之下的介质不明）",
+    "hidden-area": "隐藏区域的覆写",
+    "hidden-area-unknown": "有无隐藏区域的查询结果",
+    "passed": "“通过”的结果",
+    "passes": "足够的覆写遍数",
+    "purge-technique": "盘自身的净化命令（主机覆写达不到 Purge）",
+    "random-pass": "随机覆写",
+    "samples": "第 4.7 节要求的抽样",
+    "verification": "末遍之后的回读验证",
+}
+"""What a claim that does not hold is missing, by its code, in Chinese."""
 
 
 class Words:

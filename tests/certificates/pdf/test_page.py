@@ -8,7 +8,7 @@ import pytest
 
 from eraser.certificates.errors import MalformedError
 from eraser.certificates.pdf import fonts
-from eraser.certificates.pdf.words import WORDS, Language
+from eraser.certificates.pdf.words import MISSING, WORDS, Language
 from eraser.domain.certificate import Certificate
 from tests.certificates.builders import a_certificate, a_document, a_failed_job, a_job_with_everything, a_signer
 from tests.certificates.pdf.builders import (
@@ -19,6 +19,7 @@ from tests.certificates.pdf.builders import (
     named,
     with_the_longest_names,
 )
+from tests.domain.test_rulebook import CASES
 
 SIGNER = a_signer()
 poppler = pytest.mark.lab("pdftotext", "pdfinfo", "pdffonts")
@@ -87,6 +88,35 @@ def test_the_page_shows_what_the_certificate_says(language: Language, tmp_path: 
     ):
         assert fact in text, fact
     assert "FAILED" not in text
+
+
+@poppler
+@languages
+def test_each_rulebook_stands_there_with_what_is_shown_of_it_or_missing(language: Language, tmp_path: Path) -> None:
+    chinese = language is Language.CHINESE
+    text = raw_text_of(drawn(a_certificate(a_job_with_everything()), language, tmp_path))
+    passes = "末遍后抽样回读一致" if chinese else "passes:3,random:2,readbackbysamplesafterthelast"
+    purge = "净化命令" if chinese else "apurgetechnique:overwritingbythehostreachesnopurge"
+    start = text.index("✓GB46864-2025")
+    claims = [
+        text.index(item, start) for item in ("✓NISTSP800-88Clear", "✓IEEE2883-2022Clear", "NISTSP800-88Purge", purge)
+    ]
+    assert claims == sorted(claims)
+    assert text.count(passes) == 3
+    text = raw_text_of(drawn(a_certificate(), language, tmp_path))
+    missing = "足够的覆写遍数" if chinese else "Notclaimed;missing:3passesoverthewholedrive:thereare1"
+    assert "✓GB46864" not in text
+    assert text.index("GB46864-2025") < text.index(missing) < text.index("✓NISTSP800-88Clear")
+
+
+def test_every_piece_of_evidence_that_may_be_missing_has_a_chinese_name() -> None:
+    codes = {
+        item.code
+        for certificate, _, _ in CASES.values()
+        for claim in certificate.rulebooks.claims
+        for item in claim.missing
+    }
+    assert codes == set(MISSING) - {"samples"}
 
 
 @poppler

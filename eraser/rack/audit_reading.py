@@ -1,0 +1,84 @@
+"""Reading a sampled drive again for an audit: with our own reader, and a few places with one that is not ours."""
+
+from collections.abc import Callable, Iterable
+from hashlib import shake_256
+
+from eraser.domain.audit import DriveReading, DriveResult
+from eraser.domain.certificate import Certificate
+from eraser.domain.drive import Drive, is_recognisable
+from eraser.domain.evidence import TransferReport
+from eraser.domain.pattern import SEED_BYTES
+from eraser.domain.program import Verification
+from eraser.drives.discovery import identify
+from eraser.errors import Refused
+from eraser.rack.independent_reading import Compared, drawn_places, read_independently
+from eraser.rack.rereading import Finding, last_pattern, refuse_another, reread_now
+
+_PURPOSE = b"eraser audit reading v1"
+_RESULTS = {
+    Finding.HOLDS: DriveResult.HOLDS,
+    Finding.DIFFERS: DriveResult.DIFFERS,
+    Finding.HASH_DIFFERS: DriveResult.HASH_DIFFERS,
+    Finding.UNREADABLE: DriveResult.UNREADABLE,
+    Finding.INCOMPLETE: DriveResult.INCOMPLETE,
+    Finding.WRITTEN_MEANWHILE: DriveResult.WRITTEN_MEANWHILE,
+    Finding.CERTIFICATE_FAILED: DriveResult.AS_FAILED,
+}
+
+
+def certificate_of(path: str, certificates: Iterable[Certificate]) -> Certificate | None:
+    """The newest of these certificates that is of the drive at this path; None where none is, by a name of the drive's own.
+
+    Raises UsageError or DriveError for a path that leads to no drive.
+    """
+    drive = identify(path)
+    own = [item for item in certificates if is_recognisable(item.drive) and _is_of(item, drive)]
+    return max(own, key=lambda item: item.issued_at, default=None)
+
+
+def _is_of(certificate: Certificate, drive: Drive) -> bool:
+    try:
+        refuse_another(certificate.drive, drive)
+    except Refused:
+        return False
+    return True
+
+
+def read_drive(
+    path: str,
+    certificate: Certificate,
+    kind: Verification,
+    audit_seed: bytes,
+    *,
+    now_utc: Callable[[], str],
+    on_progress: Callable[[int, int], None],
+) -> DriveReading:
+    """Reads it: in full, or at the places that the audit's seed draws for this certificate. Never writes. Blocks.
+
+    Raises as `rereading.reread_now` does, and UsageError where a program of the independent reader is missing.
+    """
+    seed = shake_256(_PURPOSE + b"\x00" + audit_seed + certificate.certificate_id.encode()).digest(SEED_BYTES)
+    drive, found = reread_now(
+        path, certificate, kind, random_bytes=lambda count: seed[:count], now_utc=now_utc, on_progress=on_progress
+    )
+    result = _RESULTS[found.finding]
+    number, pattern = last_pattern(certificate)
+    assert number == found.pass_number
+    if result is not DriveResult.HOLDS:
+        # What is wrong already need not be found twice; of a failed drive bad places are expected to differ.
+        return DriveReading(result, _bytes_read(found.report), found.sampling, "", 0, 0)
+    other = read_independently(drive, pattern, drawn_places(drive, seed))
+    match other.result:
+        case Compared.DIFFERS:
+            result = DriveResult.READER_DIFFERS
+        case Compared.UNREADABLE:
+            result = DriveResult.UNREADABLE
+        case Compared.EQUAL:
+            pass
+    return DriveReading(
+        result, _bytes_read(found.report), found.sampling, other.programs, other.places, other.bytes_read
+    )
+
+
+def _bytes_read(report: TransferReport | None) -> int:
+    return report.bytes_done if report is not None else 0

@@ -1,0 +1,157 @@
+"""Each role at each route, as the application itself lists them: a route that is not in the table here fails."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import pytest
+from fastapi.routing import APIRoute
+
+from eraser.console.app import create_app, served_routes
+from eraser.console.identity import Required, anyone, demand_of, with_roles
+from eraser.console.metrics import MetricsPage
+from eraser.domain.account import PERMISSIONS, Permission, Role
+from tests.console.people import Plant
+from tests.console.serving import ask
+from tests.console.stations import FakeStation
+
+P = Permission
+EVERYBODY = "anyone"
+SIGNED_IN = "signed-in"
+
+ROUTES: dict[tuple[str, str], Permission | str] = {
+    ("GET", "/metrics"): EVERYBODY,
+    ("GET", "/health/live"): EVERYBODY,
+    ("GET", "/health/ready"): EVERYBODY,
+    ("GET", "/sign-in"): EVERYBODY,
+    ("POST", "/sign-in"): EVERYBODY,
+    ("GET", "/sign-in.css"): EVERYBODY,
+    ("POST", "/sign-out"): SIGNED_IN,
+    ("GET", "/set-up"): EVERYBODY,
+    ("POST", "/set-up"): EVERYBODY,
+    ("GET", "/wall-screen"): EVERYBODY,
+    ("GET", "/api/v1/openapi.json"): SIGNED_IN,
+    ("GET", "/api/v1/station"): P.VIEW_RACK,
+    ("GET", "/api/v1/bays"): P.VIEW_RACK,
+    ("GET", "/api/v1/bays/{bay}"): P.VIEW_RACK,
+    ("GET", "/api/v1/events"): P.VIEW_RACK,
+    ("POST", "/api/v1/bays/{bay}/start"): P.OPERATE,
+    ("POST", "/api/v1/bays/{bay}/retry"): P.OPERATE,
+    ("POST", "/api/v1/bays/{bay}/pause"): P.OPERATE,
+    ("POST", "/api/v1/bays/{bay}/resume"): P.OPERATE,
+    ("POST", "/api/v1/bays/{bay}/cancel"): P.OPERATE,
+    ("POST", "/api/v1/bays/{bay}/maintenance"): P.MAINTAIN,
+    ("POST", "/api/v1/drain"): P.MAINTAIN,
+    ("GET", "/api/v1/lots"): P.VIEW_LOTS,
+    ("GET", "/api/v1/lots/{lot_id}"): P.VIEW_LOTS,
+    ("POST", "/api/v1/lots"): P.MANAGE_LOTS,
+    ("PUT", "/api/v1/lots/{lot_id}"): P.MANAGE_LOTS,
+    ("POST", "/api/v1/lots/{lot_id}/open"): P.MANAGE_LOTS,
+    ("POST", "/api/v1/lots/{lot_id}/close"): P.MANAGE_LOTS,
+    ("POST", "/api/v1/tags"): P.BIND_TAGS,
+    ("GET", "/api/v1/custody"): P.VIEW_CUSTODY,
+    ("POST", "/api/v1/custody"): P.RECORD_CUSTODY,
+    ("POST", "/api/v1/certificates/{certificate_id}/withdrawal"): P.WITHDRAW_CERTIFICATES,
+    ("POST", "/api/v1/session"): EVERYBODY,
+    ("GET", "/api/v1/session"): SIGNED_IN,
+    ("DELETE", "/api/v1/session"): SIGNED_IN,
+    ("PUT", "/api/v1/session/language"): SIGNED_IN,
+    ("PUT", "/api/v1/session/password"): SIGNED_IN,
+    ("POST", "/api/v1/password"): EVERYBODY,
+    ("GET", "/api/v1/accounts"): P.MANAGE_ACCOUNTS,
+    ("POST", "/api/v1/accounts"): P.MANAGE_ACCOUNTS,
+    ("PATCH", "/api/v1/accounts/{name}"): P.MANAGE_ACCOUNTS,
+    ("POST", "/api/v1/accounts/{name}/reset"): P.MANAGE_ACCOUNTS,
+    ("GET", "/api/v1/tokens"): P.MANAGE_ACCOUNTS,
+    ("POST", "/api/v1/tokens"): P.MANAGE_ACCOUNTS,
+    ("DELETE", "/api/v1/tokens/{token_id}"): P.MANAGE_ACCOUNTS,
+    ("GET", "/api/v1/trail"): P.VIEW_TRAIL,
+}
+
+HAS_MORE_THAN_LOOKS = {
+    Role.OPERATOR: {P.OPERATE, P.BIND_TAGS, P.RECORD_CUSTODY, P.VIEW_FAILURES},
+    Role.AUDITOR: {P.VIEW_FAILURES, P.VIEW_REPORTS, P.VIEW_AUDITS, P.RUN_AUDITS, P.VIEW_TRAIL},
+    Role.PRIVACY_OFFICER: {P.VIEW_PERSONAL_DATA, P.ERASE_PERSONAL_DATA, P.VIEW_TRAIL},
+}
+"""Of the roles where one permission too many would be worst."""
+
+
+def routes_of(plant: Plant) -> dict[tuple[str, str], Permission | str]:
+    """What the application serves, and to whom it says it does."""
+    found = {}
+    for route in served_routes(plant.app.routes):
+        assert isinstance(route, APIRoute), route
+        demand = demand_of(route)
+        assert demand is not None
+        for method in route.methods:
+            found[method, route.path] = demand.permission if isinstance(demand, Required) else demand
+    return found
+
+
+async def test_every_route_is_for_whom_the_table_says(plant: Plant) -> None:
+    found = routes_of(plant)
+    missing = {route for route in ROUTES if "withdrawal" in route[1]}  # served where certificates are kept
+    assert found == {route: demand for route, demand in ROUTES.items() if route not in missing}
+
+
+@pytest.mark.parametrize("role", [role for role in Role if role not in (Role.DEMO, Role.HOST_USER, Role.MASTER)])
+async def test_each_role_gets_what_its_permissions_open_and_nothing_else(plant: Plant, role: Role) -> None:
+    bearer = await plant.entry_of(role)
+    for (method, path), demand in ROUTES.items():
+        if demand == EVERYBODY or path in ("/api/v1/events", "/sign-out", "/api/v1/session"):
+            continue  # asked for elsewhere
+        target = path.replace("{bay}", "A1").replace("{", "no-such-").replace("}", "")
+        answer = await ask(plant.port, method, target, None if method == "GET" else {}, **bearer)
+        may = demand == SIGNED_IN or demand in PERMISSIONS[role]
+        if "withdrawal" in path:
+            assert answer.status == HTTPStatus.NOT_FOUND
+        elif may:
+            refused = answer.status == HTTPStatus.FORBIDDEN and answer.json["reason"] == "no-permission"
+            assert answer.status < 500 and answer.status != HTTPStatus.UNAUTHORIZED and not refused, (
+                method,
+                path,
+                answer,
+            )
+        else:
+            assert answer.status == HTTPStatus.FORBIDDEN, (method, path, answer)
+
+
+async def test_nobody_gets_nothing(plant: Plant) -> None:
+    for (method, path), demand in ROUTES.items():
+        if demand == EVERYBODY:
+            continue
+        target = path.replace("{bay}", "A1").replace("{", "").replace("}", "")
+        answer = await ask(plant.port, method, target, None if method == "GET" else {})
+        assert answer.status == HTTPStatus.UNAUTHORIZED, (method, path, answer)
+        assert b"A1" not in answer.body.replace(target.encode(), b"")
+    assert plant.station.orders == []
+
+
+def test_only_who_deals_with_customers_sees_what_they_said_of_themselves() -> None:
+    see = {role for role in Role if P.VIEW_PERSONAL_DATA in PERMISSIONS[role]}
+    assert see == {Role.CLERK, Role.PRIVACY_OFFICER, Role.DEMO, Role.MASTER}
+    looks = PERMISSIONS[Role.HOST_USER]
+    for role, more in HAS_MORE_THAN_LOOKS.items():
+        assert PERMISSIONS[role] == looks | more
+    assert PERMISSIONS[Role.WALL] == {P.VIEW_RACK}
+    assert P.MANAGE_ACCOUNTS not in PERMISSIONS[Role.DEMO]
+
+
+def test_a_route_that_does_not_say_for_whom_it_is_is_not_served() -> None:
+    from fastapi import APIRouter, Depends
+
+    async def recognise(scope):
+        return with_roles("x", Role.OPERATOR)
+
+    pages = APIRouter()
+
+    @pages.get("/forgotten")
+    async def forgotten() -> str:
+        return "seen by everybody"
+
+    station = FakeStation()
+    with pytest.raises(AssertionError, match="/forgotten"):
+        create_app(station, MetricsPage(station.snapshot), recognise=recognise, pages=pages)
+    said = APIRouter()
+    said.add_api_route("/said", forgotten, dependencies=[Depends(anyone)])
+    create_app(station, MetricsPage(station.snapshot), recognise=recognise, pages=said)
