@@ -16,7 +16,7 @@ _BY_BYTES = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
-    """From 0007."""
+    """From 0003."""
     op.create_table(
         "certificate_index",
         sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
