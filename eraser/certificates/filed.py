@@ -28,6 +28,7 @@ from eraser.certificates.verifying import entry_of, verify
 from eraser.errors import CertificateError, Refused, UsageError
 from eraser.ledger import log
 from eraser.ledger.certificate_index import CertificateIndex, Indexed, Search
+from eraser.ledger.reports import Reports
 from eraser.ledger.store import Store
 from eraser.ledger.withdrawals import UnknownCertificate
 from eraser.log import note
@@ -85,6 +86,7 @@ class FiledCertificates:
     def __init__(self, store: Store, folders: Folders) -> None:
         self.folders = folders
         self.index = CertificateIndex(store)
+        self.reports = Reports(store)
         self._store = store
         self._pages = _Pages(folders.keys)
 

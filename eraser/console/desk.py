@@ -22,6 +22,7 @@ from eraser.console.identity import Viewer, require
 from eraser.console.intake import add_intake
 from eraser.console.paging import Limit, page_answer
 from eraser.console.problems import Forbidden, NotFound
+from eraser.console.reports import add_reports
 from eraser.domain import custody
 from eraser.domain.account import Permission
 from eraser.domain.catalogue import standard_named
@@ -233,6 +234,7 @@ def desk_router(desk: Desk, station: StationPort) -> APIRouter:
         _add_withdrawals(router, desk.withdraw)
     if desk.filed is not None:
         router.include_router(certificates_router(desk.filed, desk.check_url))
+        add_reports(router, desk.filed.reports)
         if desk.specified is not None:
             add_intake(router, desk.lots, desk.specified, desk.filed.index, station)
     if desk.controls is not None:

@@ -64,6 +64,8 @@ class Answer(StrEnum):
     """No certificate of this id or code is known here."""
     WITHDRAWAL = "withdrawal"
     """The file is itself a withdrawal."""
+    OTHER_RECORD = "other-record"
+    """The file is another record of this station: of a destruction, or of a control."""
     UNREADABLE_HERE = "unreadable-here"
     """On record, but its file can't be read just now."""
 
@@ -157,6 +159,8 @@ class PublicCheck:
             return Checked(_answer_to(check.error))
         if check.withdrawal is not None:
             return Checked(Answer.WITHDRAWAL)
+        if check.record is not None:
+            return Checked(Answer.OTHER_RECORD)
         assert check.certificate is not None
         certificate = check.certificate
         try:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, insert, or_, select, true
+from sqlalchemy import ColumnElement, Connection, and_, exists, insert, literal, or_, select, true
 
 from eraser.domain.custody import Received
 from eraser.domain.specification import Specification, shortfalls
@@ -106,7 +106,7 @@ def _queue(progress: Progress | None, after: int, limit: int, connection: Connec
 
 def _is_named(column: ColumnElement[str]) -> ColumnElement[bool]:
     """Western Digital's labels leave out what their drives say before it."""
-    return or_(column == specifications.c.serial, column == func.concat("WD-", specifications.c.serial))
+    return or_(column == specifications.c.serial, column == literal("WD-").op("||")(specifications.c.serial))
 
 
 def _answers() -> tuple[ColumnElement[bool], ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from eraser.certificates.filed import FiledCertificates, Folders
 from eraser.certificates.issuer import StationIssuer
-from eraser.certificates.keys import open_signer
+from eraser.certificates.log_keys import StationLogKeys
 from eraser.domain.certificate import Station
 from eraser.domain.custody import CustodyRecord, Received, drive_name
 from eraser.domain.drive import Drive
@@ -57,8 +57,8 @@ async def erase_many(ledger: StationLedger, data: Path, count: int, **more: str)
 
 async def sign_log(ledger: StationLedger, data: Path) -> None:
     """A checkpoint of the log as it stands."""
-    signer = open_signer(data / "keys" / "log", "log.key")
-    health = LedgerHealth()
-    keeper = LogKeeper(ledger.store, f"eraser/{STATION}", signer, LogFolder(data / "log"), now_utc, health)
+    origin, health = f"eraser/{STATION}", LedgerHealth()
+    keys = StationLogKeys(data / "keys" / "log", origin)
+    keeper = LogKeeper(ledger.store, origin, keys, LogFolder(data / "log"), now_utc, health)
     await keeper.look()
     assert health.log_problem == ""

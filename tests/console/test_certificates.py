@@ -23,7 +23,7 @@ from eraser.console.server import serve_http
 from eraser.domain.events import Outcome
 from eraser.ledger.engine import sqlite_url
 from eraser.ledger.station_ledger import StationLedger, open_ledger
-from eraser.log.note import given_key
+from eraser.log.note import given_keys
 from tests.console.certified import erase, erase_many, filed_in, sign_log
 from tests.console.desks import STATION, end_none, now_utc, withdrawing
 from tests.console.serving import Answer, ask
@@ -48,7 +48,7 @@ class Served:
         """What a customer has got by another way."""
         return Held(
             station_keys(self.data / "keys"),
-            (given_key(str(self.data / "log" / "key")),),
+            given_keys(str(self.data / "log" / "key")),
             open_pdf=lambda file: open_pdf(file, station_pdf_keys(self.data / "keys")),
         )
 
@@ -65,8 +65,8 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
             now_utc,
             end_none,
             withdrawing(ledger.store, tmp_path),
-            filed,
-            "https://plant.example/",
+            filed=filed,
+            check_url="https://plant.example/",
         )
         async with serve_http(FakeStation(), listen=None, socket=tmp_path / "eraser.sock", desk=desk):
             yield Served(ledger, tmp_path)

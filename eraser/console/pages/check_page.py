@@ -66,6 +66,11 @@ SENTENCES: dict[Answer, tuple[str, str, str]] = {
         N_("The file says that a certificate was taken back."),
         N_("Check the certificate itself."),
     ),
+    Answer.OTHER_RECORD: (
+        N_("Genuine, and no certificate of an erasure"),
+        N_("This station signed it. It is a record of something else: a destruction, or a control of the station."),
+        N_("Ask the plant what it means."),
+    ),
     Answer.UNREADABLE_HERE: (
         N_("It cannot be checked just now"),
         N_("A certificate of this number is on record, but the station cannot show it at the moment."),

@@ -36,6 +36,7 @@ NAVIGATION = (
     NavigationItem("/lots", N_("Lots"), "lots", Permission.VIEW_LOTS),
     NavigationItem("/labels", N_("Labels"), "labels", Permission.VIEW_CERTIFICATES),
     NavigationItem("/certificates", N_("Certificates"), "certificates", Permission.VIEW_CERTIFICATES),
+    NavigationItem("/reports", N_("Reports"), "reports", Permission.VIEW_REPORTS),
 )
 
 

@@ -126,10 +126,7 @@ if (mayReceive) {
     field.focus();
   }
 
-  byId("scan-form").addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const scan = field.value.trim();
-    field.value = "";
+  async function take(scan) {
     if (!scan) {
       if (ready) await receive(ready);
       return;
@@ -139,6 +136,15 @@ if (mayReceive) {
     const { told, wrong } = await post(`${api}/scan`, JSON.stringify({ codes }));
     if (wrong) say("bad", line(filled("failed", { detail: wrong })));
     else show(told);
+  }
+
+  // A scanner is faster than the answers: each scan has its turn, lest an old answer hides a newer one.
+  let turn = Promise.resolve();
+  byId("scan-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const scan = field.value.trim();
+    field.value = "";
+    turn = turn.then(() => take(scan));
   });
   addEventListener("keydown", (event) => {
     if (event.key === "Escape") {

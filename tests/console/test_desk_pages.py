@@ -1,0 +1,170 @@
+"""The desk's pages in a real Chromium: what a clerk, an operator at the scanner, an auditor and a customer see and do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from eraser.domain.custody import DriveName, Received
+from tests.console.desk_site import LOT, PATIENCE_MS, DeskSite, a_page, chromium
+
+pytestmark = pytest.mark.lab("chromium")
+expect.set_options(timeout=PATIENCE_MS)
+LANGUAGES = ("zh-CN", "en")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeskSite]:
+    opened = DeskSite(tmp_path_factory.mktemp("desk"))
+    opened.open()
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def paths(site: DeskSite) -> list[str]:
+    return [
+        "/lots",
+        "/lots/new",
+        f"/lots/{LOT}",
+        "/labels",
+        f"/labels/result?certificate={site.ids[0]}",
+        f"/labels/intake?lot={LOT}&serial=S0000008",
+        "/certificates",
+        f"/certificates/{site.ids[2]}",
+        "/check",
+        f"/check/{site.ids[0]}",
+    ]
+
+
+@pytest.mark.parametrize(("language", "scheme", "width"), [("zh-CN", "light", 360), ("en", "dark", 1280)])
+def test_every_page_is_without_a_fault_by_axe_and_fits_its_width(
+    browser: Browser, site: DeskSite, language: str, scheme: str, width: int
+) -> None:
+    with a_page(browser, site.address + "/lots", language, width, color_scheme=scheme) as page:
+        for path in paths(site):
+            page.goto(site.address + path)
+            assert faults(page) == {}, path
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+            if language == "zh-CN":
+                # Nothing that is said by the page itself is left in English.
+                assert page.title() != "", path
+                expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
+
+
+def faults(page: Page) -> dict[str, list[str]]:
+    """By axe's rule, what breaks it."""
+    found = Axe().run(page).response["violations"]
+    return {rule["id"]: [f"{node['target']} {node['failureSummary']}" for node in rule["nodes"]][:3] for rule in found}
+
+
+def test_a_lot_is_made_and_its_list_imported(browser: Browser, site: DeskSite, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
+    good.write_bytes("品牌,序列号\n希捷,ZA1234XY\n希捷,ZA5678XY\n".encode("gb18030"))
+    bad.write_text("SN\nZA1234XY\nZA1234XY\n1.2E+11\n")
+    with a_page(browser, site.address + "/lots/new") as page:
+        page.fill("#lot_id", "OFFICE 9")
+        page.fill("#deadline", "2027-01-31T16:00")
+        page.check("#start-self")
+        page.click("button.primary")
+        expect(page.get_by_role("heading", level=1)).to_have_text("OFFICE 9")
+        page.set_input_files("#list", bad)
+        expect(page.locator("#import-result .bad li")).to_have_count(2)
+        expect(page.locator("#import-result button")).to_have_count(0)
+        page.set_input_files("#list", good)
+        page.locator("#import-result button").click()
+        expect(page.locator("#import-result .good")).to_be_visible()
+        expect(page.locator("#picture")).to_contain_text("ZA5678XY")
+    lot = site.ask(lambda ledger: ledger.lots.get("OFFICE 9"))
+    assert lot.expected_serials == ("ZA1234XY", "ZA5678XY")
+    assert lot.policy.starts_by_itself
+    assert lot.policy.deadline.endswith("Z")
+
+
+def test_a_drive_is_received_by_the_keyboard_alone_whichever_code_is_scanned_first(
+    browser: Browser, site: DeskSite
+) -> None:
+    with a_page(browser, f"{site.address}/lots/{LOT}") as page:
+        expect(page.locator("#scan")).to_be_focused()
+        for code in ("WD40EFRX-68WT0N0", "5000C500A1B2C3D4", "S/N: S0000004"):
+            page.keyboard.type(code)
+            page.keyboard.press("Enter")
+            expect(page.locator("#scan")).to_have_value("")
+        expect(page.locator("#scan-result")).to_contain_text("S0000004")
+        page.keyboard.press("Enter")
+        expect(page.locator("#scan-result .good")).to_contain_text("Received")
+    history = site.ask(lambda ledger: ledger.custody.history(DriveName("S0000004")))
+    assert [record.event for record in history.gathered.records] == [Received(LOT)]
+
+
+def test_a_serial_number_that_is_misread_is_asked_about_and_nothing_is_received(
+    browser: Browser, site: DeskSite
+) -> None:
+    with a_page(browser, f"{site.address}/lots/{LOT}", "zh-CN") as page:
+        page.keyboard.type("S000000B")
+        page.keyboard.press("Enter")
+        expect(page.locator("#scan-result mark")).to_have_text("8")
+        page.keyboard.press("Enter")
+        expect(page.locator("#scan-result .good")).to_have_count(0)
+    assert site.ask(lambda ledger: ledger.custody.named("S0000008")) is None
+    assert site.ask(lambda ledger: ledger.custody.named("S000000B")) is None
+
+
+def test_the_scanned_drive_s_result_label_is_printed_at_once_and_the_next_can_be_scanned(
+    browser: Browser, site: DeskSite
+) -> None:
+    with a_page(browser, f"{site.address}/labels") as page:
+        page.context.add_init_script("window.print = () => { document.title = 'PRINTED'; };")
+        page.keyboard.type("S0000003")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/labels/result?**")
+        expect(page).to_have_title("PRINTED")
+        expect(page.locator(".label")).to_contain_text("NOT ERASED")
+        expect(page.locator(".label")).to_contain_text("S0000003")
+        page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+        page.wait_for_url("**/labels")
+        expect(page.locator("#scan")).to_be_focused()
+        page.keyboard.type("S0000001")
+        page.keyboard.press("Enter")
+        expect(page.locator(".label.is-good")).to_contain_text("ERASED")
+
+
+def test_a_file_that_anybody_drops_is_answered_in_plain_words(browser: Browser, site: DeskSite, tmp_path: Path) -> None:
+    files = {path.name[:8]: path for path in (site.data / "certificates").glob("*.json")}
+    altered = tmp_path / "altered.json"
+    altered.write_bytes(files["S0000001"].read_bytes().replace(b"S0000001", b"S0000009"))
+    with a_page(browser, f"{site.address}/check", "zh-CN") as page:
+        for file, answer, word in (
+            (files["S0000001"], "passed", "真实"),
+            (files["S0000003"], "failed", "未清除"),
+            (altered, "altered", "不真实"),
+        ):
+            page.set_input_files("#file", file)
+            expect(page.locator(f'.result[data-answer="{answer}"]')).to_contain_text(word)
+        expect(page.locator(".result")).not_to_contain_text("S0000009")
+        page.goto(f"{site.address}/check/{site.ids[0]}")
+        expect(page.locator('.result[data-answer="passed"]')).to_contain_text("S0000001")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_certificates_are_searched_and_downloaded(browser: Browser, site: DeskSite, language: str) -> None:
+    with a_page(browser, f"{site.address}/certificates", language) as page:
+        expect(page.locator("tbody tr")).to_have_count(3)
+        page.select_option("#outcome", "failed")
+        page.keyboard.press("Tab")
+        page.locator("form.search button").click()
+        expect(page.locator("tbody tr")).to_have_count(1)
+        with page.expect_download() as download:
+            page.locator(".files a").first.click()
+        assert Path(download.value.path()).read_bytes().startswith(b"%PDF-")
