@@ -209,6 +209,7 @@ async def _answer(
     from eraser.console.wall import Wall
     from eraser.ledger.accounts import Accounts
     from eraser.ledger.answers import Answers
+    from eraser.ledger.attendances import Attendances
     from eraser.ledger.specifications import Specifications
     from eraser.ledger.trail import Trail
 
@@ -231,6 +232,7 @@ async def _answer(
         filed,
         http.public_url,
         Specifications(ledger.store, now_utc),
+        Attendances(ledger.store, now_utc),
     )
     wall = Wall(rack.snapshot, now_utc)
     pages = pages_router(rack, wall, entries=ledger.journal.entries, custody=ledger.custody)

@@ -31,6 +31,7 @@ from eraser.domain.lot import MAX_DRIVES, MAX_NAME_CHARACTERS, Lot, LotPolicy, T
 from eraser.domain.plan import Level
 from eraser.domain.program import Verification
 from eraser.errors import UsageError
+from eraser.ledger.attendances import Attendances
 from eraser.ledger.custody import Custody, History
 from eraser.ledger.intake import Intake
 from eraser.ledger.lots import Lots
@@ -74,6 +75,8 @@ class Desk:
     """Where the public reaches this station: what QR codes lead to. Empty: they hold id and digest."""
     specified: Specifications | None = None
     """What other programs ask of drives."""
+    attendances: Attendances | None = None
+    """Customers who are there; without them nobody is shown their drive."""
 
 
 class _Order(BaseModel):

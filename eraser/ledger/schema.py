@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0009"
+HEAD = "0010"
 """The revision that this program reads and writes: the newest one under `migrations/versions/`."""
 
 APPEND_ONLY = (
@@ -41,6 +41,7 @@ APPEND_ONLY = (
     "routine_draws",
     "routine_checks",
     "specifications",
+    "attendances",
 )
 """Tables of which both databases refuse UPDATE and DELETE."""
 
@@ -392,3 +393,15 @@ specifications = Table(
 )
 Index("specifications_reference", specifications.c.reference)
 Index("specifications_serial", specifications.c.serial)
+
+attendances = Table(
+    "attendances",
+    metadata,
+    Column("number", _RowNumber, primary_key=True, autoincrement=True),
+    Column("token_digest", LargeBinary, nullable=False),  # SHA-256 of what the address holds
+    Column("at", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("attendances_token_digest", attendances.c.token_digest)
