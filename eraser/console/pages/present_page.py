@@ -26,10 +26,10 @@ from eraser.console.pages.language import N_, Language, language_of, translation
 from eraser.console.pages.rendering import render
 from eraser.console.problems import NotFound
 from eraser.domain.attendance import MAX_HOURS, Attendance, Confirmed, Consented, JobSeen, Opened, Step, step
-from eraser.domain.catalogue import STANDARDS
+from eraser.domain.catalogue import standard_named
 from eraser.domain.custody import drive_name
 from eraser.domain.lot import instant
-from eraser.errors import Refused
+from eraser.errors import Refused, UsageError
 from eraser.ledger.attendances import Attendances
 from eraser.ledger.certificate_index import Indexed
 from eraser.rack.view import BaySnapshot, StationPort
@@ -199,6 +199,13 @@ def _add_customer(router: APIRouter, presence: Presence) -> None:
         return Response(pdf, media_type="application/pdf", headers=headers)
 
 
+def _title(standard: str) -> str:
+    try:
+        return standard_named(standard).title
+    except UsageError:
+        return standard
+
+
 def _note(request: Request, what: str, shown: Shown) -> None:
     """In the trail, without the address; of the customer it knows no name."""
     name = viewer_of(request).name or "customer"
@@ -234,7 +241,6 @@ def has_strokes(text: str) -> bool:
 
 def _context(presence: Presence, shown: Shown, token: str, language: Language) -> dict[str, Any]:
     bay, at = shown.bay, shown.attendance
-    titles = {item.name: item.title for item in STANDARDS}
     standard = bay.standard if bay is not None else shown.certificate.standard if shown.certificate else ""
     certificate = shown.certificate
     check = address_to_check(presence.desk.check_url, certificate) if certificate is not None else ""
@@ -246,7 +252,7 @@ def _context(presence: Presence, shown: Shown, token: str, language: Language) -
         "drive": at.opened,
         "bay": bay,
         "item": certificate,
-        "standard": titles.get(standard, standard),
+        "standard": _title(standard),
         "consent": consent_words(language),
         "qr_check": qr_svg(check) if check else "",
         "code": "",
