@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from eraser.audits.errors import PlanNotFairError
-from eraser.audits.population import Documents, Logged, is_member, is_within, population
+from eraser.audits.population import Documents, Logged, dated, is_member, population, span
 from eraser.certificates.canonical import canonical, parse
 from eraser.domain.audit import Criterion, LogHead, Plan, fixed_plan, read_plan
 from eraser.domain.json_form import to_json
@@ -29,7 +29,7 @@ def draw_plan(
     confidence_ppm: int,
 ) -> Plan:
     """`signed` is the note of the log's checkpoint. Raises UsageError where there is nothing to draw from."""
-    found = population(logged, documents, *days)
+    found = population(logged, documents, days)
     return fixed_plan(
         head_of(logged.head),
         signed,
@@ -38,8 +38,7 @@ def draw_plan(
         criterion,
         confidence_ppm,
         found.members,
-        undated_members=found.undated_members,
-        undated_beside=found.undated_beside,
+        undated_members=found.undated,
     )
 
 
@@ -83,22 +82,13 @@ def _against(plan: Plan, logged: Logged, documents: Documents) -> Iterator[str]:
         elif (entry.kind, entry.subject, entry.digest) != (EntryKind.CERTIFICATE, item.certificate_id, item.digest):
             yield f"entry {item.index} of the log is not the certificate that its sample names"
     members = {index for piece in plan.members for index in range(piece.first, piece.behind)}
-    days = plan.issued_from, plan.issued_before
-    for index in range(min(members), max(members) + 1):
+    days, dates = (plan.issued_from, plan.issued_before), dated(logged, documents)
+    for index in sorted(members.union(span(logged, dates, days))):
         entry = logged.entries.get(index)
         if entry is None:
             yield f"entry {index} of the log is not known here: give the log's entries with --entries"
-            continue
-        document = documents.by_digest.get(entry.digest)
-        belongs = is_member(entry, logged, document.issued_at if document else "", *days)
-        # What was not at hand when it was drawn may be so now, and is of another day: it was drawn from all the same.
-        if index in members and not belongs and (document is None or entry.subject in logged.withdrawn):
+        elif index not in members and is_member(index, logged, dates, days):
+            yield f"certificate {entry.subject} (entry {index}) was left out of its population, and nothing shows why"
+        # What was not at hand when it was drawn may be so now, and of another day: it was drawn from all the same.
+        elif index in members and not is_member(index, logged, {}, days):
             yield f"entry {index} of the log is in its population and does not belong there"
-        if index not in members and belongs:
-            yield f"certificate {entry.subject} (entry {index}) was left out of its population, and nothing at hand says why"
-    for index, entry in logged.entries.items():
-        document = documents.by_digest.get(entry.digest)
-        if index in members or document is None or entry.subject in logged.withdrawn:
-            continue
-        if entry.kind is EntryKind.CERTIFICATE and is_within(document.issued_at, *days):
-            yield f"certificate {entry.subject} (entry {index}) is of its days and was left out of its population"

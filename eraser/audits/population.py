@@ -112,49 +112,58 @@ def parse_entries(content: bytes) -> tuple[LogEntry, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """`undated_members` of the members and `undated_beside` of the certificates next to them were not at hand."""
+    """In the log's order. Of `undated` members the certificate is not at hand."""
 
     members: tuple[Member, ...]
-    undated_members: int
-    undated_beside: int
+    undated: int
 
 
-def population(logged: Logged, documents: Documents, issued_from: str, issued_before: str) -> Population:
-    """The certificates of these days that are not withdrawn, in the log's order.
+def population(logged: Logged, documents: Documents, days: tuple[str, str]) -> Population:
+    """The certificates issued from the first of these moments on and before the second that are not withdrawn.
 
-    The log has no dates, so a certificate's own counts. One that is not at hand and stands between two of these days is taken
-    for one of them, so that withholding a certificate keeps nobody from drawing it.
+    The log has no dates, so a certificate's own counts. One that is not at hand is taken for one of these days unless between
+    it and them stands one that is at hand and is of another day: so withholding a certificate, or showing an altered one, keeps
+    nobody from drawing it. Raises UsageError where entries are not known that could be such.
     """
-    dated = {index: document.issued_at for index, document in _at_hand(logged, documents)}
-    own = [index for index, at in dated.items() if is_within(at, issued_from, issued_before)]
+    dates = dated(logged, documents)
+    found = [index for index in span(logged, dates, days) if is_member(index, logged, dates, days)]
+    members = tuple(Member(index, logged.entries[index].subject, logged.entries[index].digest) for index in found)
+    return Population(members, sum(1 for index in found if index not in dates))
+
+
+def span(logged: Logged, dates: Mapping[int, str], days: tuple[str, str]) -> range:
+    """The entries among which the certificates of these days are: from the first to the last that is dated so, and beside them
+    as far as nothing is dated. Raises UsageError where one of them is not known.
+    """
+    own = [index for index, at in dates.items() if is_within(at, days)]
     if not own:
-        return Population((), 0, 0)
-    first, last = min(own), max(own)
-    if missing := [index for index in range(first, last + 1) if index not in logged.entries]:
+        return range(0)
+    first = max((index for index in dates if index < min(own)), default=-1) + 1
+    behind = min((index for index in dates if index > max(own)), default=logged.head.size)
+    if missing := [index for index in range(first, behind) if index not in logged.entries]:
         raise UsageError(
-            f"{len(missing)} entries of the log between the bundles are not known, number {missing[0]} first",
+            f"{len(missing)} entries of the log that may be of these days are not known, number {missing[0]} first",
             remedy="Ask the plant for `eraser log entries`, and give it with --entries.",
         )
-    members = [
-        Member(index, entry.subject, entry.digest)
-        for index in range(first, last + 1)
-        if is_member(entry := logged.entries[index], logged, dated.get(index, ""), issued_from, issued_before)
-    ]
-    undated = sum(1 for item in members if item.index not in dated)
-    before = _undated_run(logged, dated, range(first - 1, -1, -1))
-    return Population(tuple(members), undated, before + _undated_run(logged, dated, range(last + 1, logged.head.size)))
+    return range(first, behind)
 
 
-def is_member(entry: LogEntry, logged: Logged, issued_at: str, issued_from: str, issued_before: str) -> bool:
-    """Whether an entry between the population's first and last belongs to it; `issued_at` is empty where it is not known."""
+def is_member(index: int, logged: Logged, dates: Mapping[int, str], days: tuple[str, str]) -> bool:
+    """Whether an entry of the span is a certificate that is not withdrawn, and nothing shows that it is of another day."""
+    entry = logged.entries[index]
     if entry.kind is not EntryKind.CERTIFICATE or entry.subject in logged.withdrawn:
         return False
-    return not issued_at or is_within(issued_at, issued_from, issued_before)
+    return index not in dates or is_within(dates[index], days)
 
 
-def is_within(moment: str, since: str, before: str) -> bool:
+def dated(logged: Logged, documents: Documents) -> dict[int, str]:
+    """When the certificates at hand were issued, by their own word, by their entries."""
+    return {index: document.issued_at for index, document in _at_hand(logged, documents)}
+
+
+def is_within(moment: str, days: tuple[str, str]) -> bool:
     """RFC 3339 in UTC, seconds with or without a fraction."""
-    return _comparable(since) <= _comparable(moment) < _comparable(before)
+    return _comparable(days[0]) <= _comparable(moment) < _comparable(days[1])
 
 
 def erased_again(certificate: Certificate, documents: Documents, logged: Logged) -> Document | None:
@@ -180,17 +189,6 @@ def _at_hand(logged: Logged, documents: Documents) -> Iterator[tuple[int, Docume
         document = documents.by_digest.get(entry.digest)
         if entry.kind is EntryKind.CERTIFICATE and document is not None:
             yield index, document
-
-
-def _undated_run(logged: Logged, dated: Mapping[int, str], indexes: range) -> int:
-    """Certificates that are not at hand, from there on until one that is."""
-    count = 0
-    for index in indexes:
-        if index in dated:
-            break
-        entry = logged.entries.get(index)
-        count += entry is None or (entry.kind is EntryKind.CERTIFICATE and entry.subject not in logged.withdrawn)
-    return count
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:

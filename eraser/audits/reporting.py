@@ -55,7 +55,6 @@ def summary(record: Record) -> dict[str, Any]:
         "nonce": plan.nonce.hex(),
         "population": plan.population,
         "undated_members": plan.undated_members,
-        "undated_beside": plan.undated_beside,
         "n": verdict.sampled,
         "ac": verdict.accepts,
         "re": verdict.rejects,
@@ -121,8 +120,6 @@ def lines_of(record: Record, name: str) -> Iterator[str]:
         f"({percent(verdict.most_defective_ppm)} %) are nonconforming"
     )
     yield f"        {verdict.drives_read} drives were read again; of the others their certificates alone were checked"
-    if plan.undated_beside:
-        yield f"        NOT SHOWN of which day {plan.undated_beside} certificates beside the population are"
     wrong = [(item, codes) for item in record.items if (codes := findings(item))]
     for item, codes in wrong[:_MAX_SHOWN]:
         yield f"        {item.certificate_id}: {', '.join(codes)}" + (f": {item.message}" if item.message else "")

@@ -66,6 +66,12 @@ class WithdrawnError(CertificateError):
     code = "withdrawn"
 
 
+class WithheldError(CertificateError):
+    """The station's positive control is not as it must be: until it is, nothing is certified, and what is due waits."""
+
+    code = "withheld"
+
+
 class PdfDiffersError(CertificateError):
     """The page of a PDF is not the one that its certificate gives."""
 

@@ -92,7 +92,7 @@ class FiledCertificates:
 
     async def document(self, certificate_id: str) -> bytes:
         """The certificate's file. Raises UnknownCertificate; CertificateError where the file is not the one on record."""
-        return await asyncio.to_thread(self._read, await self.known(certificate_id))
+        return await asyncio.to_thread(self.read, await self.known(certificate_id))
 
     async def known(self, certificate_id: str) -> Indexed:
         """What the index has of it. Raises UnknownCertificate."""
@@ -157,13 +157,14 @@ class FiledCertificates:
 
     def _packed(self, archive: "_Archive", item: Indexed) -> bytes:
         try:
-            document = self._read(item)
+            document = self.read(item)
         except (CertificateError, UsageError) as error:
             archive.missing[item.certificate_id] = error.what
             return b""
         return archive.add(f"{item.certificate_id}.json", document)
 
-    def _read(self, item: Indexed) -> bytes:
+    def read(self, item: Indexed) -> bytes:
+        """Its file, which is the one that the log has. May block. Raises CertificateError."""
         for name in document_names(item.serial, item.device, item.job_id):
             path = self.folders.certificates / name
             try:

@@ -142,7 +142,8 @@ def rotate(directory: Path, now: str, until: str, name: str = PRIVATE_NAME) -> t
 def _published(directory: Path, public: PublicKey) -> PublicKey:
     """The public half as its file says it, made where there is none."""
     path = directory / f"{public.key_id}.pub"
-    write_new(path, public.pem(), 0o644)
+    if not path.exists():  # else every certificate would wait for two more flushes of the disk
+        write_new(path, public.pem(), 0o644)
     found = _by_id(_load_public(path)).get(public.key_id)
     if found is None:
         raise KeyFileError("it holds another key than its name says", subject=str(path))

@@ -5,7 +5,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,8 @@ from eraser.cli.withdraw import withdraw_command
 from eraser.errors import UsageError
 
 if TYPE_CHECKING:  # cryptography is loaded by the commands that need it
+    from collections.abc import Callable
+
     from eraser.domain.certificate import Certificate, CertifiedPass, Reading
 
 MAX_URL_CHARACTERS = 300
@@ -103,33 +105,84 @@ certificate_group.add_command(withdraw_command)
 
 
 @certificate_group.command("pdf")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
+@click.option("--lot", "lot_id", default="", metavar="LOT", help="The summary of a lot instead, as the ledger has it.")
 @click.option("--lang", "language", type=click.Choice(["zh-CN", "en"]), default="zh-CN", help="The page's language.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE.pdf", help="Where to; else beside FILE.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Where to, else beside FILE; of several FILEs a folder.",
+)
 @click.option("--check-url", default="", metavar="URL", help="What the QR code leads to; else it holds id and digest.")
-def pdf_command(file: Path, language: str, out: Path | None, check_url: str) -> None:
-    """Make a certificate's PDF: one page, signed by this station, with the certificate itself (or bundle) attached.
+@_data
+@click.option("--database", metavar="URL", help="The station's ledger, where that is not in the data folder.")
+def pdf_command(
+    files: tuple[Path, ...],
+    lot_id: str,
+    language: str,
+    out: Path | None,
+    check_url: str,
+    data: Path | None,
+    database: str | None,
+) -> None:
+    """Make certificates' PDFs: one page each, signed by this station, with the certificate itself (or bundle) attached.
 
-    Only for a certificate that this station trusts: what it signs, it has checked. A file that is there is not replaced.
+    Only of certificates that this station trusts: what it signs, it has checked. A file that is there is not replaced.
+    --lot lists all certificates of a lot with their outcome, method, id and log entry, on as many pages as it takes.
     """
-    from eraser.certificates.bundle import is_bundle, load
-    from eraser.certificates.files import write_new
-    from eraser.certificates.verifying import verify
-    from eraser.settings import keys_dir
-
-    document = read_document(file)
-    verify(load(document).document if is_bundle(document) else document, trusted_keys(()))
+    if bool(files) == bool(lot_id):
+        raise UsageError("it takes either certificates or --lot")
     if len(check_url) > MAX_URL_CHARACTERS or not check_url.isprintable():
         raise UsageError(
             f"the address is longer than {MAX_URL_CHARACTERS} characters, or they do not show as themselves"
         )
+    if lot_id:
+        from eraser.cli.lot_pdf import lot_pdf, lot_pdf_name
 
-    from eraser.certificates.pdf.rendering import Renderer
-    from eraser.certificates.pdf.signing import open_pdf_signer
-    from eraser.certificates.pdf.words import Language
+        _put(out or Path(lot_pdf_name(lot_id)), lot_pdf(lot_id, language, data, database))
+        return
+    if len(files) > 1 and out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    is_folder = out is not None and out.is_dir()
+    draw = _drawing(language, check_url, _keys(data))
+    for file in files:
+        beside = file.with_suffix(".pdf")
+        _put(beside if out is None else out / beside.name if is_folder else out, draw(file))
 
-    pdf = open_pdf_signer(keys_dir(os.environ))(Renderer()(document, Language(language), check_url))
-    target = out or file.with_suffix(".pdf")
+
+def _drawing(language: str, check_url: str, keys: Path) -> "Callable[[Path], bytes]":
+    from eraser.certificates.bundle import is_bundle, load
+    from eraser.certificates.keys import station_keys
+    from eraser.certificates.verifying import verify
+
+    trusted = station_keys(keys)
+
+    def checked(file: Path) -> bytes:
+        document = read_document(file)
+        verify(load(document).document if is_bundle(document) else document, trusted)
+        return document
+
+    tools: list[Any] = []
+
+    def draw(file: Path) -> bytes:
+        document = checked(file)  # before Typst and pyHanko are loaded
+        if not tools:
+            from eraser.certificates.pdf.rendering import Renderer
+            from eraser.certificates.pdf.signing import open_pdf_signer
+            from eraser.certificates.pdf.words import Language
+
+            tools.extend((Renderer(), open_pdf_signer(keys), Language(language)))
+        render, sign, chosen = tools
+        pdf: bytes = sign(render(document, chosen, check_url))
+        return pdf
+
+    return draw
+
+
+def _put(target: Path, pdf: bytes) -> None:
+    from eraser.certificates.files import write_new
+
     try:
         made = write_new(target, pdf, 0o644)
     except OSError as error:

@@ -10,6 +10,7 @@ import click
 
 from eraser.cli.asking import client_at, socket_option
 from eraser.cli.desk import json_option, operator_option, operator_or_caller, show
+from eraser.cli.lot_export import export_command
 from eraser.console.client import StationClient
 from eraser.console.forms import LotForm, read_lot
 from eraser.domain.lot import Lot, LotPolicy
@@ -26,6 +27,9 @@ MAX_LISTED = 20
 @click.group("lot", short_help="Deliveries: how their drives are treated, and which bays take them in.")
 def lot_group() -> None:
     """Deliveries of drives: how they are to be treated, what is expected of them, and which bays take them in."""
+
+
+lot_group.add_command(export_command)
 
 
 def _lot_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -16,6 +16,10 @@ _COMMANDS = {
     "certificate": ("eraser.cli.certificate:certificate_group", "Show and verify certificates."),
     "completion": ("eraser.cli.completion:completion_command", "Print the shell completion."),
     "config": ("eraser.cli.config:config_group", "Check the station's configuration; print an example."),
+    "control": (
+        "eraser.cli.control:control_group",
+        "The positive control: a drive that must pass, and one that must fail.",
+    ),
     "custody": ("eraser.cli.custody:custody_group", "What is on record of a drive; record what happens to it."),
     "drain": ("eraser.cli.orders:drain_command", "Let the running station begin no new job."),
     "drives": ("eraser.cli.drives:drives_command", "List this host's drives and whether they can be erased."),

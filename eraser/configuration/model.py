@@ -230,6 +230,30 @@ class TemperatureSettings(_Table):
         return self
 
 
+class ControlSettings(_Table):
+    """The positive control: two drives of the station's own, each "image" or a drive's serial number or world-wide name."""
+
+    canary: Annotated[str, Field(max_length=64)] = ""
+    dirty: Annotated[str, Field(max_length=64)] = ""
+    interval_hours: Annotated[float, Field(gt=0, le=24 * 31, allow_inf_nan=False)] = 24.0
+    standard: Annotated[str, AfterValidator(_standard)] = "nist-clear"
+    image_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 28, multiple_of=4096)] = 32 << 20
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is one."""
+        return bool(self.canary)
+
+    @validates_the_whole(mode="after")
+    def _has_both(self) -> Self:
+        missing = next((name for name in ("canary", "dirty") if not getattr(self, name)), "")
+        if missing and (self.canary or self.dirty):
+            raise Unfit("one control without the other shows nothing", 'Name a drive, or write "image".', (missing,))
+        if self.canary == self.dirty and self.canary not in ("", "image"):
+            raise Unfit("it is the canary's drive", "Name another one.", ("dirty",))
+        return self
+
+
 class MetricsSettings(_Table):
     """What /metrics shows."""
 
@@ -342,6 +366,7 @@ class Configuration(BaseSettings):
     lots: LotSettings = LotSettings()
     watchdog: WatchdogSettings = WatchdogSettings()
     temperature: TemperatureSettings = TemperatureSettings()
+    control: ControlSettings = ControlSettings()
     metrics: MetricsSettings = MetricsSettings()
     logging: LoggingSettings = LoggingSettings()
     bays: tuple[BaySettings, ...] = ()

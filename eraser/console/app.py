@@ -148,21 +148,22 @@ def create_app(
     return app
 
 
-def served_routes(routes: Sequence[BaseRoute]) -> Iterator[BaseRoute]:
-    """All of them, also those of the routers that were included."""
+def served_routes(routes: Sequence[BaseRoute], prefix: str = "") -> Iterator[tuple[str, BaseRoute]]:
+    """All of them with their paths, also those of the routers that were included, which FastAPI keeps as they are."""
     for route in routes:
         included = getattr(route, "original_router", None)
         if included is not None:
-            yield from served_routes(included.routes)
+            context = getattr(route, "include_context", None)
+            yield from served_routes(included.routes, prefix + getattr(context, "prefix", ""))
         else:
-            yield route
+            yield prefix + getattr(route, "path", ""), route
 
 
 def _require_demands(app: FastAPI) -> None:
-    for route in served_routes(app.routes):
-        is_static = isinstance(route, Mount) and route.path == STATIC
+    for path, route in served_routes(app.routes):
+        is_static = isinstance(route, Mount) and path == STATIC
         says = isinstance(route, APIRoute) and demand_of(route) is not None
-        assert is_static or says, f"{route} does not say for whom it is: see eraser.console.identity"
+        assert is_static or says, f"{path} does not say for whom it is: see eraser.console.identity"
 
 
 def _add_monitoring(app: FastAPI, station: StationPort, metrics: MetricsPage) -> None:

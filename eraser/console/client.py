@@ -120,6 +120,14 @@ class StationClient:
         body = {"reason": reason, "digest": digest.hex(), "operator": operator}
         return self._object("POST", f"/api/v1/certificates/{_quoted(certificate_id)}/withdrawal", body)
 
+    def control(self) -> dict[str, Any]:
+        """The positive control, as in `read_control`."""
+        return self._object("GET", "/api/v1/control")
+
+    def run_control(self) -> None:
+        """Lets both controls be run now."""
+        self._object("POST", "/api/v1/control")
+
     # ---- who may come in
 
     def accounts(self) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from itertools import islice
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
@@ -16,6 +16,7 @@ from eraser.certificates.destroying import Destroying
 from eraser.certificates.filed import FiledCertificates
 from eraser.certificates.withdrawing import Withdrawing
 from eraser.console.certificates import certificates_router
+from eraser.console.controls import control_router
 from eraser.console.forms import DriveForm, LotForm, WithdrawalForm, desk_form
 from eraser.console.identity import Viewer, require
 from eraser.console.intake import add_intake
@@ -38,6 +39,9 @@ from eraser.ledger.lots import Lots
 from eraser.ledger.specifications import Specifications
 from eraser.ledger.withdrawals import UnknownCertificate
 from eraser.rack.view import StationPort
+
+if TYPE_CHECKING:
+    from eraser.rack.controls import Controls
 
 Text = Annotated[str, Field(max_length=1000)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
@@ -75,6 +79,8 @@ class Desk:
     """Where the public reaches this station: what QR codes lead to. Empty: they hold id and digest."""
     specified: Specifications | None = None
     """What other programs ask of drives."""
+    controls: "Controls | None" = None
+    """The positive control, where the station has one."""
     attendances: Attendances | None = None
     """Customers who are there; without them nobody is shown their drive."""
 
@@ -234,6 +240,8 @@ def desk_router(desk: Desk, station: StationPort) -> APIRouter:
         add_reports(router, desk.filed.reports)
         if desk.specified is not None:
             add_intake(router, desk.lots, desk.specified, desk.filed.index, station)
+    if desk.controls is not None:
+        router.include_router(control_router(desk.controls))
     return router
 
 

@@ -152,6 +152,11 @@ def _of_station(snapshot: StationSnapshot) -> Iterator[Metric]:
     for name, text, value in (
         ("eraser_ready", "1 while the station is ready, 0 while it says why it is not.", not snapshot.problems),
         ("eraser_ledger_full", "1 while jobs wait for room on the ledger's disk.", snapshot.is_ledger_full),
+        (
+            "eraser_certificates_withheld",
+            "1 while the positive control is not as it must be and nothing is certified.",
+            snapshot.is_withholding,
+        ),
         ("eraser_draining", "1 while no new job begins.", snapshot.is_draining),
         (
             "eraser_routine_control_overdue",

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import Enum, StrEnum
+from functools import cache
+from operator import is_
 from typing import Any
 
 from eraser.domain.catalogue import program_known_as
@@ -518,15 +520,25 @@ def _leaves(form: Any, where: str) -> Iterable[tuple[str, Any]]:
 
 
 def _clean(value: Any) -> Any:
+    """The very same value where nothing is to be done, as nearly always."""
     if isinstance(value, Enum):
         return value
     if isinstance(value, str):
         return printable(value)
     if isinstance(value, tuple):
-        return tuple(_clean(item) for item in value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{item.name: _clean(getattr(value, item.name)) for item in fields(value)})
+        items = tuple([_clean(item) for item in value])
+        return value if all(map(is_, items, value)) else items
+    cls: Any = type(value)
+    if names := _names_of(cls):
+        changed = {name: made for name in names if (made := _clean(found := getattr(value, name))) is not found}
+        return replace(value, **changed) if changed else value
     return value
+
+
+@cache
+def _names_of(cls: Any) -> tuple[str, ...]:
+    """Of a dataclass's fields; nothing of other types."""
+    return tuple(item.name for item in fields(cls)) if is_dataclass(cls) else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,18 +53,27 @@ def from_json(cls: type[T], form: Any, *, where: str = "") -> T:
 
 
 def _object(value: Any) -> dict[str, Any]:
-    form: dict[str, Any] = {}
-    if (kind := _kind(type(value))) is not None:
-        form["kind"] = kind
     cls: Any = type(value)
-    hints = _hints(cls)
-    for item in kept_fields(cls):
-        content = getattr(value, item.name)
-        if content is None and item.metadata.get("later"):
+    kind, members = _layout(cls)
+    form: dict[str, Any] = {} if kind is None else {"kind": kind}
+    for name, is_time, is_later in members:
+        content = getattr(value, name)
+        if content is None and is_later:
             continue
-        is_time = _is_nanoseconds(hints[item.name]) and content is not None
-        form[item.name] = _nanoseconds(content) if is_time else to_json(content)
+        form[name] = _nanoseconds(content) if is_time and content is not None else to_json(content)
     return form
+
+
+@cache
+def _layout(cls: Any) -> tuple[str | None, tuple[tuple[str, bool, bool], ...]]:
+    """The constant that tells the class from others, and of each member its name, whether it is `Nanoseconds`, and whether it
+    may be left out.
+    """
+    hints = _hints(cls)
+    members = (
+        (item.name, _is_nanoseconds(hints[item.name]), bool(item.metadata.get("later"))) for item in kept_fields(cls)
+    )
+    return _kind(cls), tuple(members)
 
 
 def kept_fields(cls: Any) -> tuple[Field[Any], ...]:
@@ -210,7 +219,7 @@ def _read_scalar(hint: Any, form: Any, where: str) -> Any:
 
 def _is_unicode(text: str) -> bool:
     """Whether it can be written as UTF-8: no half of a surrogate pair, as in file names that are not."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _read_bytes(form: Any, where: str) -> bytes:

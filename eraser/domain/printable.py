@@ -24,4 +24,4 @@ def is_printable(text: str) -> bool:
 
 def printable(text: str) -> str:
     """The text with U+FFFD in place of each character that may not stand in a document."""
-    return _FORBIDDEN.sub(REPLACEMENT, text)
+    return text if is_printable(text) else _FORBIDDEN.sub(REPLACEMENT, text)

@@ -1,5 +1,6 @@
 """A drive that a job may work on: claimed, and behind a protocol that real drives and simulated ones implement alike."""
 
+import os
 from collections.abc import Callable
 from typing import Protocol
 
@@ -108,6 +109,10 @@ class ClaimedDrive:
         uses = self._claim.uses()
         self._claim.flush()  # what those left who are gone again
         return tuple(use.what for use in uses)
+
+    def reopen(self, flags: int) -> int:
+        """Another descriptor of the very drive that is held, whatever its path means by now. Raises OSError."""
+        return os.open(f"/proc/self/fd/{self._claim.fd}", flags | os.O_CLOEXEC)
 
     def close(self) -> None:
         """Gives the claim back, as far as no transfer process still shares it."""

@@ -45,8 +45,8 @@ APPEND_ONLY = (
 )
 """Tables of which both databases refuse UPDATE and DELETE."""
 
-NOT_IN_BACKUPS: tuple[str, ...] = ()
-"""Tables that no backup holds: what must not outlive its erasure here."""
+NOT_IN_BACKUPS: tuple[str, ...] = ("sessions", "access_tokens", "account_links", "answers")
+"""Tables that no backup holds: what was ended or used up since would count again in a restored ledger."""
 
 metadata = MetaData()
 

@@ -3,6 +3,7 @@
 A certificate that is signed while the ledger stands at an old backup would get a place in the log that another one had.
 """
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from eraser.errors import CertificateError, ExitStatus
@@ -20,6 +21,8 @@ class SigningGate:
 
     def __init__(self) -> None:
         self._reason = "the log has not been looked at yet"
+        self.why_withheld: Callable[[], str] = lambda: ""
+        """Why certificates, and nothing else, are held back: what the positive control says, once there is one."""
 
     @property
     def reason(self) -> str:

@@ -668,6 +668,11 @@ class BayRun:
         self._show(BayState.ASKING, waits_for=f"it was cancelled (job {job_id}): resume it, or start it to begin anew")
         self._shown.is_cancelled = True
 
+    def certified(self, result: Result) -> None:
+        """Its last job, which ended while nothing was certified, has got its certificate."""
+        if self._erasing is None and self._shown.job_id == result.job_id and self._shown.state is BayState.INTERRUPTED:
+            self._take(result)
+
     def _take(self, result: Result) -> None:
         job = self._erasing.job if self._erasing is not None else None
         shown = self._shown

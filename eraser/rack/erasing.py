@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from eraser.certificates.errors import WithheldError
 from eraser.domain.conditions import refuse_unfit
 from eraser.domain.drive import Drive, is_recognisable, same_drive
 from eraser.domain.events import (
@@ -462,7 +463,11 @@ class Erasing:
         duration_ns = max(0, job.last_byte_ns - job.first_byte_ns) if job is not None else 0
         issued: Issued | None = None
         if state.outcome is not None:
-            issued = await self._room.until_there_is(lambda: self._call(self._station.issue, state))
+            try:
+                issued = await self._room.until_there_is(lambda: self._call(self._station.issue, state))
+            except WithheldError as error:
+                why = f"it {state.outcome.value}, and its certificate waits: {error.what}"
+                return Result(self.path, Ended.INTERRUPTED, why, job_id=state.job_id)
             await self._append(log, CertificateIssued(issued.certificate_id, issued.digest))
         return Result(
             device=self.path,

@@ -5,7 +5,7 @@ None of it needs a drive, and none of it stops the station: what can be done is 
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from eraser.ledger.errors import JobHeld
 from eraser.ledger.journal import FileJournal
 from eraser.ledger.sql_journal import NEVER_BEGUN, SqlJobLog, SqlJournal
 from eraser.rack.blocking import BlockingCall
-from eraser.rack.erasing import Erasing, Station, open_job
+from eraser.rack.erasing import Erasing, Result, Station, open_job
 from eraser.rack.ledger_health import Trouble
 
 if TYPE_CHECKING:  # cryptography is loaded by those who make them
@@ -34,7 +34,15 @@ FIRST_SECONDS = 5.0
 class Leftovers:
     """`first` before the bays are attended to, then `run` beside them."""
 
-    def __init__(self, parts: Station, journal: SqlJournal, trouble: Trouble) -> None:
+    def __init__(
+        self,
+        parts: Station,
+        journal: SqlJournal,
+        trouble: Trouble,
+        issued: Callable[[Result], None] = lambda result: None,
+    ) -> None:
+        """`issued` hears of each job that has got its certificate at last."""
+        self._issued = issued
         self._parts = replace(parts, waits_for_room=False)  # it looks again by itself
         self._journal = journal
         self._trouble = trouble
@@ -120,7 +128,9 @@ class Leftovers:
     async def _issue(self, job_id: str) -> None:
         problem = ""
         try:
-            await Erasing(self._parts, "").issue_due(job_id)
+            result = await Erasing(self._parts, "").issue_due(job_id)
+            if result.certificate is not None:  # else the station certifies nothing now, which is told once for all
+                self._issued(result)
         except JobHeld:
             return  # a bay is about to
         except (EraserError, OSError) as error:

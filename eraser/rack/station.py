@@ -25,7 +25,7 @@ from eraser.drives.temperature import celsius_of
 from eraser.errors import DriveError, UsageError
 from eraser.rack.admitting import Admissions
 from eraser.rack.bay import BayRun
-from eraser.rack.erasing import Station
+from eraser.rack.erasing import Result, Station
 from eraser.rack.hotplug import DriveEvents
 from eraser.rack.intake import Reception
 from eraser.rack.ledger_health import LedgerHealth
@@ -41,6 +41,8 @@ LAG_TICKS = 40
 STOP_SECONDS = 7.5
 """How long bays may take to stop: a drive that hangs takes longer, and is left to the kernel, which holds it for us."""
 RETRY_EVENTS_SECONDS = 5.0
+CONTROL_TROUBLE = "control"
+"""Of what `trouble` is told while the positive control is not as it must be."""
 
 
 class HostDrives:
@@ -216,6 +218,16 @@ class Rack:
                     self.log.info("medium changed", bay=holder.name, device=drive.node)
                     holder.change(drive)
 
+    def bay_with(self, device: str) -> str:
+        """The bay in which the disk of this kernel name is; empty for one outside of all bays."""
+        holder = self._holder(device)
+        return holder.name if holder is not None else ""
+
+    def certified(self, result: Result) -> None:
+        """Tells the bays of a job that has got its certificate after its end."""
+        for bay in self._bays.values():
+            bay.certified(result)
+
     def _put(self, drive: Sighting, bay: BayRun) -> None:
         if not bay.arrive(drive):
             self.log.warning(
@@ -326,6 +338,7 @@ class Rack:
             is_ledger_full=is_full,
             is_draining=self.admissions.is_draining,
             routine_overdue=self._ledger.routine_overdue,
+            is_withholding=CONTROL_TROUBLE in self._problems,
             problems=tuple(filter(None, (*self._problems.values(), self._ledger.log_problem))),
         )
         self.ticks += 1

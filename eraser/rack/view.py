@@ -116,6 +116,8 @@ class StationSnapshot:
     is_draining: bool = False
     routine_overdue: int = 0
     """Drawn drives that nobody has read in time, and a draw that should have been made."""
+    is_withholding: bool = False
+    """Whether nothing is certified, since the positive control is not as it must be."""
     problems: tuple[str, ...] = ()
     """Why it is not ready, in words; empty when it is."""
 

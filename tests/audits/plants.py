@@ -14,6 +14,7 @@ from sqlalchemy import insert
 
 from eraser.certificates.envelope import seal
 from eraser.certificates.keys import FileSigner, open_signer
+from eraser.certificates.log_keys import StationLogKeys
 from eraser.cli.audit import audit_group
 from eraser.cli.log import log_group
 from eraser.domain.certificate import Certificate
@@ -93,8 +94,8 @@ class Plant:
                 row = {"certificate_id": entry.subject, "job_id": certificate.job_id, "digest": entry.digest}
                 await store.insert(insert(certificates), row)
         health = LedgerHealth()
-        signer = open_signer(self.data / "keys" / "log", "log.key")
-        keeper = LogKeeper(store, "eraser/hall-2", signer, LogFolder(self.data / "log"), lambda: at, health)
+        keys = StationLogKeys(self.data / "keys" / "log", "eraser/hall-2")
+        keeper = LogKeeper(store, "eraser/hall-2", keys, LogFolder(self.data / "log"), lambda: at, health)
         await keeper.look()
         await store.close()
         assert health.log_problem == ""
@@ -126,7 +127,7 @@ class Auditor:
         self.home.mkdir()
         self.keys = self.home / "plant.pem"
         self.keys.write_bytes(plant.signer.public.pem())
-        self.log_key = self.home / "log.key"
+        self.log_key = self.home / "plant.log.key"
         shutil.copy(plant.data / "log" / "key", self.log_key)
         self.checkpoint = self.home / "checkpoint"
         shutil.copy(plant.data / "log" / "checkpoint", self.checkpoint)

@@ -7,13 +7,19 @@ import io
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from eraser.audits.planning import confirmed, draw_plan, dump
+from eraser.audits.population import Documents, read_documents
 from eraser.certificates.canonical import canonical
 from eraser.certificates.keys import FileSigner
+from eraser.cli.audit_sources import Sources
+from eraser.domain.acceptance import InspectionLevel, Severity
+from eraser.domain.audit import ByAql, Plan
 from eraser.ledger.check import check
 from eraser.ledger.engine import sqlite_url
 from tests.audits.plants import NONCE, Auditor, Plant, answer, id_of, said, sampled
@@ -78,12 +84,13 @@ def test_the_plan_is_in_canonical_form(plant: Plant) -> None:
 
 
 def test_another_nonce_or_another_log_draws_another_sample(plant: Plant) -> None:
-    first = sampled(plant.plan(*SOME))
-    other = sampled(plant.plan(*SOME, nonce="ff" * 16, path="other"))
+    plans = [plant.plan(*SOME), plant.plan(*SOME, nonce="ff" * 16, path="other")]
     plant.issue(21, issued_at="2026-12-05T00:00:00Z")
     plant.publish()
-    grown = sampled(plant.plan(*SOME, path="grown"))
-    assert len({tuple(first), tuple(other), tuple(grown)}) == 3
+    plans.append(plant.plan(*SOME, path="grown"))
+    assert len({json.loads(plan.read_bytes())["seed"] for plan in plans}) == 3
+    # Of 3 draws of 8 out of 20, all three are the same less than once in 10^10.
+    assert len({tuple(sampled(plan)) for plan in plans}) > 1
 
 
 def test_a_defect_rate_and_a_confidence_give_the_hypergeometric_sample(plant: Plant) -> None:
@@ -164,7 +171,7 @@ def test_a_certificate_that_is_withheld_is_drawn_from_all_the_same(plant: Plant)
     assert {code for item in found["findings"] for code in item["codes"]} == {"missing"}
 
 
-def test_certificates_of_other_days_are_not_drawn_from_and_those_beside_that_are_withheld_are_counted(
+def test_certificates_of_other_days_are_not_drawn_from_unless_nothing_shows_that_they_are(
     tmp_path: Path,
 ) -> None:
     plant = Plant(tmp_path)
@@ -176,7 +183,10 @@ def test_certificates_of_other_days_are_not_drawn_from_and_those_beside_that_are
     plant.publish()
     assert sampled(plant.plan()) == [2, 4]
     plant.path(5).unlink()
-    assert json.loads(plant.plan(path="again").read_bytes())["undated_beside"] == 1
+    # Nothing shows any more that it is of another day.
+    assert sampled(plant.plan(path="again")) == [2, 4, 5]
+    alter(plant.path(3))
+    assert sampled(plant.plan(path="third")) == [2, 3, 4, 5]
 
 
 # ---- a plant that would choose
@@ -190,7 +200,9 @@ def rewritten(plan: Path, change: Callable[[Any], object]) -> Path:
 
 
 def other_sample(form: Any) -> None:
-    form["sample"][0] = {"index": 0, "certificate_id": id_of(1), "digest": form["sample"][0]["digest"]}
+    """One that was not drawn in place of one that was."""
+    free = next(number for number in TWENTY if id_of(number) not in {item["certificate_id"] for item in form["sample"]})
+    form["sample"][0] = {"index": free - 1, "certificate_id": id_of(free), "digest": form["sample"][0]["digest"]}
 
 
 @pytest.mark.parametrize(
@@ -221,14 +233,26 @@ def test_a_plan_that_the_plant_drew_with_a_nonce_of_its_own_is_refused(plant: Pl
     assert said(plant("show", record, "--nonce", NONCE)).startswith("plan-not-fair")
 
 
-def test_a_plan_that_leaves_somebody_out_is_refused_even_where_all_else_follows_from_it(plant: Plant) -> None:
-    hidden = plant.path(20)
-    kept = hidden.read_bytes()
-    hidden.unlink()
-    plan = plant.plan(*SOME)  # 19 certificates: number 20 stands at the edge and was not at hand
-    assert json.loads(plan.read_bytes())["undated_beside"] == 1
-    hidden.write_bytes(kept)
+def test_a_plan_that_leaves_somebody_out_is_refused_even_where_all_else_follows_from_it(
+    plant: Plant, tmp_path: Path
+) -> None:
+    # The plant believes its own word that number 20 is of another day.
+    documents = read_documents([plant.certificates])
+    late = replace(documents.by_id[id_of(20)], issued_at="2026-12-24T00:00:00Z")
+    lying = Documents((*(item for item in documents.found if item.certificate_id != id_of(20)), late))
+    plan = tmp_path / "lying"
+    plan.write_bytes(dump(lying_plan(plant, lying)))
+    assert json.loads(plan.read_bytes())["members"] == [{"first": 0, "behind": 19}]
     assert "left out" in said(plant.run(plan))
+
+
+def lying_plan(plant: Plant, documents: Documents) -> Plan:
+    sources = Sources(plant.data, None)
+    signed = sources.signed_checkpoint(None)
+    logged = sources.log_under(confirmed(signed, sources.log_keys()), documents)
+    days = ("2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z")
+    criterion = ByAql("6.5", InspectionLevel.II, Severity.NORMAL)
+    return draw_plan(logged, documents, signed, bytes.fromhex(NONCE), days, criterion, 950_000)
 
 
 def test_a_log_that_is_another_one_by_now_is_refused(plant: Plant, tmp_path: Path) -> None:

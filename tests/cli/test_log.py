@@ -25,6 +25,7 @@ from eraser.rack.ledger_health import LedgerHealth
 from eraser.rack.log_keeping import LogFolder, LogKeeper
 from eraser.settings import keys_dir
 from tests.certificates.builders import a_certificate, a_job_with_everything
+from tests.ledger.tampering import tamper
 
 
 class Desk:
@@ -272,6 +273,7 @@ def test_a_checkpoint_by_a_key_out_of_its_time_has_its_own_answer(tmp_path: Path
     (keys / "log.key").write_bytes(stolen)
     (keys / "keys").unlink()
     change.desk.data.joinpath("log", "checkpoint").unlink()
+    tamper(sqlite_url(change.desk.data / "ledger.db"), "DELETE FROM log_checkpoints")
     change.grow(9)
     assert change.result(change.desk.bundle(), new_key) == "log-key-not-valid-then"
 

@@ -24,15 +24,20 @@ from eraser.console import passwords
 from eraser.console.desk import Desk
 from eraser.console.events import Broadcast
 from eraser.console.orders import Books
+from eraser.console.pages import pages_router
+from eraser.console.pages.desk import desk_pages
 from eraser.console.server import serve_http
+from eraser.console.wall import Wall
 from eraser.domain.account import Account, Permission, Role
 from eraser.ledger.accounts import Accounts
 from eraser.ledger.answers import Answers
 from eraser.ledger.engine import open_engine, sqlite_url
 from eraser.ledger.migrating import migrate
+from eraser.ledger.specifications import Specifications
 from eraser.ledger.station_ledger import open_ledger
 from eraser.ledger.trail import Trail
-from tests.console.desks import STATION, end_none, now_utc
+from tests.console.certified import filed_in
+from tests.console.desks import STATION, destroying, end_none, now_utc, withdrawing
 from tests.console.serving import Answer, ask, free_port
 from tests.console.stations import FakeStation
 
@@ -127,8 +132,23 @@ async def a_plant(folder: Path, *, is_demo: bool = False, station: FakeStation |
     async with open_ledger(sqlite_url(folder / "ledger.db"), STATION, now_utc) as ledger:
         accounts = Accounts(ledger.store, now_utc, time.time)
         books = Books(Trail(ledger.store), Answers(ledger.store), now_utc, time.time)
-        desk = Desk(ledger.custody, ledger.lots, ledger.intake, STATION, now_utc, end_none)
+        filed = filed_in(ledger, folder)
+        desk = Desk(
+            ledger.custody,
+            ledger.lots,
+            ledger.intake,
+            STATION,
+            now_utc,
+            end_none,
+            withdraw=withdrawing(ledger.store, folder),
+            destroy=destroying(ledger.store, folder),
+            filed=filed,
+            specified=Specifications(ledger.store, now_utc),
+        )
         plant = Plant(station or FakeStation(), accounts, books, free_port(), folder / "eraser.sock")
+        wall = Wall(plant.station.snapshot, now_utc)
+        pages = pages_router(plant.station, wall, entries=ledger.journal.entries, custody=ledger.custody)
+        pages.include_router(desk_pages(desk, plant.station))
         async with serve_http(
             plant.station,
             listen=f"127.0.0.1:{plant.port}",
@@ -136,9 +156,12 @@ async def a_plant(folder: Path, *, is_demo: bool = False, station: FakeStation |
             desk=desk,
             accounts=accounts,
             books=books,
+            pages=pages,
+            wall=wall,
             is_demo=is_demo,
         ) as app:
             yield replace(plant, app=app)
+        await filed.close()
 
 
 @cache

@@ -27,7 +27,7 @@ GROWN = kept(len(ENTRIES))
 
 
 @given(SIZES)
-@settings(max_examples=60)
+@settings(deadline=None, max_examples=60)
 def test_the_root_of_every_size_is_the_rfcs(size: int) -> None:
     assert GROWN.tree(size).root() == rfc9162.mth(ENTRIES[:size])
 
@@ -37,7 +37,7 @@ def test_an_empty_log_has_the_rfcs_root() -> None:
 
 
 @given(SIZES, st.data())
-@settings(max_examples=60)
+@settings(deadline=None, max_examples=60)
 def test_an_inclusion_proof_is_the_rfcs_and_is_believed(size: int, data: st.DataObject) -> None:
     index = data.draw(st.integers(0, size - 1))
     proof = GROWN.tree(size).inclusion_proof(index)
@@ -46,7 +46,7 @@ def test_an_inclusion_proof_is_the_rfcs_and_is_believed(size: int, data: st.Data
 
 
 @given(SIZES, st.data())
-@settings(max_examples=60)
+@settings(deadline=None, max_examples=60)
 def test_a_consistency_proof_is_the_rfcs_and_is_believed(size: int, data: st.DataObject) -> None:
     earlier = data.draw(st.integers(1, size))
     proof = GROWN.tree(size).consistency_proof(earlier)
@@ -72,7 +72,7 @@ def test_every_pair_of_small_sizes_is_consistent_and_no_proof_serves_another_pai
 
 
 @given(st.integers(1, 400), st.data())
-@settings(max_examples=80)
+@settings(deadline=None, max_examples=80)
 def test_a_rewritten_log_is_never_consistent(size: int, data: st.DataObject) -> None:
     """Whatever entry of the earlier log is another one now, no proof of the new log hides it."""
     earlier = data.draw(st.integers(1, size))
@@ -84,7 +84,7 @@ def test_a_rewritten_log_is_never_consistent(size: int, data: st.DataObject) -> 
 
 
 @given(st.integers(2, 400), st.data())
-@settings(max_examples=80)
+@settings(deadline=None, max_examples=80)
 def test_a_proof_with_one_bit_another_way_shows_nothing(size: int, data: st.DataObject) -> None:
     earlier = data.draw(st.integers(1, size - 1))
     tree = GROWN.tree(size)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eraser.domain.certificate import Certificate, assessed, read, unfounded
@@ -263,6 +263,7 @@ def _another(steps: Steps, value: Any) -> st.SearchStrategy[Any]:
 
 
 @given(bent())
+@settings(deadline=None)
 def test_no_evidence_can_be_bent_so_that_a_claim_holds_which_the_rest_does_not_bear(form: Any) -> None:
     try:
         certificate = read(form)
@@ -274,6 +275,7 @@ def test_no_evidence_can_be_bent_so_that_a_claim_holds_which_the_rest_does_not_b
 
 
 @given(bent())
+@settings(deadline=None)
 def test_what_a_certificate_claims_is_held_against_its_own_evidence(form: Any) -> None:
     """Whatever is bent around its claims, a certificate that is not refused claims what the referee allows."""
     try:

@@ -46,6 +46,7 @@ def test_each_alert_comes_when_it_should_and_not_before() -> None:
         ('alarm="hot"} == 1\n        for: 2m', 'alarm="hot"} == 1'),
         ('alarm="hot"} == 1', 'alarm=~"hot|errors"} == 1'),
         ('alarm="errors"', 'alarm=~"errors|stuck"'),
+        ("control_overdue > 0", "control_overdue > 2"),
     ],
 )
 def test_a_rule_that_is_wrong_fails_its_test(right: str, wrong: str, tmp_path: Path) -> None:

@@ -49,16 +49,16 @@ def run(plant: Plant, group: Any, *words: object, stdin: str = "") -> Result:
     return CliRunner().invoke(group, [str(word) for word in words], env=environ, input=stdin)
 
 
-def test_a_station_without_a_vault_issues_as_before(plant: Plant) -> None:
-    plant.receive(DRIVE)
-    assert "commitment" not in form(issuer(plant)(JOB))
-    assert not (plant.data / "vault").exists()
+def test_a_station_without_a_vault_issues_as_before(small_plant: Plant) -> None:
+    small_plant.receive(DRIVE)
+    assert "commitment" not in form(issuer(small_plant)(JOB))
+    assert not (small_plant.data / "vault").exists()
 
 
-def test_a_drive_without_a_customer_gets_no_commitment(plant: Plant) -> None:
-    plant.receive(DRIVE)
-    plant.add(WANG, lot="lot-2")
-    assert "commitment" not in form(issuer(plant)(JOB))
+def test_a_drive_without_a_customer_gets_no_commitment(small_plant: Plant) -> None:
+    small_plant.receive(DRIVE)
+    small_plant.add(WANG, lot="lot-2")
+    assert "commitment" not in form(issuer(small_plant)(JOB))
 
 
 def test_a_customers_certificate_holds_the_commitment_and_nothing_else_of_them(plant: Plant) -> None:
@@ -75,28 +75,28 @@ def test_a_customers_certificate_holds_the_commitment_and_nothing_else_of_them(p
 
 
 def test_issuing_again_after_a_crash_gives_the_same_certificate_also_when_the_customer_was_erased_meanwhile(
-    plant: Plant,
+    small_plant: Plant,
 ) -> None:
-    plant.receive(DRIVE)
-    record_id = plant.add(WANG)
-    first = issuer(plant)(JOB)
-    assert issuer(plant)(JOB) == first
-    with plant.destruction() as destruction:
+    small_plant.receive(DRIVE)
+    record_id = small_plant.add(WANG)
+    first = issuer(small_plant)(JOB)
+    assert issuer(small_plant)(JOB) == first
+    with small_plant.destruction() as destruction:
         destruction.erase(record_id, "li", "asked for it")
-    assert issuer(plant)(JOB) == first
+    assert issuer(small_plant)(JOB) == first
 
 
-def test_a_vault_that_cannot_be_used_keeps_the_certificate_waiting(plant: Plant) -> None:
-    plant.receive(DRIVE)
-    record_id = plant.add(WANG)
-    with plant.vault() as vault:
+def test_a_vault_that_cannot_be_used_keeps_the_certificate_waiting(small_plant: Plant) -> None:
+    small_plant.receive(DRIVE)
+    record_id = small_plant.add(WANG)
+    with small_plant.vault() as vault:
         key = vault.keys.record_key("lot-1", record_id)
-        vault.keys.destroy_record("lot-1", record_id)
+        small_plant.lose_key(record_id)
         with pytest.raises(VaultKeyError):
-            issuer(plant)(JOB)
-        assert not (plant.data / "certificates").exists()
+            issuer(small_plant)(JOB)
+        assert not (small_plant.data / "certificates").exists()
         vault.keys.put_record("lot-1", record_id, key)
-    assert "commitment" in form(issuer(plant)(JOB))
+    assert "commitment" in form(issuer(small_plant)(JOB))
 
 
 def test_a_ledger_that_is_gone_keeps_the_certificate_waiting(small_plant: Plant) -> None:

@@ -21,8 +21,14 @@ from pyhanko_certvalidator import ValidationContext
 
 from eraser.certificates.canonical import MAX_DOCUMENT_BYTES
 from eraser.certificates.checking import OpenedPdf
-from eraser.certificates.errors import AlteredError, MalformedError, PdfDiffersError, UnknownKeyError
-from eraser.certificates.pdf.rendering import ATTACHMENT, MAKING, Making, Renderer, renderer
+from eraser.certificates.errors import (
+    AlteredError,
+    MalformedError,
+    PdfDiffersError,
+    UnknownKeyError,
+    UnsupportedError,
+)
+from eraser.certificates.pdf.rendering import ATTACHMENT, LOT_ATTACHMENT, MAKING, Making, Renderer, renderer
 from eraser.certificates.pdf.signing import PdfKeys, key_id
 from eraser.certificates.pdf.words import Language
 from eraser.errors import CertificateError
@@ -40,6 +46,7 @@ def open_pdf(file: bytes, trusted: PdfKeys) -> OpenedPdf:
     try:
         reader = PdfFileReader(BytesIO(file), strict=True)
         signatures = reader.embedded_signatures
+        _expect_no_lot(reader)
         document = _attached(reader, ATTACHMENT)
         making = json.loads(_attached(reader, MAKING))
     except CertificateError:
@@ -50,6 +57,15 @@ def open_pdf(file: bytes, trusted: PdfKeys) -> OpenedPdf:
         raise AlteredError(f"it bears {len(signatures)} signatures instead of the station's one: it was altered")
     signer = _signer(signatures[0], trusted)
     return OpenedPdf(document, signer, _is_redrawn(file, reader, document, making))
+
+
+def _expect_no_lot(reader: PdfFileReader) -> None:
+    """Raises UnsupportedError for a lot's summary, which names certificates and is none."""
+    if any(item.get_object()["/UF"] == LOT_ATTACHMENT for item in reader.root["/AF"]):
+        raise UnsupportedError(
+            "it is the summary of a lot and no certificate: neither its pages nor its signature were checked",
+            remedy="Check the certificates that it names, each by its own file.",
+        )
 
 
 def _attached(reader: PdfFileReader, name: str) -> bytes:

@@ -67,7 +67,7 @@ def page_form(certificate: Certificate, seal: Seal, language: Language, check_ur
         "drive": _section("drive", words, _drive(certificate, words)),
         "work": _section("work", words, _work(certificate, words)),
         "rulebooks": {
-            **_label("rulebooks", words),
+            **label("rulebooks", words),
             "claims": _claims(certificate, words),
             "mean": words["rulebooks-mean"],
         },
@@ -79,28 +79,37 @@ def page_form(certificate: Certificate, seal: Seal, language: Language, check_ur
         "left": {**_section("left", words, ()), **_left(certificate, words)},
         "who": _section("who", words, _who(certificate, words)),
         "hands": [
-            {**_label("operator", words), "name": _text(certificate.operator, words), "line": words["signature-line"]},
-            {**_label("witness", words), "name": _text(certificate.witness, words), "line": words["signature-line"]},
+            {
+                **label("operator", words),
+                "name": shown_text(certificate.operator, words),
+                "line": words["signature-line"],
+            },
+            {
+                **label("witness", words),
+                "name": shown_text(certificate.witness, words),
+                "line": words["signature-line"],
+            },
         ],
         "proof": {**_section("proof", words, _proof(certificate, seal, words)), "how": words["how"]},
         "scan": words["scan"],
-        "check_url": _text(check_url, words),
+        "check_url": shown_text(check_url, words),
     }
 
 
 def _section(name: str, words: Words, rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    return {**_label(name, words), "rows": [row for row in rows if row["text"]]}
+    return {**label(name, words), "rows": [row for row in rows if row["text"]]}
 
 
-def _label(name: str, words: Words) -> dict[str, str]:
+def label(name: str, words: Words) -> dict[str, str]:
+    """A name in this language, and in English beside a Chinese one."""
     return {"label": words[name], "beside": words.beside(name)}
 
 
 def _row(name: str, text: str, words: Words, *, code: bool = False, strong: bool = False) -> dict[str, Any]:
-    return {**_label(name, words), "text": _text(text, words), "code": code, "strong": strong}
+    return {**label(name, words), "text": shown_text(text, words), "code": code, "strong": strong}
 
 
-def _text(text: str, words: Words) -> str:
+def shown_text(text: str, words: Words) -> str:
     """As the page can show it: every character visible, cut where it is longer than any name."""
     if len(text) > MAX_TEXT_CHARACTERS:
         text = text[:MAX_TEXT_CHARACTERS] + words["cut"]
@@ -111,14 +120,16 @@ def _head(certificate: Certificate, words: Words) -> list[dict[str, Any]]:
     return [
         _row("certificate", certificate.certificate_id, words, code=True),
         _row("job", certificate.job_id, words, code=True),
-        _row("issued", _moment(certificate.issued_at), words, code=True),
+        _row("issued", moment_text(certificate.issued_at), words, code=True),
     ]
 
 
 def _reasons(certificate: Certificate, words: Words) -> list[str]:
     chinese = words.language is Language.CHINESE
     said = [
-        _text(f"{REASONS[reason.code]}：{reason.what}" if chinese and reason.code in REASONS else reason.what, words)
+        shown_text(
+            f"{REASONS[reason.code]}：{reason.what}" if chinese and reason.code in REASONS else reason.what, words
+        )
         for reason in certificate.reasons[:MAX_REASONS]
     ]
     if (more := len(certificate.reasons) - MAX_REASONS) > 0:
@@ -138,7 +149,7 @@ def _drive(certificate: Certificate, words: Words) -> Iterable[dict[str, Any]]:
     yield _row("property-tag", certificate.provenance.property_tag, words)
     yield _row(
         "kind",
-        words.listed(transport, words[f"media-{drive.media}"], _size(geometry.capacity_bytes), drive.bridge),
+        words.listed(transport, words[f"media-{drive.media}"], size_text(geometry.capacity_bytes), drive.bridge),
         words,
     )
     yield _row("capacity", f"{geometry.capacity_bytes:,} B", words)
@@ -186,7 +197,7 @@ def _borne(certificate: Certificate, words: Words) -> str:
 def _not_claimed(claim: Claim, words: Words) -> str:
     chinese = words.language is Language.CHINESE
     named = [MISSING.get(item.code, item.what) if chinese else item.what for item in claim.missing]
-    return _text(words["claim-missing"] + ("、" if chinese else "; ").join(named), words)
+    return shown_text(words["claim-missing"] + ("、" if chinese else "; ").join(named), words)
 
 
 def _steps(certificate: Certificate, words: Words) -> Iterable[_Step]:
@@ -261,18 +272,18 @@ def _table(steps: Sequence[_Step], words: Words) -> dict[str, Any]:
                 "cells": [
                     step.name,
                     step.content,
-                    _moment(step.began),
+                    moment_text(step.began),
                     _duration(step.seconds),
                     f"{step.bytes_done:,}",
                 ],
-                "speed": f"{_size(speed)}/s" if speed else "—",
+                "speed": f"{size_text(speed)}/s" if speed else "—",
                 "share": speed / fastest if fastest else 0.0,
                 "result": step.result,
                 "good": step.is_good,
             }
         )
     columns = ("step", "content", "began", "took", "bytes", "speed", "result")
-    return {"columns": [_label(name, words) for name in columns], "table": rows}
+    return {"columns": [label(name, words) for name in columns], "table": rows}
 
 
 def _speed(step: _Step) -> float:
@@ -306,16 +317,16 @@ def _left(certificate: Certificate, words: Words) -> dict[str, Any]:
         if count
     ]
     if certificate.abandoned:
-        lines.append(_text(f"{words['abandoned']}: {certificate.abandoned}", words))
+        lines.append(shown_text(f"{words['abandoned']}: {certificate.abandoned}", words))
     nothing = not lines and certificate.outcome is Outcome.PASSED
     return {
         "clean": not lines,
         "lines": lines or [words["nothing-left"] if nothing else "—"],
         "strips": [
-            {**_label("not-written", words), "marks": _marks(left.not_written, capacity)},
-            {**_label("not-read", words), "marks": _marks(left.not_read, capacity)},
+            {**label("not-written", words), "marks": _marks(left.not_written, capacity)},
+            {**label("not-read", words), "marks": _marks(left.not_read, capacity)},
         ],
-        "scale": [words["strip-start"], *(_size(capacity * part / 4) for part in (1, 2, 3)), _size(capacity)],
+        "scale": [words["strip-start"], *(size_text(capacity * part / 4) for part in (1, 2, 3)), size_text(capacity)],
     }
 
 
@@ -337,7 +348,7 @@ def _who(certificate: Certificate, words: Words) -> Iterable[dict[str, Any]]:
     station = words.listed(certificate.station.id, certificate.station.location)
     before, after = provenance.confidentiality_before, provenance.confidentiality_after
     yield _row("station", station, words)
-    yield _row("time", f"{_moment(times.started_at)} – {_moment(times.finished_at)}", words)
+    yield _row("time", f"{moment_text(times.started_at)} – {moment_text(times.finished_at)}", words)
     yield _row("tool", f"{tool.name} {tool.version} ({tool.build[:16]})", words)
     yield _row("duration", _duration(times.duration / 1e9), words)
     yield _row("source", provenance.source, words)
@@ -351,7 +362,7 @@ def _proof(certificate: Certificate, seal: Seal, words: Words) -> Iterable[dict[
     yield _row("signature", seal.signature, words, code=True)
 
 
-def _moment(moment: str) -> str:
+def moment_text(moment: str) -> str:
     """A UTC time of RFC 3339 to the second, without the letters."""
     return moment[:19].replace("T", " ")
 
@@ -364,7 +375,7 @@ def _duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d} h" if hours else f"{minutes}:{rest:02d} min"
 
 
-def _size(count: float) -> str:
+def size_text(count: float) -> str:
     """To three digits, in powers of 1,000."""
     for unit in _UNITS:
         if count < 999.5 or unit == _UNITS[-1]:

@@ -16,12 +16,15 @@ import typst
 from eraser.certificates.bundle import is_bundle, load
 from eraser.certificates.envelope import Envelope, unseal
 from eraser.certificates.errors import MalformedError
+from eraser.certificates.lot_summary import read_summary
 from eraser.certificates.pdf import fonts
+from eraser.certificates.pdf.lot_page import lot_form
 from eraser.certificates.pdf.page import Seal, page_form
-from eraser.certificates.pdf.words import Language
+from eraser.certificates.pdf.words import Language, Words
 from eraser.certificates.verifying import content
 
 ATTACHMENT = "certificate.json"
+LOT_ATTACHMENT = "lot.json"
 MAKING = "page.json"
 _OVERFLOW = "page-overflow"
 """What the template says when names are too long for its most generous setting."""
@@ -43,6 +46,7 @@ class Renderer:
 
     def __init__(self) -> None:
         self._template = files(__package__).joinpath("page.typ").read_bytes()
+        self._lot_template = files(__package__).joinpath("lot.typ").read_bytes()
         faces = typst.Fonts(include_system_fonts=False, font_paths=fonts.font_folders())
         self._compiler = typst.Compiler(self._template, font_paths=faces, ignore_system_fonts=True)
 
@@ -70,9 +74,20 @@ class Renderer:
                 raise
         return self._compiled({**inputs, "fit": "measured"}, issued)
 
-    def _compiled(self, inputs: dict[str, str], timestamp: int) -> bytes:
+    def lot(self, document: bytes, language: Language) -> bytes:
+        """The PDF, not signed yet, of a lot's summary (`LotSummary.dump`). Raises CertificateError for what is none."""
+        summary = read_summary(document)
+        inputs = {
+            "page": json.dumps(lot_form(summary, Words(language)), ensure_ascii=False),
+            "made": summary.made_at,
+            "document": document.decode(),
+            "making": json.dumps(asdict(Making(renderer(), language, "")), ensure_ascii=False),
+        }
+        return self._compiled(inputs, _seconds(summary.made_at), self._lot_template)
+
+    def _compiled(self, inputs: dict[str, str], timestamp: int, template: bytes | None = None) -> bytes:
         pdf = self._compiler.compile(
-            input=self._template,
+            input=template or self._template,
             format="pdf",
             sys_inputs=inputs,
             pdf_standards="a-3b",  # which makes a glyph that no font has an error instead of a gap

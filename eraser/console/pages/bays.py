@@ -227,8 +227,8 @@ def phrase(key: str, language: Language) -> str:
 
 PHRASES = {
     "no_alarms": N_("No alarms"),
-    "alarms": N_("{count} alarms that nobody has taken"),
-    "taken": N_("{count} alarms, all taken in hand"),
+    "alarms": N_("Alarms to take: {count}"),
+    "taken": N_("Alarms in hand: {count}"),
     "taken_by": N_("Taken by {name}"),
     "take": N_("I take it"),
     "station": N_("Station"),

@@ -1,5 +1,5 @@
 // The bar of alarms, their dialog, and how old the picture is; on every page with a live picture.
-import { announce, byId, element, order, setText, symbol } from "./page.js";
+import { byId, element, order, setText, symbol } from "./page.js";
 import { span } from "./quantities.js";
 import { findings, phrase, said } from "./words.js";
 
@@ -13,7 +13,6 @@ export function showAlarms(alarms) {
   const open = alarms.filter((alarm) => !alarm.taken_by);
   const state = JSON.stringify(alarms);
   if (state === known) return;
-  known = state;
   shown = alarms;
   const bar = byId("alarms");
   bar.className = `alarms ${open.length ? "is-open" : alarms.length ? "is-taken" : "is-quiet"}`;
@@ -22,7 +21,9 @@ export function showAlarms(alarms) {
   setText(byId("alarms-count"), phrase(key, { count }));
   setText(byId("alarms-first"), open.length ? `${placeOf(open[0])}: ${findings[open[0].kind].word}` : "");
   document.title = open.length ? `(${open.length}) ${TITLE}` : TITLE;
-  if (open.length) announce(`${byId("alarms-count").textContent}. ${byId("alarms-first").textContent}`);
+  // Not at once when the page comes: whoever reads it has it before them.
+  if (open.length && known) setText(byId("alarms-said"), `${byId("alarms-count").textContent}. ${byId("alarms-first").textContent}`);
+  known = state;
   if (byId("alarms-dialog").open) fill();
 }
 

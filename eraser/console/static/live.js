@@ -1,5 +1,6 @@
 // The live picture: listens, merges what changed, says when nothing comes any more, and comes back by itself.
 const STALE_MS = 4000;
+const HUNG_MS = 5000;
 const AGAIN_MS = 2000;
 
 /** Calls `show(station, changed)` with the merged station and the names of the bays that are another, and `tell({ stale, since })`
@@ -8,6 +9,7 @@ export function listen(show, tell) {
   const bays = new Map();
   let heard = performance.now();
   let source = null;
+  let opened = 0;
   let changed = new Set();
   let station = null;
   let isDrawing = false;
@@ -42,27 +44,35 @@ export function listen(show, tell) {
 
   function open() {
     source = new EventSource("/api/v1/events");
+    opened = performance.now();
     source.addEventListener("whole", take);
     source.addEventListener("changes", take);
-    source.onerror = () => {
-      // A broken line is mended by the browser; a refusal closes it for good, and then we ask again.
-      if (source.readyState === EventSource.CLOSED) setTimeout(open, AGAIN_MS);
-    };
+    source.onerror = again;
+  }
+
+  // Not left to the browser: it waits ever longer, and does not say that whoever looks is signed out.
+  function again() {
+    source.close();
+    setTimeout(async () => {
+      try {
+        const answer = await fetch("/api/v1/alarms");
+        if (answer.status === 401 || answer.status === 403) return location.reload();
+        if (answer.ok) return open();
+      } catch {
+        // Nobody answers yet.
+      }
+      again();
+    }, AGAIN_MS);
   }
 
   function look() {
     const silent = performance.now() - heard;
+    // A line may hang without an error, behind a switch that was off: then another is asked for.
+    if (Math.min(silent, performance.now() - opened) > HUNG_MS && source.readyState === EventSource.OPEN) again();
     tell({ stale: silent > STALE_MS, seconds: silent / 1000, at: station ? station.at : "" });
   }
 
   open();
   setInterval(look, 1000);
-  // The line may hang without an error, behind a switch that was off: a new one is asked for.
-  setInterval(() => {
-    if (performance.now() - heard > 3 * STALE_MS && source.readyState !== EventSource.CLOSED) {
-      source.close();
-      open();
-    }
-  }, 3 * STALE_MS);
   addEventListener("pagehide", () => source.close());
 }

@@ -7,11 +7,16 @@ from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
+from eraser.certificates import lot_summary
+from eraser.certificates.lot_summary import Listed, LotSummary
+from eraser.certificates.lot_summary import Standing as InLot
 from eraser.certificates.pdf.rendering import Renderer
 from eraser.certificates.pdf.signing import PdfKeys, PdfSigner, open_pdf_signer
 from eraser.domain.certificate import Certificate, Provenance, Station
+from eraser.domain.events import Outcome
 from eraser.domain.evidence import BadExtent, Extent, Operation
 from eraser.domain.pattern import Constant
+from eraser.domain.rulebook import Rulebook
 from tests.certificates.builders import (
     CAPACITY_BYTES,
     RANDOM,
@@ -92,3 +97,39 @@ def failed_in_places() -> Certificate:
         final_verification=replace(failed.final_verification, pass_number=35),  # type: ignore[type-var]
     )
     return a_certificate(job)
+
+
+def a_lot(drives: int = 60, lot_id: str = "2026-11 / 废旧硬盘 第三批") -> LotSummary:
+    """Drives of all kinds: passed, failed, erased again, withdrawn; among them the longest names there are."""
+    return LotSummary(
+        format=lot_summary.FORMAT,
+        version=lot_summary.VERSION,
+        lot_id=lot_id,
+        station="rack-3",
+        made_at="2026-11-24T09:00:00Z",
+        drives_received=drives,
+        drives_without_certificate=2,
+        certificates=tuple(_listed(number) for number in range(drives)),
+    )
+
+
+def _listed(number: int) -> Listed:
+    standing = {5: InLot.FAILED, 11: InLot.REPLACED, 17: InLot.WITHDRAWN}.get(number % 20, InLot.PASSED)
+    passed = standing is not InLot.FAILED
+    return Listed(
+        certificate_id=f"{number + 1:032x}",
+        digest=number.to_bytes(32, "big"),
+        index=1_000_000 + number,
+        standing=standing,
+        outcome=Outcome.PASSED if passed else Outcome.FAILED,
+        serial="8B" * (LONGEST // 2) if number == 7 else f"ZX00{number:04d}",
+        model="龘" * LONGEST if number == 8 else "ACME Längstdrive 20 TB",
+        property_tag=f"资产-{number:04d}",
+        capacity_bytes=CAPACITY_BYTES,
+        standard="gb-46864-2025",
+        level="clear" if passed else "",
+        passes=3,
+        verification="sampled",
+        rulebooks=(Rulebook.GB_46864, Rulebook.NIST_CLEAR, Rulebook.IEEE_CLEAR) if passed else (),
+        issued_at="2026-11-24T07:00:00Z",
+    )
