@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0008"
+HEAD = "0010"
 """The revision that this program reads and writes: the newest one under `migrations/versions/`."""
 
 APPEND_ONLY = (
@@ -42,6 +42,7 @@ APPEND_ONLY = (
     "routine_checks",
     "specifications",
     "removals",
+    "attendances",
 )
 """Tables of which both databases refuse UPDATE and DELETE; of some, DELETE only until they have expired (`retention.py`)."""
 
@@ -412,3 +413,14 @@ expiring = Table(
     Column("relation", Text, primary_key=True),
     Column("key", Text, primary_key=True),
 )
+attendances = Table(
+    "attendances",
+    metadata,
+    Column("number", _RowNumber, primary_key=True, autoincrement=True),
+    Column("token_digest", LargeBinary, nullable=False),  # SHA-256 of what the address holds
+    Column("at", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("attendances_token_digest", attendances.c.token_digest)

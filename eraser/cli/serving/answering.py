@@ -17,6 +17,7 @@ from eraser.console.server import serve_http
 from eraser.console.wall import Wall
 from eraser.ledger.accounts import Accounts
 from eraser.ledger.answers import Answers
+from eraser.ledger.attendances import Attendances
 from eraser.ledger.specifications import Specifications
 from eraser.ledger.station_ledger import StationLedger
 from eraser.ledger.trail import Trail
@@ -58,6 +59,7 @@ async def answer(
         http.public_url,
         Specifications(ledger.store, now_utc),
         controls,
+        Attendances(ledger.store, now_utc),
     )
     wall = Wall(rack.snapshot, now_utc)
     pages = pages_router(rack, wall, entries=ledger.journal.entries, custody=ledger.custody)
