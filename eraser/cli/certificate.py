@@ -387,5 +387,6 @@ def _origin_rows(certificate: "Certificate") -> list[tuple[str, str]]:
         ("Station", " ".join(part for part in (certificate.station.id, certificate.station.location) if part)),
         ("Operator", certificate.operator),
         ("Witness", certificate.witness),
+        ("Customer", f"bound to one by {certificate.commitment.mac.hex()}" if certificate.commitment else ""),
         ("Tool", f"{tool.name} {tool.version} ({tool.build})"),
     ]
