@@ -76,6 +76,7 @@ async def serve_http(
         listeners = []
         if listen is not None:
             listeners.append(opened.enter_context(_tcp_socket(listen)))
+            app.state.port = listeners[0].getsockname()[1]  # port 0 is any that is free
         if socket is not None:
             listeners.append(opened.enter_context(_unix_socket(socket)))
         # One server for each: those who crowd the one must not shut the others out.
