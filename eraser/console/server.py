@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import resource
 import socket
 import stat
 from collections.abc import AsyncIterator, Iterator
@@ -121,10 +122,18 @@ def _config(app: FastAPI) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=MAX_CONNECTIONS,
+        limit_concurrency=min(MAX_CONNECTIONS, _files_to_spare()),
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
     )
+
+
+def _files_to_spare() -> int:
+    """Half of what this process may open: the other half is for drives, certificates and the ledger."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < (wanted := min(hard, 4 * MAX_CONNECTIONS)):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
 
 
 class _Server(uvicorn.Server):
