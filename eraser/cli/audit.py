@@ -189,7 +189,7 @@ def show_command(
     """Show an audit's record, if it may be believed: a file, or the id of one in the station's ledger. Without one: list."""
     sources = Sources(**where)
     if record is None:
-        _list(sources, as_json)
+        _list(sources, key_paths, as_json)
         return
     found = _verified(_document(record, sources), sources, key_paths)
     _expect_nonce(found.record.plan, nonce)
@@ -198,17 +198,27 @@ def show_command(
 
 @audit_group.command("report")
 @click.argument("record", metavar="RECORD")
-@click.option("--format", "form", type=click.Choice(["json", "csv"]), default="json", show_default=True)
+@click.option("--format", "form", type=click.Choice(["json", "csv", "pdf"]), default="json", show_default=True)
+@click.option("--lang", "language", type=click.Choice(["zh-CN", "en"]), default="zh-CN", help="Of the PDF.")
 @click.option("--out", type=_PATH, metavar="FILE", help="Where to; else standard output.")
 @keys_option
 @station_options
-def report_command(record: str, form: str, out: Path | None, key_paths: tuple[Path, ...], **where: Any) -> None:
+def report_command(
+    record: str, form: str, language: str, out: Path | None, key_paths: tuple[Path, ...], **where: Any
+) -> None:
     """Write an audit's report, from a record that may be believed."""
     from eraser.audits.reporting import csv_report, json_report
 
     sources = Sources(**where)
-    found = _verified(_document(record, sources), sources, key_paths)
-    content = json_report(found) if form == "json" else csv_report(found.record)
+    document = _document(record, sources)
+    found = _verified(document, sources, key_paths)
+    if form == "pdf":
+        from eraser.audits.page import pdf_report
+        from eraser.certificates.pdf.words import Language
+
+        content = pdf_report(found, document, Language(language))
+    else:
+        content = json_report(found) if form == "json" else csv_report(found.record)
     if out is not None:
         _write_new(out, content)
     else:
@@ -248,6 +258,8 @@ def _read_drives(
     now: "Logged",
     kind: str,
 ) -> "Mapping[str, DriveReading]":
+    if not paths:
+        return {}  # whoever has no drive at hand needs no engine either
     from eraser.audits.population import erased_again
     from eraser.cli.station import now_utc
     from eraser.domain.program import Verification
@@ -305,11 +317,17 @@ def _document(name: str, sources: Sources) -> bytes:
     return found
 
 
-def _list(sources: Sources, as_json: bool) -> None:
+def _list(sources: Sources, key_paths: tuple[Path, ...], as_json: bool) -> None:
+    from eraser.audits.reporting import lines_of, summary
+    from eraser.domain.audit import next_severities
     from eraser.ledger import audits
 
-    for at, audit_id in sources.read(audits.entered):
-        click.echo(json.dumps({"audit_id": audit_id, "at": at}) if as_json else f"{at}  {audit_id}")
+    records = [_verified(item.document, sources, key_paths).record for item in sources.read(audits.entered)]
+    for item in records:
+        click.echo(json.dumps(summary(item)) if as_json else next(lines_of(item, item.done_at)))
+    for (aql, level), severity in next_severities(records).items():
+        then = f"{severity.value} inspection" if severity is not None else "no inspection before something was done"
+        click.echo(f"After these, for AQL {aql} at level {level.value}: {then} (ISO 2859-1 §9)", err=True)
 
 
 def _show(record: "Record", path: Path, as_json: bool) -> None:

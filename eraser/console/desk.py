@@ -32,6 +32,7 @@ from eraser.domain.lot import MAX_DRIVES, MAX_NAME_CHARACTERS, Lot, LotPolicy, T
 from eraser.domain.plan import Level
 from eraser.domain.program import Verification
 from eraser.errors import UsageError
+from eraser.ledger.attendances import Attendances
 from eraser.ledger.custody import Custody, History
 from eraser.ledger.intake import Intake
 from eraser.ledger.lots import Lots
@@ -80,6 +81,8 @@ class Desk:
     """What other programs ask of drives."""
     controls: "Controls | None" = None
     """The positive control, where the station has one."""
+    attendances: Attendances | None = None
+    """Customers who are there; without them nobody is shown their drive."""
 
 
 class _Order(BaseModel):

@@ -10,7 +10,7 @@ from enum import StrEnum
 from itertools import chain
 from typing import Any, ClassVar
 
-from eraser.domain.acceptance import AcceptancePlan, InspectionLevel, Severity, acceptance_plan
+from eraser.domain.acceptance import AcceptancePlan, InspectionLevel, Severity, acceptance_plan, next_severity
 from eraser.domain.blind_draw import AUDIT, drawn, seed_of
 from eraser.domain.certificate import ID_FORM, UTC_FORM, Tool, expect_printable
 from eraser.domain.defect_rate import MILLION, most_defective, sample_size
@@ -23,6 +23,8 @@ FORMAT = "eraser audit"
 VERSION = 1
 USUAL_CONFIDENCE_PPM = 950_000
 CONFORMING = "conforming"
+MAX_POPULATION = 10**7
+"""More than any plant erases while anybody remembers; a plan that says more would only take long to be refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +293,20 @@ def verdict(plan: Plan, items: Sequence[Item]) -> Verdict:
     )
 
 
+def next_severities(records: Sequence[Record]) -> dict[tuple[str, InspectionLevel], Severity | None]:
+    """By AQL and level, what the next audit inspects with after these, the oldest first (ISO 2859-1 §9.3); None where
+    inspection is to be discontinued until something was done (§9.4).
+    """
+    stories: dict[tuple[str, InspectionLevel], tuple[Severity, list[bool]]] = {}
+    for item in records:
+        if isinstance(by := item.plan.criterion, ByAql):
+            severity, accepted = stories.get((by.aql, by.level), (by.severity, []))
+            if severity is not by.severity:
+                accepted = []
+            stories[by.aql, by.level] = (by.severity, [*accepted, item.verdict.is_accepted])
+    return {key: next_severity(severity, accepted) for key, (severity, accepted) in stories.items()}
+
+
 def read_plan(form: Any) -> Plan:
     """The plan that this JSON form stands for. Raises UsageError naming what is missing, unknown or wrong."""
     plan = from_json(Plan, form, where="plan")
@@ -330,6 +346,9 @@ def _against_plan(plan: Plan) -> Iterator[str]:
     if places != sorted(places) or not all(item.first < item.behind for item in plan.members):
         yield "its population is not in the log's order"
         return  # nothing can be drawn from it
+    if plan.population > MAX_POPULATION:
+        yield f"its population is of more than {MAX_POPULATION:,}"
+        return
     if plan.seed != seed_of(AUDIT, plan.nonce, plan.log.root, plan.log.size):
         yield "its seed is not that of its nonce and its log"
     how = _acceptance(plan.criterion, plan.population, plan.confidence_ppm)

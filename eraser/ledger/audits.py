@@ -1,5 +1,7 @@
 """Audits in the ledger: signed records of their own kind, one for each audit's id."""
 
+from dataclasses import dataclass
+
 from sqlalchemy import Connection, select
 
 from eraser.domain.log_entry import EntryKind, LogEntry
@@ -19,10 +21,19 @@ def enter(entry: LogEntry, at: str, document: bytes, connection: Connection) -> 
     signed_records.put(SignedRecord(entry, "", "", at, f"{entry.subject}.audit", document), connection)
 
 
-def entered(connection: Connection) -> list[tuple[str, str]]:
-    """When it was entered and which, of all audits, the oldest first."""
-    query = select(records.c.at, records.c.subject).where(records.c.kind == EntryKind.AUDIT.value)
-    return [(row.at, row.subject) for row in connection.execute(query.order_by(records.c.number))]
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """An audit's signed record, and when it was entered."""
+
+    at: str
+    audit_id: str
+    document: bytes
+
+
+def entered(connection: Connection) -> list[Entered]:
+    """All, the oldest first."""
+    rows = connection.execute(select(records).where(records.c.kind == EntryKind.AUDIT.value).order_by(records.c.number))
+    return [Entered(row.at, row.subject, bytes(row.document)) for row in rows]
 
 
 def document(audit_id: str, connection: Connection) -> bytes | None:

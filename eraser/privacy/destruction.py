@@ -24,6 +24,7 @@ from eraser.privacy.sealing import new_key
 from eraser.privacy.vault import Vault
 
 RETENTION_ENDED = "its retention has ended"
+LEDGER_RESTORED = "its keys were destroyed before, and the ledger does not know of it"
 _DONE = {Action.ERASING: Action.ERASED, Action.EXPIRING: Action.EXPIRED}
 
 
@@ -86,10 +87,17 @@ class Destruction:
         return {lot: until for lot, until in sorted(ends.items()) if lot not in lots_gone and instant(until) <= now}
 
     def finish(self, operator: str) -> list[Destroyed]:
-        """Goes on with what a crash interrupted, and tries backups again that could not be reached."""
+        """Goes on with what a crash interrupted, and tries backups again that could not be reached. What was destroyed and a
+        restored ledger does not know of is put on its record again.
+        """
         done = [
             self._destroy(entry.action, entry.lot_id, entry.record_id, operator, entry.reason, is_begun=True)
             for entry in self._unfinished()
+        ]
+        done += [
+            self._destroy(Action.ERASING, item.lot_id, item.record_id, operator, LEDGER_RESTORED)
+            for item in self._vault.read_rows(rows.newest_records)
+            if self._vault.keys.is_destroyed(item.lot_id, item.record_id)
         ]
         with self._vault.keys.exclusively():
             self._clear_backups(operator)
@@ -201,6 +209,8 @@ class Destruction:
             lots_gone, records_gone = vault.read_rows(rows.ended)
             for lot_id, record_id, key in opened(backup, recovery_key):
                 if lot_id in lots_gone or record_id in records_gone:
+                    continue
+                if vault.keys.is_destroyed(lot_id, record_id):
                     continue
                 is_here = record_id in vault.keys.record_ids(lot_id) if record_id else lot_id in vault.keys.lot_ids()
                 if is_here:

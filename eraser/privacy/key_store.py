@@ -6,9 +6,11 @@
       lots/<SHA-256 of the lot's name>/
         lot.key                the lot's key, wrapped by the master key; without it the records' keys are noise
         <record id>.key        a record's key, wrapped by the lot's key
+      gone/<same names>        of what was destroyed: no key is ever put there again
 
 Each record has a key of its own so that one customer's record can be destroyed while the lot's others stay. It can't lie in
-the ledger, wrapped by the lot's key: there nothing is ever removed, and backups of it would give it back.
+the ledger, wrapped by the lot's key: there nothing is ever removed, and backups of it would give it back. What is gone is on
+record here too, not in the ledger's log alone: a ledger that is restored from an older backup does not know of it.
 """
 
 import fcntl
@@ -27,7 +29,7 @@ from eraser.certificates.files import sync_directory, write_new
 from eraser.certificates.keys import make_key_folder
 from eraser.domain.pattern import RandomBytes
 from eraser.errors import UsageError
-from eraser.privacy.errors import VaultAlteredError, VaultKeyError
+from eraser.privacy.errors import VaultAlteredError, VaultDestroyedError, VaultKeyError
 from eraser.privacy.sealing import KEY_BYTES, Context, context, new_key, seal, unseal
 
 MAX_FILE_BYTES = 1 << 16
@@ -72,8 +74,14 @@ class KeyStore(Protocol):
         """Whether a trace of the record's key is left; of any key of the lot where no record is given."""
         ...
 
+    def is_destroyed(self, lot_id: str, record_id: str = "") -> bool:
+        """Whether the destruction of the record's key has begun here, by itself or with its lot; or of the lot's."""
+        ...
+
     def put_lot(self, lot_id: str, key: bytes | None = None) -> None:
-        """Makes the lot's key, or takes the one given; one that is there stays."""
+        """Makes the lot's key, or takes the one given; one that is there stays. Raises VaultDestroyedError for one that was
+        destroyed, as `put_record` does.
+        """
         ...
 
     def put_record(self, lot_id: str, record_id: str, key: bytes | None = None) -> bytes:
@@ -125,11 +133,13 @@ class FileKeyStore:
     ) -> None:
         """Made on first use, with this id where a backup is restored into it. Raises VaultKeyError."""
         self._lots = folder / "lots"
+        self._gone = folder / "gone"
         self._lock = folder / "lock"
         self._random_bytes = random_bytes
         try:
             make_key_folder(folder)
             make_key_folder(self._lots)
+            make_key_folder(self._gone)
         except KeyFileError as error:
             raise VaultKeyError(error.what, subject=error.subject, remedy=error.remedy) from error
         self._master = master or FileMasterKey(folder / "master.key", random_bytes)
@@ -166,8 +176,14 @@ class FileKeyStore:
         folder = self._folder(lot_id)
         return bool(self._files_of(folder, record_id)) if record_id else folder.exists()
 
+    def is_destroyed(self, lot_id: str, record_id: str = "") -> bool:
+        """By what lies in `gone/`."""
+        names = [self._folder(lot_id).name, *([self._record_path(lot_id, record_id).name] if record_id else [])]
+        return any((self._gone / name).exists() for name in names)
+
     def put_lot(self, lot_id: str, key: bytes | None = None) -> None:
         """The folder of the lot with its key."""
+        self._expect_not_destroyed(lot_id)
         folder = self._folder(lot_id)
         if not folder.exists():
             folder.mkdir(mode=0o700)
@@ -179,6 +195,7 @@ class FileKeyStore:
 
     def put_record(self, lot_id: str, record_id: str, key: bytes | None = None) -> bytes:
         """Under the lot's key."""
+        self._expect_not_destroyed(lot_id, record_id)
         lot_key = self.lot_key(lot_id)
         form = {"format": "eraser record key v1", "lot_id": lot_id, "record_id": record_id}
         bound = context("record key", lot_id, record_id)
@@ -202,12 +219,14 @@ class FileKeyStore:
     def destroy_record(self, lot_id: str, record_id: str) -> None:
         """Its file, and what a crash left of it under other names."""
         folder = self._folder(lot_id)
+        write_if_missing(self._gone / self._record_path(lot_id, record_id).name, lambda: b"\n")
         for path in self._files_of(folder, record_id):
             destroy_file(path)
 
     def destroy_lot(self, lot_id: str) -> None:
         """All files of its folder, and the folder."""
         folder = self._folder(lot_id)
+        write_if_missing(self._gone / folder.name, lambda: b"\n")
         if not folder.exists():
             return
         # The lot's key first: once it is gone all others are noise, wherever the power fails.
@@ -215,6 +234,13 @@ class FileKeyStore:
             destroy_file(path)
         folder.rmdir()
         sync_directory(self._lots)
+
+    def _expect_not_destroyed(self, lot_id: str, record_id: str = "") -> None:
+        if self.is_destroyed(lot_id, record_id):
+            raise VaultDestroyedError(
+                "its keys were destroyed, and none is put in their place",
+                subject=f"record {record_id}" if record_id else f"lot {lot_id}",
+            )
 
     def _folder(self, lot_id: str) -> Path:
         # A lot's name may hold what no file name may.

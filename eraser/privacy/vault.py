@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -25,12 +26,12 @@ from eraser.domain.commitment import (
 from eraser.domain.drive import Identity
 from eraser.domain.lot import instant
 from eraser.domain.pattern import RandomBytes
-from eraser.errors import Refused, UsageError
+from eraser.errors import EraserError, Refused, UsageError
 from eraser.ledger import vault as rows
 from eraser.ledger.engine import explained, writing
 from eraser.ledger.errors import AlreadyThere
 from eraser.ledger.vault import Action, Arrived, SealedReceipt, SealedRecord, VaultEntry
-from eraser.privacy.errors import VaultAlteredError, VaultDestroyedError, VaultKeyError
+from eraser.privacy.errors import VaultAlteredError, VaultDestroyedError, VaultError, VaultKeyError
 from eraser.privacy.key_store import KeyStore
 from eraser.privacy.sealing import Context, context, seal, unseal
 
@@ -165,8 +166,7 @@ class Vault:
 
     def stored(self, lot_id: str | None = None) -> list[Stored]:
         """Which records there are, without a look into them; of one lot or of all."""
-        found = self.read_rows(lambda connection: rows.newest_records(connection, lot_id))
-        return [_stored(item) for item in found]
+        return [_stored(item) for item in self.read_rows(lambda connection: self._living(connection, lot_id))]
 
     def read(self, record_id: str, operator: str, reason: str) -> CustomerDetails:
         """What is known of the customer; on the vault's log before it is given.
@@ -187,7 +187,7 @@ class Vault:
             raise UsageError("there is nothing to look for")
         _expect_reason(reason, CustomerDetails(text))
         found = []
-        for item in self.read_rows(rows.newest_records):
+        for item in self.read_rows(self._living):
             if item.key_store != self.keys.store_id:
                 continue
             details = self._details(item, self._key(item))
@@ -208,6 +208,24 @@ class Vault:
             "exported_at": self.now_utc(),
             "records": [x for _, x in exported],
         }
+
+    def check(self, operator: str) -> tuple[int, list[EraserError]]:
+        """Opens every record and receipt of this station and looks at none; how many records, and what can't be opened."""
+        own = [item for item in self.read_rows(self._living) if item.key_store == self.keys.store_id]
+        found: list[EraserError] = []
+        for newest in own:
+            versions = self.read_rows(partial(rows.versions, record_id=newest.record_id))
+            receipts = self.read_rows(partial(rows.receipts, record_id=newest.record_id))
+            try:
+                key = self._key(newest)
+                for version in versions:
+                    self._details(version, key)
+                for receipt in receipts:
+                    _unsealed_receipt(receipt, key)
+            except VaultError as error:
+                found.append(error)
+        self._log(operator, Action.CHECKED, body={"records": len(own), "faults": len(found)})
+        return len(own), found
 
     def log(self, *, lot_id: str = "", record_id: str = "") -> tuple[VaultEntry, ...]:
         """Who did what, when and why; of a lot or of a record where it is given."""
@@ -318,13 +336,20 @@ class Vault:
         if (end := rows.end_of(connection, found[-1].lot_id, record_id)) is not None:
             what = "it was erased" if end.action is Action.ERASING else "its retention ended"
             raise VaultDestroyedError(f"{what} at {end.at}; its keys were destroyed", subject=f"record {record_id}")
+        if self.keys.is_destroyed(found[-1].lot_id, record_id):  # the ledger was restored from before that
+            raise VaultDestroyedError("its keys were destroyed", subject=f"record {record_id}")
         return found[-1]
+
+    def _living(self, connection: Connection, lot_id: str | None = None) -> list[SealedRecord]:
+        """The newest version of each record that has not come to its end."""
+        found = rows.newest_records(connection, lot_id)
+        return [item for item in found if not self.keys.is_destroyed(item.lot_id, item.record_id)]
 
     def _expect_room(self, connection: Connection, scope: Scope) -> None:
         if not rows.is_lot(connection, scope.lot_id):
             raise UsageError("there is no such lot", subject=scope.lot_id, remedy="`eraser lot add` makes it.")
         self._expect_not_ended(connection, scope.lot_id)
-        if any(_scope(item) == scope for item in rows.newest_records(connection, scope.lot_id)):
+        if any(_scope(item) == scope for item in self._living(connection, scope.lot_id)):
             raise Refused(
                 "customer-known",
                 "these drives have a customer already",
@@ -334,7 +359,7 @@ class Vault:
 
     def _expect_not_ended(self, connection: Connection, lot_id: str) -> None:
         lots_gone, _ = rows.ended(connection)
-        if lot_id in lots_gone:
+        if lot_id in lots_gone or self.keys.is_destroyed(lot_id):
             raise Refused(
                 "retention-ended", "its retention has ended, and its keys were destroyed", subject=f"lot {lot_id}"
             )
@@ -395,7 +420,7 @@ class Vault:
             return None, None
         own = [
             item
-            for item in rows.newest_records(connection, arrived.lot_id)
+            for item in self._living(connection, arrived.lot_id)
             # Another station's keys are not here, and its customers not this station's to name.
             if item.key_store == self.keys.store_id
         ]

@@ -48,6 +48,7 @@ def test_the_pages_commands_audit_an_honest_plant(auditor: Auditor) -> None:
     assert (auditor.home / "sample").read_text().split() == [item["certificate_id"] for item in plan["sample"]]
     rows = list(csv.DictReader((auditor.home / "report.csv").read_text("utf-8-sig").splitlines()))
     assert [row["result"] for row in rows] == ["conforming"] * 8
+    assert (auditor.home / "report.pdf").read_bytes().startswith(b"%PDF-")
 
 
 def test_the_pages_commands_stop_where_the_plant_shows_another_certificate(auditor: Auditor) -> None:

@@ -75,13 +75,19 @@ def test_whoever_erased_it_or_was_its_witness_cannot_check_it(name: str) -> None
     refuse_own("checker-1", a_certificate())
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Plant:
+    """25 passed."""
+    plant = Plant(tmp_path_factory.mktemp("plant"))
+    plant.issue(*range(1, 26))
+    plant.publish()
+    return plant
+
+
 @pytest.fixture
-def plant(tmp_path: Path) -> Plant:
-    """25 passed, 5 failed."""
-    made = Plant(tmp_path)
-    made.issue(*range(1, 26))
-    made.publish()
-    return made
+def plant(made: Plant, tmp_path: Path) -> Plant:
+    """A copy."""
+    return Plant(tmp_path, made)
 
 
 def fail(plant: Plant, *numbers: int) -> None:
@@ -132,3 +138,26 @@ def test_what_is_overdue_is_shown_and_ends_with_a_status(plant: Plant, monkeypat
     assert said(plant("routine", "check", id_of(99), "--missed", "gone", "--checker", "c")).startswith("usage")
     assert said(plant("routine", "check", other, "--checker", "c")).startswith("usage")
     assert "1 missed, 1 due" in plant("routine").stdout
+
+
+async def test_a_running_station_shows_what_is_overdue(plant: Plant) -> None:
+    from eraser.ledger.engine import sqlite_url
+    from eraser.ledger.store import open_store
+    from eraser.rack.ledger_health import LedgerHealth
+    from eraser.rack.routine_keeping import keep_routine
+
+    class Enough(Exception):
+        """The station is stopped."""
+
+    moments = iter([later(CHECKPOINTED, 8)])
+
+    def now_utc() -> str:
+        for moment in moments:
+            return moment
+        raise Enough
+
+    store, health = await open_store(sqlite_url(plant.data / "ledger.db")), LedgerHealth()
+    with pytest.raises(Enough):
+        await keep_routine(store, now_utc, health, interval_seconds=0)
+    assert health.routine_overdue == 1
+    await store.close()

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from eraser.cli.serve import _request, _watch
+from eraser.cli.serving.racks import usual_request, watch_of
 from eraser.configuration.model import FailureSettings, TemperatureSettings, WatchdogSettings
 from eraser.configuration.reading import load
 from eraser.domain.failure import NO_CRITERIA, FailureCriteria
@@ -40,7 +40,7 @@ def test_what_the_file_says_is_what_the_station_goes_by(tmp_path: Path) -> None:
         """
     )
     configuration = load(file, {})
-    assert _watch(configuration, no_thermometer) == Watch(
+    assert watch_of(configuration, no_thermometer) == Watch(
         Limits(7.0, 20.0, 0.3, 0.6, 3), Heat(55.0, 44.0), Heat(80.0, 70.0), no_thermometer
     )
-    assert _request(configuration).failure == FailureCriteria(1, 2, 3, 0)
+    assert usual_request(configuration).failure == FailureCriteria(1, 2, 3, 0)

@@ -25,6 +25,17 @@ def filed_in(ledger: StationLedger, data: Path) -> FiledCertificates:
     return FiledCertificates(ledger.store, Folders(data / "certificates", data / "keys", data / "log"))
 
 
+def issuer_of(data: Path) -> StationIssuer:
+    """Issues into this folder."""
+    return StationIssuer(
+        data / "certificates",
+        data / "keys",
+        now_utc=now_utc,
+        new_id=lambda: uuid.uuid4().hex,
+        station=Station(STATION, "hall 2"),
+    )
+
+
 async def erase(
     ledger: StationLedger, data: Path, drive: Drive, *, outcome: Outcome = Outcome.PASSED, lot_id: str = ""
 ) -> CertificateIssued:
@@ -32,13 +43,7 @@ async def erase(
     if lot_id and (name := drive_name(drive.identity)) is not None:
         await ledger.custody.record(CustodyRecord(AT, STATION, "operator-7", name, Received(lot_id)))
     job_id = uuid.uuid4().hex
-    issuer = StationIssuer(
-        data / "certificates",
-        data / "keys",
-        now_utc=now_utc,
-        new_id=lambda: uuid.uuid4().hex,
-        station=Station(STATION, "hall 2"),
-    )
+    issuer = issuer_of(data)
     log = await ledger.journal.begin(a_request(job_id))
     for event in whole_job(job_id, drive, outcome=outcome):
         if isinstance(event, CertificateIssued):

@@ -18,6 +18,7 @@ from eraser.console.server import serve_http
 from eraser.console.wall import Wall
 from eraser.domain.events import Outcome
 from eraser.domain.lot import Lot, LotPolicy
+from eraser.ledger.attendances import Attendances
 from eraser.ledger.engine import sqlite_url
 from eraser.ledger.specifications import Specifications
 from eraser.ledger.station_ledger import StationLedger, open_ledger
@@ -102,6 +103,7 @@ class DeskSite:
                 filed=filed,
                 check_url="https://plant.example",
                 specified=Specifications(ledger.store, now_utc),
+                attendances=Attendances(ledger.store, now_utc),
             )
             wall = Wall(self.station.snapshot)
             pages = pages_router(self.station, wall)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,18 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from eraser.domain.custody import DriveName, Received
+from eraser.domain.events import CertificateIssued
+from eraser.ledger.station_ledger import StationLedger
+from eraser.rack.view import BaySnapshot
+from tests.console.certified import issuer_of
 from tests.console.desk_site import LOT, PATIENCE_MS, DeskSite, a_page, chromium
+from tests.console.stations import a_busy_bay, an_empty_bay
+from tests.ledger.stories import a_request, drive_number, whole_job
 
 pytestmark = pytest.mark.lab("chromium")
 expect.set_options(timeout=PATIENCE_MS)
 LANGUAGES = ("zh-CN", "en")
+JOB = "job-of-the-customer"
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +53,27 @@ def paths(site: DeskSite) -> list[str]:
         f"/certificates/{site.ids[2]}",
         "/check",
         f"/check/{site.ids[0]}",
+        "/reports",
+        "/reports?by=model",
+        "/present",
     ]
+
+
+async def erase_seen(site: DeskSite, ledger: StationLedger) -> None:
+    """The rest of the job in bay A2, to its certificate; then the drive is taken out."""
+    log = await ledger.journal.begin(a_request(JOB))
+    for event in whole_job(JOB, drive_number(7)):
+        if isinstance(event, CertificateIssued):
+            issued = issuer_of(site.data)(log.state)
+            event = replace(event, certificate_id=issued.certificate_id, digest=issued.digest)
+        await log.append(event)
+    await log.close()
+    show(site, an_empty_bay("A2"))
+
+
+def show(site: DeskSite, bay: BaySnapshot) -> None:
+    bays = tuple(bay if item.name == bay.name else item for item in site.station.shown.bays)
+    site.station.shown = replace(site.station.shown, bays=bays)
 
 
 @pytest.mark.parametrize(("language", "scheme", "width"), [("zh-CN", "light", 360), ("en", "dark", 1280)])
@@ -57,10 +85,7 @@ def test_every_page_is_without_a_fault_by_axe_and_fits_its_width(
             page.goto(site.address + path)
             assert faults(page) == {}, path
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
-            if language == "zh-CN":
-                # Nothing that is said by the page itself is left in English.
-                assert page.title() != "", path
-                expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
+            expect(page.locator("html")).to_have_attribute("lang", language)
 
 
 def faults(page: Page) -> dict[str, list[str]]:
@@ -168,3 +193,52 @@ def test_certificates_are_searched_and_downloaded(browser: Browser, site: DeskSi
         with page.expect_download() as download:
             page.locator(".files a").first.click()
         assert Path(download.value.path()).read_bytes().startswith(b"%PDF-")
+
+
+def test_a_customer_agrees_watches_confirms_and_takes_the_certificate_along(
+    browser: Browser, site: DeskSite, tmp_path: Path
+) -> None:
+    """The clerk's page on one screen, the customer's phone beside it."""
+    with a_page(browser, f"{site.address}/present") as clerk:
+        clerk.locator("li", has_text="A2").locator("button").click()
+        clerk.wait_for_url("**/code")
+        expect(clerk.locator("form button.danger")).to_have_count(0)
+        address = clerk.url.removesuffix("/code")
+        with a_page(browser, address, "zh-CN", 390) as phone:
+            expect(phone.locator("main")).to_contain_text("S0000007")
+            expect(phone.locator("main")).not_to_contain_text("S0000006")
+            assert faults(phone) == {}
+            phone.check("#agreed")
+            phone.locator("form button.primary").click()
+            expect(phone.locator('#picture [data-step="agreed"]')).to_be_visible()
+            clerk.locator("form button.danger").click()
+            clerk.wait_for_url("**/code")
+            assert site.station.orders == [("start", "A2", "")]
+            show(site, a_busy_bay("A2", lot=LOT, drive=drive_number(7), job_id=JOB))
+            expect(phone.locator('#picture [data-step="working"]')).to_be_visible()
+            site.ask(lambda ledger: erase_seen(site, ledger))
+            expect(phone.locator('#picture [data-step="passed"]')).to_be_visible()
+            with phone.expect_download() as download:
+                phone.locator("main .buttons a.primary").click()
+            assert Path(download.value.path()).read_bytes().startswith(b"%PDF-")
+            box = phone.locator("#signature").bounding_box()
+            assert box is not None
+            phone.mouse.move(box["x"] + 20, box["y"] + 20)
+            phone.mouse.down()
+            phone.mouse.move(box["x"] + 80, box["y"] + 50)
+            phone.mouse.move(box["x"] + 120, box["y"] + 20)
+            phone.mouse.up()
+            phone.locator("#confirmation button.primary").click()
+            code = phone.locator(".receipt").inner_text()
+            assert len(code) == 14
+            assert faults(phone) == {}
+    kept = (site.data / "ledger.db").read_bytes() + (site.data / "ledger.db-wal").read_bytes()
+    assert code.encode() not in kept
+    assert address.rpartition("/")[2].encode() not in kept
+
+
+def test_an_address_that_was_never_given_out_shows_nothing(browser: Browser, site: DeskSite) -> None:
+    with browser.new_context() as context:
+        answer = context.request.get(f"{site.address}/present/{'x' * 32}", headers={"accept": "text/html"})
+        assert answer.status == 404
+        assert "S000" not in answer.text()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,16 +51,16 @@ def run(plant: Plant, group: Any, *words: object, stdin: str = "") -> Result:
     return CliRunner().invoke(group, [str(word) for word in words], env=environ, input=stdin)
 
 
-def test_a_station_without_a_vault_issues_as_before(plant: Plant) -> None:
-    plant.receive(DRIVE)
-    assert "commitment" not in form(issuer(plant)(JOB))
-    assert not (plant.data / "vault").exists()
+def test_a_station_without_a_vault_issues_as_before(small_plant: Plant) -> None:
+    small_plant.receive(DRIVE)
+    assert "commitment" not in form(issuer(small_plant)(JOB))
+    assert not (small_plant.data / "vault").exists()
 
 
-def test_a_drive_without_a_customer_gets_no_commitment(plant: Plant) -> None:
-    plant.receive(DRIVE)
-    plant.add(WANG, lot="lot-2")
-    assert "commitment" not in form(issuer(plant)(JOB))
+def test_a_drive_without_a_customer_gets_no_commitment(small_plant: Plant) -> None:
+    small_plant.receive(DRIVE)
+    small_plant.add(WANG, lot="lot-2")
+    assert "commitment" not in form(issuer(small_plant)(JOB))
 
 
 def test_a_customers_certificate_holds_the_commitment_and_nothing_else_of_them(plant: Plant) -> None:
@@ -75,28 +77,28 @@ def test_a_customers_certificate_holds_the_commitment_and_nothing_else_of_them(p
 
 
 def test_issuing_again_after_a_crash_gives_the_same_certificate_also_when_the_customer_was_erased_meanwhile(
-    plant: Plant,
+    small_plant: Plant,
 ) -> None:
-    plant.receive(DRIVE)
-    record_id = plant.add(WANG)
-    first = issuer(plant)(JOB)
-    assert issuer(plant)(JOB) == first
-    with plant.destruction() as destruction:
+    small_plant.receive(DRIVE)
+    record_id = small_plant.add(WANG)
+    first = issuer(small_plant)(JOB)
+    assert issuer(small_plant)(JOB) == first
+    with small_plant.destruction() as destruction:
         destruction.erase(record_id, "li", "asked for it")
-    assert issuer(plant)(JOB) == first
+    assert issuer(small_plant)(JOB) == first
 
 
-def test_a_vault_that_cannot_be_used_keeps_the_certificate_waiting(plant: Plant) -> None:
-    plant.receive(DRIVE)
-    record_id = plant.add(WANG)
-    with plant.vault() as vault:
+def test_a_vault_that_cannot_be_used_keeps_the_certificate_waiting(small_plant: Plant) -> None:
+    small_plant.receive(DRIVE)
+    record_id = small_plant.add(WANG)
+    with small_plant.vault() as vault:
         key = vault.keys.record_key("lot-1", record_id)
-        vault.keys.destroy_record("lot-1", record_id)
+        small_plant.lose_key(record_id)
         with pytest.raises(VaultKeyError):
-            issuer(plant)(JOB)
-        assert not (plant.data / "certificates").exists()
+            issuer(small_plant)(JOB)
+        assert not (small_plant.data / "certificates").exists()
         vault.keys.put_record("lot-1", record_id, key)
-    assert "commitment" in form(issuer(plant)(JOB))
+    assert "commitment" in form(issuer(small_plant)(JOB))
 
 
 def test_a_ledger_that_is_gone_keeps_the_certificate_waiting(small_plant: Plant) -> None:
@@ -183,6 +185,23 @@ def test_what_is_no_receipt_is_refused_without_being_repeated(counter: Counter, 
     assert done.exit_code != 0
     assert "秘密" not in f"{done.output} {done.exception}"
     assert counter.verify(counter.certificate, {"name": "x"}).exit_code != 0
+
+
+@pytest.mark.lab("jq", "openssl", "xxd")
+def test_the_commands_on_the_page_make_the_same_commitment(counter: Counter, tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "privacy.md").read_text()
+    (commands,) = re.findall(r"^```sh\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    (tmp_path / "details.json").write_text(json.dumps(counter.form["details"], ensure_ascii=False))
+    environment = {
+        "CERTIFICATE": str(counter.certificate),
+        "CODE": counter.code,
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+    }
+    done = subprocess.run(
+        ["bash", "-eu", "-c", commands], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    made, said = done.stdout.split()
+    assert made == said == form(Issued("", counter.certificate, b""))["commitment"]["mac"]
 
 
 def test_the_certificate_itself_verifies_as_every_other(counter: Counter) -> None:

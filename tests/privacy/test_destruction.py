@@ -19,7 +19,7 @@ from eraser.privacy.destruction import Destruction
 from eraser.privacy.errors import VaultAlteredError, VaultDestroyedError, VaultKeyError
 from eraser.privacy.key_backup import Clearing, read_backup, recovery_code, recovery_key
 from eraser.privacy.vault import Scope
-from tests.privacy.builders import AFTER, ANNA, BEFORE, NAME, UNTIL, WANG, Plant
+from tests.privacy.builders import AFTER, ANNA, BEFORE, IDENTITY, NAME, UNTIL, WANG, Plant
 
 # ---- by request
 
@@ -47,19 +47,19 @@ def test_one_customer_is_erased_and_the_rest_of_the_lot_stays(plant: Plant) -> N
         assert vault.add(Scope("lot-1", "S1"), ANNA, "clerk", UNTIL)
 
 
-def test_erasing_needs_a_reason_that_names_nobody(plant: Plant) -> None:
-    record_id = plant.add()
-    with plant.destruction() as destruction:
+def test_erasing_needs_a_reason_that_names_nobody(small_plant: Plant) -> None:
+    record_id = small_plant.add()
+    with small_plant.destruction() as destruction:
         for reason in ("", "王小明 asked"):
             with pytest.raises(UsageError):
                 destruction.erase(record_id, "li", reason)
-    assert plant.read(record_id) == WANG
+    assert small_plant.read(record_id) == WANG
 
 
-def test_a_record_whose_key_is_lost_can_still_be_brought_to_its_end(plant: Plant) -> None:
-    record_id = plant.add()
-    with plant.vault() as vault:
-        vault.keys.destroy_record("lot-1", record_id)
+def test_a_record_whose_key_is_lost_can_still_be_brought_to_its_end(small_plant: Plant) -> None:
+    record_id = small_plant.add()
+    with small_plant.vault() as vault:
+        small_plant.lose_key(record_id)
         Destruction(vault).erase(record_id, "li", "asked for it")
         assert vault.stored() == []
 
@@ -100,21 +100,19 @@ def test_nothing_more_is_put_into_a_lot_that_has_ended(plant: Plant) -> None:
         assert not vault.keys.has_anything_of("lot-1")
 
 
-def test_a_drive_of_an_ended_lot_gets_no_commitment(plant: Plant) -> None:
-    from tests.privacy.builders import IDENTITY
-
-    plant.receive(NAME)
-    plant.add()
-    plant.now = AFTER
-    with plant.vault() as vault:
+def test_a_drive_of_an_ended_lot_gets_no_commitment(small_plant: Plant) -> None:
+    small_plant.receive(NAME)
+    small_plant.add()
+    small_plant.now = AFTER
+    with small_plant.vault() as vault:
         Destruction(vault).expire("timer")
         assert vault.commitment_for(IDENTITY, "j", "station") is None
 
 
-def test_what_is_listed_names_nobody(plant: Plant) -> None:
-    plant.add()
-    plant.now = AFTER
-    with plant.destruction() as destruction:
+def test_what_is_listed_names_nobody(small_plant: Plant) -> None:
+    small_plant.add()
+    small_plant.now = AFTER
+    with small_plant.destruction() as destruction:
         said = f"{destruction.due()} {destruction.expire('timer')} {destruction.lots()}"
     assert [value for value in WANG.values() if value in said] == []
 
@@ -135,6 +133,36 @@ def test_a_backup_of_ledger_and_key_folder_of_before_is_of_no_use_without_the_ma
     shutil.copytree(tmp_path / "stolen", thief / "lots")
     with small_plant.vault("thief") as vault, pytest.raises(VaultAlteredError):
         vault.keys.record_key("lot-1", record_id)
+
+
+def test_an_older_ledger_that_is_restored_brings_nothing_back(small_plant: Plant, tmp_path: Path) -> None:
+    erased, expired = small_plant.add(WANG), small_plant.add(ANNA, lot="lot-2")
+    small_plant.receive(NAME)
+    with small_plant.destruction() as destruction:
+        _, key = destruction.back_up(tmp_path / "keys.json", "li")
+    shutil.copy(tmp_path / "keys.json", tmp_path / "copy.json")
+    shutil.copy(tmp_path / "ledger.db", tmp_path / "older.db")
+    small_plant.now = AFTER
+    with small_plant.vault() as vault:
+        vault.keep_until("lot-1", "2040-01-01T00:00:00Z", "clerk", "warranty")
+        Destruction(vault).erase(erased, "li", "asked for it")
+        Destruction(vault).expire("timer")
+    for path in tmp_path.glob("ledger.db*"):
+        path.unlink()
+    (tmp_path / "older.db").rename(tmp_path / "ledger.db")
+    with small_plant.vault() as vault:
+        destruction = Destruction(vault)
+        assert destruction.restore(tmp_path / "copy.json", key, "thief", "try") == 0
+        assert vault.stored() == []
+        assert vault.commitment_for(IDENTITY, "j", "station") is None
+        for record_id in (erased, expired):
+            with pytest.raises(VaultDestroyedError):
+                vault.read(record_id, "li", "why")
+        with pytest.raises(Refused, match="retention has ended"):
+            vault.add(Scope("lot-2", "S2"), ANNA, "clerk", UNTIL)
+        destruction.finish("timer")
+        assert [entry.action for entry in vault.log(record_id=erased)][-2:] == [Action.ERASING, Action.ERASED]
+        assert vault.keys.lot_ids() == ("lot-1",)
 
 
 # ---- crashes
@@ -318,9 +346,9 @@ def test_a_backup_gives_back_keys_that_were_lost(plant: Plant, tmp_path: Path) -
         assert Destruction(vault).restore(tmp_path / "keys.json", key, "li", "again") == 0
 
 
-def test_a_backup_is_of_no_use_without_its_code(plant: Plant, tmp_path: Path) -> None:
-    record_id = plant.add()
-    with plant.vault() as vault:
+def test_a_backup_is_of_no_use_without_its_code(small_plant: Plant, tmp_path: Path) -> None:
+    record_id = small_plant.add()
+    with small_plant.vault() as vault:
         Destruction(vault).back_up(tmp_path / "keys.json", "li")
         secrets = [vault.keys.lot_key("lot-1"), vault.keys.record_key("lot-1", record_id)]
         content = (tmp_path / "keys.json").read_bytes()
@@ -330,11 +358,11 @@ def test_a_backup_is_of_no_use_without_its_code(plant: Plant, tmp_path: Path) ->
     assert (tmp_path / "keys.json").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_backup_of_another_stations_keys_is_refused(plant: Plant, tmp_path: Path) -> None:
-    plant.add()
-    with plant.destruction() as destruction:
+def test_a_backup_of_another_stations_keys_is_refused(small_plant: Plant, tmp_path: Path) -> None:
+    small_plant.add()
+    with small_plant.destruction() as destruction:
         _, key = destruction.back_up(tmp_path / "keys.json", "li")
-    with plant.vault("another vault") as other, pytest.raises(Refused, match="another station"):
+    with small_plant.vault("another vault") as other, pytest.raises(Refused, match="another station"):
         Destruction(other).restore(tmp_path / "keys.json", key, "li", "why")
 
 
@@ -362,10 +390,10 @@ def test_what_is_destroyed_is_taken_out_of_backups_and_not_restored_from_copies(
         assert vault.keys.lot_ids() == ()
 
 
-def test_a_backup_that_cannot_be_reached_is_named_until_it_is_cleared(plant: Plant, tmp_path: Path) -> None:
-    gone, stays = plant.add(WANG, serial="S1"), plant.add(ANNA, serial="S2")
+def test_a_backup_that_cannot_be_reached_is_named_until_it_is_cleared(small_plant: Plant, tmp_path: Path) -> None:
+    gone, stays = small_plant.add(WANG, serial="S1"), small_plant.add(ANNA, serial="S2")
     stick, away = tmp_path / "keys.json", tmp_path / "away.json"
-    with plant.vault() as vault:
+    with small_plant.vault() as vault:
         destruction = Destruction(vault)
         registered, _ = destruction.back_up(stick, "li")
         stick.rename(away)
@@ -379,13 +407,13 @@ def test_a_backup_that_cannot_be_reached_is_named_until_it_is_cleared(plant: Pla
         assert read_backup(stick).holds() == {"lot-1": [stays]}
 
 
-def test_a_backup_that_was_destroyed_by_hand_is_named_no_more(plant: Plant, tmp_path: Path) -> None:
-    plant.add()
-    with plant.vault() as vault:
+def test_a_backup_that_was_destroyed_by_hand_is_named_no_more(small_plant: Plant, tmp_path: Path) -> None:
+    small_plant.add()
+    with small_plant.vault() as vault:
         destruction = Destruction(vault)
         registered, _ = destruction.back_up(tmp_path / "keys.json", "li")
         (tmp_path / "keys.json").unlink()
-        plant.now = AFTER
+        small_plant.now = AFTER
         destruction.expire("timer")
         assert destruction.pending() == {registered.backup_id: {"lot-1": None}}
         with pytest.raises(UsageError):
@@ -396,10 +424,10 @@ def test_a_backup_that_was_destroyed_by_hand_is_named_no_more(plant: Plant, tmp_
         assert destruction.pending() == {}
 
 
-def test_another_file_in_a_backups_place_is_left_alone(plant: Plant, tmp_path: Path) -> None:
-    record_id = plant.add()
+def test_another_file_in_a_backups_place_is_left_alone(small_plant: Plant, tmp_path: Path) -> None:
+    record_id = small_plant.add()
     path = tmp_path / "keys.json"
-    with plant.destruction() as destruction:
+    with small_plant.destruction() as destruction:
         registered, _ = destruction.back_up(path, "li")
         path.unlink()
         path.write_text("a letter")

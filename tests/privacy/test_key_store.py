@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from eraser.errors import UsageError
-from eraser.privacy.errors import VaultAlteredError, VaultKeyError
+from eraser.privacy.errors import VaultAlteredError, VaultDestroyedError, VaultKeyError
 from eraser.privacy.key_store import FileKeyStore, destroy_file
 
 RECORD = f"{1:032x}"
@@ -133,8 +133,19 @@ def test_a_destroyed_lot_leaves_nothing_of_it(store: FileKeyStore, tmp_path: Pat
     store.destroy_lot("lot-1")
     assert not store.has_anything_of("lot-1")
     assert store.lot_ids() == ("lot-2",)
-    assert not any(RECORD in path.name for path in files(tmp_path))
+    assert not list((tmp_path / "vault" / "lots").glob(f"*/*{RECORD}*"))
     store.destroy_lot("lot-1")
+
+
+def test_no_key_is_put_where_one_was_destroyed(store: FileKeyStore) -> None:
+    store.destroy_record("lot-1", RECORD)
+    with pytest.raises(VaultDestroyedError, match=RECORD):
+        store.put_record("lot-1", RECORD)
+    store.destroy_lot("lot-1")
+    for put in (lambda: store.put_lot("lot-1", bytes(32)), lambda: store.put_record("lot-1", OTHER, bytes(32))):
+        with pytest.raises(VaultDestroyedError):
+            put()
+    assert (store.is_destroyed("lot-1"), store.is_destroyed("lot-2")) == (True, False)
 
 
 def test_what_a_crash_left_of_writing_a_key_is_destroyed_with_it(store: FileKeyStore, tmp_path: Path) -> None:

@@ -74,9 +74,9 @@ def test_the_same_drives_have_one_customer(plant: Plant) -> None:
     plant.add(ANNA, lot="lot-2", serial="S1")
 
 
-def test_a_refused_customer_leaves_no_key(plant: Plant) -> None:
-    first = plant.add(WANG)
-    with plant.vault() as vault:
+def test_a_refused_customer_leaves_no_key(small_plant: Plant) -> None:
+    first = small_plant.add(WANG)
+    with small_plant.vault() as vault:
         with pytest.raises(Refused):
             vault.add(Scope("lot-1"), ANNA, "clerk", UNTIL)
         with pytest.raises(UsageError, match="no such lot"):
@@ -90,18 +90,18 @@ def test_a_lot_that_nobody_described_and_drives_came_with_has_customers_too(plan
     assert plant.read(plant.add(ANNA, lot="walk-in")) == ANNA
 
 
-def test_a_record_that_is_not_there_is_named_as_such(plant: Plant) -> None:
-    with plant.vault() as vault, pytest.raises(UsageError, match="no such record"):
+def test_a_record_that_is_not_there_is_named_as_such(small_plant: Plant) -> None:
+    with small_plant.vault() as vault, pytest.raises(UsageError, match="no such record"):
         vault.read("0" * 32, "clerk", "called back")
 
 
 # ---- who looked
 
 
-def test_each_read_is_logged_with_who_when_why_and_which(plant: Plant) -> None:
-    record_id = plant.add()
-    with plant.vault() as vault:
-        plant.now = "2027-03-04T05:06:07.000Z"
+def test_each_read_is_logged_with_who_when_why_and_which(small_plant: Plant) -> None:
+    record_id = small_plant.add()
+    with small_plant.vault() as vault:
+        small_plant.now = "2027-03-04T05:06:07.000Z"
         vault.read(record_id, "li", "invoice returned")
         entry = vault.log(record_id=record_id)[-1]
     found = (entry.at, entry.operator, entry.action, entry.reason, entry.lot_id, entry.record_id)
@@ -129,9 +129,9 @@ def test_the_log_has_it_before_anything_is_given(plant: Plant, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("reason", ["", "  ", "\t", "x" * 501, "a\nb"])
-def test_without_a_reason_nothing_is_given(plant: Plant, reason: str) -> None:
-    record_id = plant.add()
-    with plant.vault() as vault:
+def test_without_a_reason_nothing_is_given(small_plant: Plant, reason: str) -> None:
+    record_id = small_plant.add()
+    with small_plant.vault() as vault:
         before = len(vault.log())
         for take_out in (
             lambda: vault.read(record_id, "li", reason),
@@ -172,17 +172,17 @@ def test_a_reason_with_words_that_only_contain_a_name_is_none_that_names(small_p
             vault.read(record_id, "li", "Ann called")
 
 
-def test_a_search_says_which_records_and_logs_that_it_was_made_but_not_for_what(plant: Plant) -> None:
-    first = plant.add(WANG)
-    plant.add(ANNA, serial="S1")
-    with plant.vault() as vault:
+def test_a_search_says_which_records_and_logs_that_it_was_made_but_not_for_what(small_plant: Plant) -> None:
+    first = small_plant.add(WANG)
+    small_plant.add(ANNA, serial="S1")
+    with small_plant.vault() as vault:
         assert [item.record_id for item in vault.find(" 138  1234", "li", "complaint")] == [first]
         assert vault.find("nobody", "li", "complaint") == []
         entries = [entry for entry in vault.log() if entry.action is Action.SEARCHED]
         with pytest.raises(UsageError, match="names"):
             vault.find("Schmidt", "li", "where is schmidt")
     assert [entry.body["found"] for entry in entries] == [[first], []]
-    assert b"nobody" not in dump(plant.url)
+    assert b"nobody" not in dump(small_plant.url)
 
 
 def test_an_export_has_everything_of_the_customer_and_nothing_of_others(plant: Plant) -> None:
@@ -230,21 +230,21 @@ def test_no_detail_is_in_the_ledger_or_the_keys_or_what_is_logged(
     assert receipt_key(code).hex().encode() not in everything
 
 
-def test_the_length_of_what_is_sealed_does_not_tell_customers_apart(plant: Plant) -> None:
-    plant.add(CustomerDetails("Bo"), serial="S1")
-    plant.add(
+def test_the_length_of_what_is_sealed_does_not_tell_customers_apart(small_plant: Plant) -> None:
+    small_plant.add(CustomerDetails("Bo"), serial="S1")
+    small_plant.add(
         CustomerDetails("Maximiliane von Hohenstein-Waldenburg", address="Long Street 1234, 98765 Farawaytown"),
         serial="S2",
     )
-    with plant.vault() as vault:
+    with small_plant.vault() as vault:
         lengths = {len(item.sealed) for item in vault.read_rows(rows.newest_records)}
     assert len(lengths) == 1
 
 
-def test_the_same_details_are_sealed_differently_each_time(plant: Plant) -> None:
-    plant.add(serial="S1")
-    plant.add(serial="S2")
-    with plant.vault() as vault:
+def test_the_same_details_are_sealed_differently_each_time(small_plant: Plant) -> None:
+    small_plant.add(serial="S1")
+    small_plant.add(serial="S2")
+    with small_plant.vault() as vault:
         first, second = (item.sealed for item in vault.read_rows(rows.newest_records))
     assert first[:12] != second[:12]
     assert first[12:44] != second[12:44]
@@ -304,19 +304,35 @@ def test_each_bit_of_a_record_that_changes_is_named(small_plant: Plant) -> None:
             small_plant.read(record_id)
 
 
-def test_a_receipt_of_another_drive_is_refused(plant: Plant) -> None:
-    record_id = plant.add()
-    with plant.vault() as vault:
+def test_a_receipt_of_another_drive_is_refused(small_plant: Plant) -> None:
+    record_id = small_plant.add()
+    with small_plant.vault() as vault:
         vault.receipt(record_id, "S1", "clerk", "hand-in")
-        tamper(plant.url, "UPDATE vault_receipts SET drive = 'S2'")
+        tamper(small_plant.url, "UPDATE vault_receipts SET drive = 'S2'")
         with pytest.raises(VaultAlteredError, match="receipt"):
             vault.receipt(record_id, "S2", "clerk", "hand-in")
 
 
-def test_without_its_keys_the_ledger_says_nothing(plant: Plant, tmp_path: Path) -> None:
-    record_id = plant.add()
-    with plant.vault("another vault") as thief, pytest.raises(VaultKeyError, match="no key"):
+def test_without_its_keys_the_ledger_says_nothing(small_plant: Plant, tmp_path: Path) -> None:
+    record_id = small_plant.add()
+    with small_plant.vault("another vault") as thief, pytest.raises(VaultKeyError, match="no key"):
         thief.read(record_id, "thief", "curious")
+
+
+def test_a_check_names_each_record_that_cannot_be_opened_and_no_other(plant: Plant) -> None:
+    whole, lost, altered = plant.add(serial="S1"), plant.add(serial="S2"), plant.add(lot="lot-2")
+    with plant.vault() as vault:
+        vault.receipt(whole, "", "clerk", "hand-in")
+        assert vault.check("timer") == (3, [])
+        plant.lose_key(lost)
+        tamper(plant.url, "UPDATE vault_records SET at = 'x' WHERE record_id = :id", id=altered)
+        count, faults = vault.check("timer")
+        assert (count, {(fault.code, fault.subject) for fault in faults}) == (
+            3,
+            {("vault-key", str(plant.data / "vault")), ("vault-altered", f"record {altered}")},
+        )
+        assert any(lost in fault.what for fault in faults)
+        assert vault.log()[-1].body == {"records": 3, "faults": 2}
 
 
 # ---- commitments
@@ -337,13 +353,15 @@ def test_a_drive_of_a_customer_gets_a_commitment_that_its_receipt_fits(plant: Pl
     assert not is_committed(made, receipt_key(receipt.code), "job-2", receipt.details)
 
 
-def test_a_receipt_printed_at_hand_in_fits_the_certificate_that_comes_later_whatever_is_corrected(plant: Plant) -> None:
-    record_id = plant.add(WANG)
-    with plant.vault() as vault:
+def test_a_receipt_printed_at_hand_in_fits_the_certificate_that_comes_later_whatever_is_corrected(
+    small_plant: Plant,
+) -> None:
+    record_id = small_plant.add(WANG)
+    with small_plant.vault() as vault:
         receipt = vault.receipt(record_id, NAME.serial, "clerk", "hand-in")
         vault.change(record_id, replace(WANG, phone="139 9999"), "clerk", "number was wrong")
-    plant.receive()
-    with plant.vault() as vault:
+    small_plant.receive()
+    with small_plant.vault() as vault:
         made = vault.commitment_for(IDENTITY, "job-1", "station")
         assert made is not None
         assert is_committed(made, receipt_key(receipt.code), "job-1", WANG)
@@ -373,59 +391,59 @@ def test_the_drives_own_customer_goes_before_the_lots(plant: Plant) -> None:
         assert vault.commitment_for(IDENTITY, "j", "station") is None
 
 
-def test_a_drive_of_no_lot_or_of_another_one_gets_none(plant: Plant) -> None:
-    plant.add(WANG, serial=NAME.serial)
-    with plant.vault() as vault:
+def test_a_drive_of_no_lot_or_of_another_one_gets_none(small_plant: Plant) -> None:
+    small_plant.add(WANG, serial=NAME.serial)
+    with small_plant.vault() as vault:
         assert vault.commitment_for(IDENTITY, "j", "station") is None
-    plant.receive(lot="lot-2")
-    with plant.vault() as vault:
+    small_plant.receive(lot="lot-2")
+    with small_plant.vault() as vault:
         assert vault.commitment_for(IDENTITY, "j", "station") is None
         nameless = Identity("ACME", "Drive", "BRIDGE", SerialSource.ENCLOSURE)
         assert vault.commitment_for(nameless, "j", "station") is None
 
 
-def test_a_drive_that_left_and_came_back_is_not_its_former_owners(plant: Plant) -> None:
-    plant.receive()
-    plant.add(WANG)
-    with plant.vault() as vault:
-        left = CustodyRecord(plant.now, "hall 1", "clerk", NAME, HandedOver("a buyer"))
+def test_a_drive_that_left_and_came_back_is_not_its_former_owners(small_plant: Plant) -> None:
+    small_plant.receive()
+    small_plant.add(WANG)
+    with small_plant.vault() as vault:
+        left = CustodyRecord(small_plant.now, "hall 1", "clerk", NAME, HandedOver("a buyer"))
         from eraser.ledger.custody import custody_row
 
         vault.write_rows(lambda connection: connection.execute(custody.insert().values(custody_row(left))))
         assert vault.commitment_for(IDENTITY, "j", "station") is None
 
 
-def test_a_clone_of_a_drives_number_gets_neithers_customer(plant: Plant) -> None:
-    plant.receive()
-    plant.add(WANG)
-    plant.receive(DriveName(NAME.serial, "5000c500ffffffff"))
-    with plant.vault() as vault:
+def test_a_clone_of_a_drives_number_gets_neithers_customer(small_plant: Plant) -> None:
+    small_plant.receive()
+    small_plant.add(WANG)
+    small_plant.receive(DriveName(NAME.serial, "5000c500ffffffff"))
+    with small_plant.vault() as vault:
         bare = Identity("ACME", "Drive", NAME.serial, SerialSource.DRIVE)
         assert vault.commitment_for(bare, "j", "station") is None
 
 
-def test_another_stations_customers_are_not_this_ones_to_commit_to(plant: Plant) -> None:
-    plant.receive()
-    plant.add(WANG)
-    with plant.vault("another station") as other:
+def test_another_stations_customers_are_not_this_ones_to_commit_to(small_plant: Plant) -> None:
+    small_plant.receive()
+    small_plant.add(WANG)
+    with small_plant.vault("another station") as other:
         assert other.commitment_for(IDENTITY, "j", "station") is None
 
 
-def test_a_lost_key_keeps_the_certificate_waiting(plant: Plant) -> None:
-    plant.receive()
-    record_id = plant.add(WANG)
-    with plant.vault() as vault:
-        vault.keys.destroy_record("lot-1", record_id)
+def test_a_lost_key_keeps_the_certificate_waiting(small_plant: Plant) -> None:
+    small_plant.receive()
+    record_id = small_plant.add(WANG)
+    with small_plant.vault() as vault:
+        small_plant.lose_key(record_id)
         with pytest.raises(VaultKeyError):
             vault.commitment_for(IDENTITY, "j", "station")
 
 
-def test_an_error_never_shows_a_detail(plant: Plant) -> None:
-    record_id = plant.add(WANG)
-    tamper(plant.url, "UPDATE vault_records SET operator = 'x'")
+def test_an_error_never_shows_a_detail(small_plant: Plant) -> None:
+    record_id = small_plant.add(WANG)
+    tamper(small_plant.url, "UPDATE vault_records SET operator = 'x'")
     seen: list[BaseException] = []
     try:
-        plant.read(record_id)
+        small_plant.read(record_id)
     except EraserError as error:
         at: BaseException | None = error
         while at is not None:
@@ -436,9 +454,9 @@ def test_an_error_never_shows_a_detail(plant: Plant) -> None:
     assert [value for value in WANG.values() if value and value in said] == []
 
 
-def test_what_was_destroyed_is_named_as_such(plant: Plant) -> None:
-    record_id = plant.add()
-    with plant.destruction() as destruction:
+def test_what_was_destroyed_is_named_as_such(small_plant: Plant) -> None:
+    record_id = small_plant.add()
+    with small_plant.destruction() as destruction:
         destruction.erase(record_id, "clerk", "asked for it")
     with pytest.raises(VaultDestroyedError, match="it was erased at 2027"):
-        plant.read(record_id)
+        small_plant.read(record_id)

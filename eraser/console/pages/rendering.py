@@ -34,6 +34,7 @@ NAVIGATION = (
     NavigationItem("/", N_("Rack"), "rack", Permission.VIEW_RACK),
     NavigationItem("/failures", N_("Failures"), "failures", Permission.VIEW_FAILURES),
     NavigationItem("/lots", N_("Lots"), "lots", Permission.VIEW_LOTS),
+    NavigationItem("/present", N_("Customer"), "person", Permission.ATTEND_CUSTOMERS),
     NavigationItem("/labels", N_("Labels"), "labels", Permission.VIEW_CERTIFICATES),
     NavigationItem("/certificates", N_("Certificates"), "certificates", Permission.VIEW_CERTIFICATES),
     NavigationItem("/reports", N_("Reports"), "reports", Permission.VIEW_REPORTS),

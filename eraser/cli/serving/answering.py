@@ -1,0 +1,92 @@
+"""How the station answers: the API over TCP and its Unix socket, and the pages."""
+
+import socket
+import time
+from contextlib import AsyncExitStack
+
+import click
+
+from eraser.cli.serving.proving import filed_certificates, taking_back
+from eraser.cli.station import now_utc
+from eraser.configuration.model import Configuration
+from eraser.console.desk import Desk
+from eraser.console.orders import Books
+from eraser.console.pages import pages_router
+from eraser.console.pages.desk import desk_pages
+from eraser.console.server import serve_http
+from eraser.console.wall import Wall
+from eraser.ledger.accounts import Accounts
+from eraser.ledger.answers import Answers
+from eraser.ledger.attendances import Attendances
+from eraser.ledger.specifications import Specifications
+from eraser.ledger.station_ledger import StationLedger
+from eraser.ledger.trail import Trail
+from eraser.log.gate import SigningGate
+from eraser.rack.controls import Controls
+from eraser.rack.leftovers import Leftovers
+from eraser.rack.station import Rack
+
+
+async def answer(
+    rack: Rack,
+    configuration: Configuration,
+    ledger: StationLedger,
+    leftovers: Leftovers,
+    controls: Controls | None,
+    gate: SigningGate,
+    stack: AsyncExitStack,
+    *,
+    is_demo: bool,
+) -> None:
+    """Serves until the stack ends; at the first start it says how the first account is made."""
+    http = configuration.http
+    accounts = Accounts(ledger.store, now_utc, time.time)
+    books = Books(Trail(ledger.store), Answers(ledger.store), now_utc, time.time)
+    station_id, (withdraw, destroy) = configuration.station.id, taking_back(configuration, ledger, gate)
+    await leftovers.finish_documents(withdraw, destroy)
+    filed = filed_certificates(configuration, ledger)
+    stack.push_async_callback(filed.close)
+    desk = Desk(
+        ledger.custody,
+        ledger.lots,
+        ledger.intake,
+        station_id,
+        now_utc,
+        leftovers.end_jobs,
+        withdraw,
+        destroy,
+        filed,
+        http.public_url,
+        Specifications(ledger.store, now_utc),
+        controls,
+        Attendances(ledger.store, now_utc),
+    )
+    wall = Wall(rack.snapshot, now_utc)
+    pages = pages_router(rack, wall, entries=ledger.journal.entries, custody=ledger.custody)
+    pages.include_router(desk_pages(desk, rack))
+    await stack.enter_async_context(
+        serve_http(
+            rack,
+            listen=http.listen,
+            socket=http.socket,
+            desk=desk,
+            accounts=accounts,
+            books=books,
+            pages=pages,
+            wall=wall,
+            is_demo=is_demo,
+        )
+    )
+    if not is_demo and not await accounts.any():
+        link = await accounts.set_up_link()
+        click.echo(
+            f"Nobody has an account yet. Whoever opens this first, within 24 h, is the administrator:\n"
+            f"  {_address(http.listen)}/set-up?link={link}",
+            err=True,
+        )
+
+
+def _address(listen: str) -> str:
+    """Where a browser finds what listens there."""
+    host, _, port = listen.rpartition(":")
+    return f"http://{socket.gethostname() if host in ('0.0.0.0', '[::]') else host}:{port}"

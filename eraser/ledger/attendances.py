@@ -1,0 +1,54 @@
+"""Attendances in the ledger, found by the digest of a token that only the address holds."""
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from functools import partial
+
+from sqlalchemy import Connection, insert, select
+
+from eraser.domain.attendance import Attendance, AttendanceEvent, Confirmed, Consented, JobSeen, Opened, fold
+from eraser.ledger.records import body_of, corrupt, value_of
+from eraser.ledger.schema import attendances
+from eraser.ledger.store import Store
+
+TOKEN_BYTES = 24
+_EVENTS: dict[str, type[AttendanceEvent]] = {event.kind: event for event in (Opened, Consented, JobSeen, Confirmed)}
+
+
+class Attendances:
+    """Over one ledger."""
+
+    def __init__(self, store: Store, now_utc: Callable[[], str]) -> None:
+        self._store = store
+        self._now_utc = now_utc
+
+    async def open(self, opened: Opened) -> str:
+        """The token of a new one, which nobody can guess; it is kept nowhere. Durable when it returns."""
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        await self.add(token, opened)
+        return token
+
+    async def add(self, token: str, event: AttendanceEvent) -> None:
+        """What happened next. Durable when it returns."""
+        row = {"token_digest": _digest(token), "at": self._now_utc(), "kind": event.kind, "body": body_of(event)}
+        await self._store.insert(insert(attendances), row)
+
+    async def find(self, token: str) -> Attendance | None:
+        """None for a token that was never given out."""
+        return await self._store.read(partial(_find, _digest(token)))
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _find(digest: bytes, connection: Connection) -> Attendance | None:
+    query = select(attendances).where(attendances.c.token_digest == digest).order_by(attendances.c.number)
+    return fold((row.at, _event(row.number, row.kind, bytes(row.body))) for row in connection.execute(query))
+
+
+def _event(number: int, kind: str, body: bytes) -> AttendanceEvent:
+    if (cls := _EVENTS.get(kind)) is None:
+        raise corrupt(f"attendance {number}", f"its kind {kind!r} is not known")
+    return value_of(cls, body, f"attendance {number}")
