@@ -59,16 +59,19 @@ A rack of 24 bays, all of it made up: drives full of customers' records come and
 What is real: the engine, the scheduler, the ledger, the certificates. It serves here until the end of this demonstration:
 
     http://127.0.0.1:$port/metrics    for Prometheus
-    http://127.0.0.1:$port/health/ready
     $eraser status --socket $rack/eraser.sock
     $eraser top --socket $rack/eraser.sock    live, bay by bay
     $log    its log
 
+The same rack as a page for people, live, in Chinese and English; it signs you in as "demo", from this host alone:
+
+    http://127.0.0.1:$port/
+
 END
 if [ -t 0 ] && [ -t 1 ]; then
-    printf 'Press Enter to watch it live; there, q ends the demonstration. '
-    read -r _ || true
-    "$eraser" top --socket "$rack/eraser.sock"
+    printf 'It works on until you press Enter here (t and Enter: watch it in this terminal). '
+    read -r answer || answer=
+    if [ "$answer" = t ]; then "$eraser" top --socket "$rack/eraser.sock"; fi
 else
     seconds=0
     while [ "$seconds" -lt "$rack_seconds" ]; do
@@ -88,3 +91,5 @@ trap - EXIT INT TERM
 printf '\nWhat an independent reader finds on the drives (ops/look-for-markers.py, nothing of eraser in it):\n'
 "$python" "$look_for" "$rack"
 printf 'The certificates:            %s\n' "$rack/certificates"
+printf 'Look at such a rack:         %s serve --simulate 24 --fast --data %s --listen 127.0.0.1:%s\n' "$eraser" "$rack" "$port"
+printf '                             then open http://127.0.0.1:%s/\n' "$port"

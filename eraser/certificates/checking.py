@@ -9,13 +9,21 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from eraser.certificates.attached import attached_document
 from eraser.certificates.bundle import Bundle, Standing, is_bundle, load, standing
 from eraser.certificates.canonical import MAX_DOCUMENT_BYTES
 from eraser.certificates.envelope import CERTIFICATE, CONTROL, DESTRUCTION, WITHDRAWAL, DocumentKind, unseal
-from eraser.certificates.errors import AnotherDriveError, DuplicateError, UnsupportedError, WithdrawnError
+from eraser.certificates.errors import (
+    AnotherDriveError,
+    DuplicateError,
+    MalformedError,
+    PageNotCheckedError,
+    WithdrawnError,
+)
 from eraser.certificates.keys import TrustedKeys
 from eraser.certificates.verifying import (
     Opened,
+    Verified,
     content,
     kind_of,
     verify_control,
@@ -52,6 +60,8 @@ class OpenedPdf:
     document: bytes
     key_id: str
     is_redrawn: bool
+    is_checked: bool = True
+    """Whether its page and signature were looked at at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +113,11 @@ class Check:
     pdf: OpenedPdf | None = None
 
     @property
+    def is_genuine_but_for_its_page(self) -> bool:
+        """Whether what the document says may be believed; a page around it may say anything."""
+        return self.error is None or isinstance(self.error, PageNotCheckedError)
+
+    @property
     def result(self) -> str:
         """`genuine`, or the code of what is wrong."""
         return GENUINE if self.error is None else self.error.code
@@ -131,7 +146,8 @@ class Check:
         if self.record is not None:
             form |= self._record_form(self.record)
         if self.pdf is not None:
-            form["pdf"] = {"key_id": self.pdf.key_id, "redrawn": self.pdf.is_redrawn}
+            seen = {"key_id": self.pdf.key_id, "redrawn": self.pdf.is_redrawn}
+            form["pdf"] = seen if self.pdf.is_checked else {"checked": False}
         return form | ({"held": self._held_form()} if self.holds_checkpoint else {})
 
     def sentence(self) -> str:
@@ -242,6 +258,8 @@ def check_document(path: Path, document: bytes, held: Held) -> Check:
         kind = kind_of(document)
         opened = bundle.opened() if bundle is not None else Opened(unseal(document, kind))
         seen = standing(bundle, opened, held.logs, held.witnesses) if bundle is not None else None
+        if kind is not CERTIFICATE and pdf is not None:
+            raise MalformedError("what is attached to it is no certificate")
         if kind is not CERTIFICATE:
             return _record(path, document, kind, held, bundle, seen)
         verified = verify_opened(opened, held.keys)
@@ -258,7 +276,7 @@ def check_document(path: Path, document: bytes, held: Held) -> Check:
     holds = held.checkpoint is not None
     return Check(
         path,
-        None,
+        _page_not_checked(verified) if pdf is not None and not pdf.is_checked else None,
         verified.key_ids,
         verified.certificate,
         form=opened.envelope.form,
@@ -302,8 +320,18 @@ def _said(record: Destruction | Control) -> str:
 
 def _opened(file: bytes, held: Held) -> OpenedPdf:
     if held.open_pdf is None:
-        raise UnsupportedError("it is a PDF", remedy="Give the JSON that is attached to it.")
+        return OpenedPdf(attached_document(file), "", is_redrawn=False, is_checked=False)
     return held.open_pdf(file)
+
+
+def _page_not_checked(verified: Verified) -> PageNotCheckedError:
+    certificate = verified.certificate
+    return PageNotCheckedError(
+        f"the certificate that is attached to it is genuine ({certificate.drive.label}: {certificate.outcome.value}), but "
+        "neither the page nor the PDF's own signature was checked here",
+        remedy="Believe the attached certificate alone (`pdfdetach -saveall` gives it), or check the page with `eraser "
+        "certificate verify` of the whole program.",
+    )
 
 
 def expect_drive(certificate: Certificate, drive: str) -> None:
@@ -397,7 +425,7 @@ def _without_withdrawn(checks: list[Check]) -> list[Check]:
 
 
 def _not_withdrawn(item: Check, taken: Mapping[tuple[str, bytes], Withdrawal]) -> Check:
-    if item.error is not None or item.certificate is None:
+    if not item.is_genuine_but_for_its_page or item.certificate is None:
         return item
     found = taken.get((item.certificate.certificate_id, sha256(item.signed).digest()))
     if found is None:
@@ -407,7 +435,7 @@ def _not_withdrawn(item: Check, taken: Mapping[tuple[str, bytes], Withdrawal]) -
 
 
 def _ids(item: Check) -> list[tuple[str, str]]:
-    if item.error is not None or item.certificate is None:
+    if not item.is_genuine_but_for_its_page or item.certificate is None:
         return []
     return [("certificate", item.certificate.certificate_id), ("job", item.certificate.job_id)]
 

@@ -78,6 +78,13 @@ class PdfDiffersError(CertificateError):
     code = "pdf-differs"
 
 
+class PageNotCheckedError(CertificateError):
+    """The certificate in a PDF is genuine; whether the page says the same, and who signed it, was not looked at."""
+
+    code = "page-not-checked"
+    exit_status: ClassVar[ExitStatus] = ExitStatus.UNKNOWN_KEY
+
+
 class KeyFileError(CertificateError):
     """A key file that cannot be used: its mode, its place or its content is wrong."""
 

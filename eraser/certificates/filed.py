@@ -39,7 +39,6 @@ from eraser.log.witnessing import Update, shown
 
 if TYPE_CHECKING:  # a drawn page costs 34 MB of Typst and 0.6 s of pyHanko: loaded with the first one
     from eraser.certificates.pdf.rendering import Renderer
-    from eraser.certificates.pdf.signing import PdfSigner
 
 MAX_PDFS_WAITING = 32
 """Pages that may wait to be drawn, one after the other, 30 to 100 ms each."""
@@ -276,7 +275,6 @@ class _Pages:
         self._kept: OrderedDict[_Key, bytes] = OrderedDict()
         self._drawing: dict[_Key, asyncio.Future[bytes]] = {}
         self._renderer: Renderer | None = None
-        self._signer: PdfSigner | None = None
 
     async def get(self, document: bytes, language: str, check_url: str) -> bytes:
         key = (hashlib.sha256(document).digest(), language, check_url)
@@ -318,5 +316,5 @@ class _Pages:
         # What the station signs as a page, it has checked.
         verify(load(document).document if is_bundle(document) else document, station_keys(self._keys))
         self._renderer = self._renderer or Renderer()
-        self._signer = self._signer or open_pdf_signer(self._keys)
-        return self._signer(self._renderer(document, chosen, check_url))
+        # Opened anew for each page: the key may have been changed since the last one.
+        return open_pdf_signer(self._keys)(self._renderer(document, chosen, check_url))

@@ -10,6 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -59,6 +60,14 @@ class PublicKey:
     def valid(self, validity: Validity) -> "PublicKey":
         """The same key with another time."""
         return PublicKey(self._key, validity)
+
+
+@dataclass(frozen=True, slots=True)
+class CurveKey:
+    """A P-256 public key, which signs PDFs, and in which time."""
+
+    key: EllipticCurvePublicKey
+    validity: Validity = ALWAYS
 
 
 class FileSigner:
@@ -172,10 +181,10 @@ def load_keys(path: Path) -> TrustedKeys:
     return keys
 
 
-def load_curve_keys(path: Path) -> list[EllipticCurvePublicKey]:
+def load_curve_keys(path: Path) -> list[CurveKey]:
     """The P-256 public keys in such a file or folder, beside which Ed25519 keys may stand. Raises KeyFileError."""
     found = (key for file in _key_files(path) for key in _public_blocks(file))
-    return [key for key in found if isinstance(key, EllipticCurvePublicKey)]
+    return [key for key in found if isinstance(key, CurveKey)]
 
 
 def _key_files(path: Path) -> list[Path]:
@@ -262,7 +271,7 @@ def _load_public(path: Path) -> list[PublicKey]:
     return [key for key in _public_blocks(path) if isinstance(key, PublicKey)]
 
 
-def _public_blocks(path: Path) -> list[PublicKey | EllipticCurvePublicKey]:
+def _public_blocks(path: Path) -> list[PublicKey | CurveKey]:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_KEY_FILE_BYTES + 1)
@@ -276,7 +285,7 @@ def _public_blocks(path: Path) -> list[PublicKey | EllipticCurvePublicKey]:
             subject=str(path),
             remedy="Give the public half: `eraser certificate key` on the station prints it.",
         )
-    keys: list[PublicKey | EllipticCurvePublicKey] = []
+    keys: list[PublicKey | CurveKey] = []
     before = 0
     for block in _PUBLIC_PEM.finditer(content):
         keys.append(_public_key(block[0], content[before : block.start()], path))
@@ -286,7 +295,7 @@ def _public_blocks(path: Path) -> list[PublicKey | EllipticCurvePublicKey]:
     return keys
 
 
-def _public_key(block: bytes, preamble: bytes, path: Path) -> PublicKey | EllipticCurvePublicKey:
+def _public_key(block: bytes, preamble: bytes, path: Path) -> PublicKey | CurveKey:
     try:
         validity = validity_of(preamble.decode("utf-8", "replace"))
     except ValueError as error:
@@ -298,7 +307,7 @@ def _public_key(block: bytes, preamble: bytes, path: Path) -> PublicKey | Ellipt
     except (ValueError, UnsupportedAlgorithm) as error:
         raise KeyFileError("its public key cannot be read", subject=str(path)) from error
     if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
-        return key
+        return CurveKey(key, validity)
     if not isinstance(key, Ed25519PublicKey):
         raise KeyFileError("its public key is neither an Ed25519 nor a P-256 key", subject=str(path))
     return PublicKey(key, validity)

@@ -171,8 +171,11 @@ def _drawing(language: str, check_url: str, keys: Path) -> "Callable[[Path], byt
             from eraser.certificates.pdf.rendering import Renderer
             from eraser.certificates.pdf.signing import open_pdf_signer
             from eraser.certificates.pdf.words import Language
+            from eraser.cli.station import now_utc
 
-            tools.extend((Renderer(), open_pdf_signer(keys), Language(language)))
+            signer = open_pdf_signer(keys)
+            signer.expect_valid_at(now_utc())
+            tools.extend((Renderer(), signer, Language(language)))
         render, sign, chosen = tools
         pdf: bytes = sign(render(document, chosen, check_url))
         return pdf
@@ -221,11 +224,12 @@ def key_group(context: click.Context, also_earlier: bool, of_pdf: bool, data: Pa
     if context.invoked_subcommand is not None:
         return
     if of_pdf:
-        from eraser.certificates.pdf.signing import open_pdf_signer, public_pem
+        from eraser.certificates.pdf.signing import open_pdf_signer, public_pem, station_pdf_keys
 
         pdf_signer = open_pdf_signer(_keys(data))
         click.echo(f"key id {pdf_signer.key_id}", err=True)
-        click.echo(public_pem(pdf_signer.public), nl=False)
+        for item in station_pdf_keys(_keys(data)).values() if also_earlier else [pdf_signer.trusted]:
+            click.echo(public_pem(item.key, item.validity), nl=False)
         return
     signer = open_signer(_keys(data))
     click.echo(f"key id {signer.key_id}", err=True)
@@ -234,11 +238,13 @@ def key_group(context: click.Context, also_earlier: bool, of_pdf: bool, data: Pa
 
 
 @key_group.command("rotate")
+@click.option("--pdf", "of_pdf", is_flag=True, help="The key that signs PDFs, instead of that of certificates.")
 @_data
-def rotate_command(data: Path | None) -> None:
+def rotate_command(of_pdf: bool, data: Path | None) -> None:
     """Sign with a new key from now on. The old one stays trusted for what it signed until now.
 
-    A running station takes it up with its next certificate. Auditors need `eraser certificate key --all` afterwards.
+    A running station takes it up with its next certificate, or PDF. Auditors need `eraser certificate key --all` (and
+    `--pdf`) afterwards.
     """
     from datetime import UTC, datetime, timedelta
 
@@ -246,7 +252,15 @@ def rotate_command(data: Path | None) -> None:
 
     now = datetime.now(UTC).replace(microsecond=0, tzinfo=None)
     until = now + timedelta(seconds=OVERLAP_SECONDS)
-    old, new = rotate(_keys(data), f"{now.isoformat()}Z", f"{until.isoformat()}Z")
+    moments = f"{now.isoformat()}Z", f"{until.isoformat()}Z"
+    if of_pdf:
+        from eraser.certificates.pdf.signing import key_id, rotate_pdf_key
+
+        ended, begun = rotate_pdf_key(_keys(data), *moments)
+        click.echo(f"{key_id(ended.key)} signs {ended.validity}")
+        click.echo(f"{begun.key_id} signs {begun.trusted.validity}")
+        return
+    old, new = rotate(_keys(data), *moments)
     click.echo(f"{old.key_id} signs {old.validity}")
     click.echo(f"{new.key_id} signs {new.public.validity}")
 

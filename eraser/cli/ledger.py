@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from eraser.certificates.lacking import Lacking
     from eraser.ledger.backup import Manifest
     from eraser.ledger.check import Report
+    from eraser.ledger.retention import Expired
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -124,6 +125,65 @@ def restore_command(file: Path, database: str | None, data: Path | None, station
         click.echo(f"The ledger lacks certificate {item.certificate_id} of {item.serial}: {item.path}")
     if problem:
         click.echo(f"NOTHING WILL BE SIGNED: {problem}")
+
+
+@ledger_group.command("expire")
+@click.option("--plan", "is_plan", is_flag=True, help="Say what would go; nothing is changed.")
+@click.option("--operator", default="", metavar="NAME", help="Who says so; if not given, the user.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@database_option
+@data_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each removal.")
+def expire_command(
+    is_plan: bool, operator: str, yes: bool, database: str | None, data: Path | None, as_json: bool
+) -> None:
+    """Remove what is older than the retention (`[retention]`, at least 3 years): drives that have left, with all their records
+    and jobs, and lots of which nothing is left. What is open, here, or held stays, and the log keeps its entries.
+
+    Each removal is signed and entered into the log: how many rows of which time, and a hash over their ids. The station may go
+    on. Exit status: 0 done, or nothing has expired; 3 the clock can't be believed; 4 the log is not whole, or no room.
+    """
+    from getpass import getuser
+
+    from eraser.certificates.log_keys import StationLogKeys
+    from eraser.cli.station import now_utc
+    from eraser.ledger.engine import open_engine
+    from eraser.ledger.migrating import require_current
+    from eraser.log.removing import Removing
+    from eraser.rack.log_keeping import LogFolder
+
+    own = own_station(data)
+    engine = open_engine(database or own.ledger_url)
+    try:
+        require_current(engine)
+        keys = StationLogKeys(own.data / "keys" / "log", own.log_origin)
+        outside = LogFolder(own.data / "log")
+        years = own.retention_years
+        removing = Removing(engine, own.log_origin, keys, outside, now_utc, years, operator or getuser())
+        found = removing.plan()
+        if is_plan or not found.count:
+            click.echo(json.dumps(_expired_form("plan", found)) if as_json else _expired_sentence(found))
+            return
+        if not yes:
+            click.echo(_expired_sentence(found), err=True)
+            click.confirm("Remove this for good?", abort=True, err=True)
+        for done in removing():
+            form = _expired_form(done.name, done.expired)
+            click.echo(json.dumps(form) if as_json else f"{done.name}: {_expired_sentence(done.expired)}")
+    finally:
+        engine.dispose()
+
+
+def _expired_form(name: str, found: "Expired") -> dict[str, object]:
+    rows = {kind: len(keys) for kind, keys in found.rows.items()}
+    return {"removal": name, "from": found.first_at, "to": found.last_at, "rows": rows, "sha256": found.digest.hex()}
+
+
+def _expired_sentence(found: "Expired") -> str:
+    if not found.count:
+        return "Nothing has expired."
+    rows = ", ".join(f"{len(keys):,} {kind}" for kind, keys in found.rows.items() if keys)
+    return f"{rows}; from {found.first_at} to {found.last_at}, SHA-256 over their ids {found.digest.hex()}"
 
 
 def _expect_own_log(manifest: "Manifest", own: OwnStation) -> None:

@@ -183,6 +183,20 @@ def expire_command(dry_run: bool, as_json: bool, **where: Any) -> None:
         _tell(destruction.expire(operator), destruction, as_json=as_json)
 
 
+@vault_group.command("check")
+@json_option
+@place_options
+def check_command(as_json: bool, **where: Any) -> None:
+    """Say whether every record can be opened, without a look into it. Exit status: 4 if one can't."""
+    with opened(where) as (vault, operator):
+        records, faults = vault.check(operator)
+    for fault in faults:
+        show({"subject": fault.subject, "code": fault.code, "what": fault.what}, [str(fault)], as_json=as_json)
+    if not as_json:
+        click.echo(f"{records} records: {f'{len(faults)} cannot be opened' if faults else 'all can be opened'}.")
+    sys.exit(ExitStatus.FAILED if faults else ExitStatus.PASSED)
+
+
 @vault_group.command("log")
 @click.option("--lot", "lot_id", default="", metavar="LOT", help="Of this lot only.")
 @click.option("--record", "record_id", default="", metavar="RECORD", help="Of this record only.")

@@ -83,16 +83,37 @@ class Reception:
 
     async def use_link(self, request: Request, link: str, name: str, password: str) -> Account:
         """Sets the password that the one-time link is for. Raises BadLink, UsageError, TooMany, Busy."""
-        place = place_of(request.scope)
-        self.guesses.begin("", place)
-        owner = await self.accounts.link_name(link)
-        self.guesses.succeeded("", place)
+        owner = await self.link_owner(request, link)
         name = owner or account_name(name)
         refuse_weak(password, name)
         note(request, "set-password" if owner else "set-up", name, name=name)
         account = await self.accounts.use_link(link, name, await self.passwords.hash(password))
         self.door.forget()
         return account
+
+    async def link_owner(self, request: Request, link: str) -> str:
+        """Whose one-time link it is; empty for the first account's. Raises BadLink, TooMany."""
+        place = place_of(request.scope)
+        self.guesses.begin("", place)
+        owner = await self.accounts.link_name(link)
+        self.guesses.succeeded("", place)
+        return owner
+
+    async def change_password(self, request: Request, viewer: Viewer, old: str, new: str) -> None:
+        """One's own; ends one's other sessions. Raises Forbidden, UsageError, TooMany, Busy."""
+        if viewer.way != "session":
+            raise Forbidden("no-session", "only people who signed in have a password", subject=viewer.name)
+        place = place_of(request.scope)
+        note(request, "change-password", viewer.name)
+        self.guesses.begin(viewer.name, place)
+        known = await self.accounts.known(viewer.name)
+        if known is None or not await self.passwords.fits(known.password_hash, old):
+            raise Forbidden("wrong-password", "the old password is wrong", subject=viewer.name, remedy="Try again.")
+        self.guesses.succeeded(viewer.name, place)
+        refuse_weak(new, viewer.name)
+        hashed = await self.passwords.hash(new)
+        await self.accounts.set_password(viewer.name, hashed, keep=read_cookie(request.scope, SESSION))
+        self.door.forget()
 
     async def sign_out(self, request: Request) -> None:
         """The browser's session is over."""
@@ -239,19 +260,7 @@ def _add_passwords(router: APIRouter, reception: Reception) -> None:
 
     @router.put("/session/password", status_code=HTTPStatus.NO_CONTENT)
     async def change_password(request: Request, order: ChangePasswordOrder, viewer: SignedIn) -> Response:
-        if viewer.way != "session":
-            raise Forbidden("no-session", "only people who signed in have a password", subject=viewer.name)
-        place = place_of(request.scope)
-        note(request, "change-password", viewer.name)
-        reception.guesses.begin(viewer.name, place)
-        known = await reception.accounts.known(viewer.name)
-        if known is None or not await reception.passwords.fits(known.password_hash, order.old):
-            raise Forbidden("wrong-password", "the old password is wrong", subject=viewer.name, remedy="Try again.")
-        reception.guesses.succeeded(viewer.name, place)
-        refuse_weak(order.new, viewer.name)
-        hashed = await reception.passwords.hash(order.new)
-        await reception.accounts.set_password(viewer.name, hashed, keep=read_cookie(request.scope, SESSION))
-        reception.door.forget()
+        await reception.change_password(request, viewer, order.old, order.new)
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
 

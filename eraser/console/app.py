@@ -22,9 +22,9 @@ from eraser.console.forms import StationForm, station_form
 from eraser.console.identity import Recognise, Viewer, anyone, demand_of, require, signed_in, viewer_of
 from eraser.console.metrics import MetricsPage, exposition_for
 from eraser.console.orders import Orders
+from eraser.console.pages.account_pages import account_pages, redirect_to_sign_in
 from eraser.console.pages.rendering import render_problem
 from eraser.console.problems import MEDIA_TYPE, NotFound, Unauthenticated, status_of
-from eraser.console.sign_in_pages import redirect_to_sign_in, sign_in_router
 from eraser.domain.account import Permission
 from eraser.errors import EraserError, UsageError
 from eraser.rack.view import BaySnapshot, BayState, StationPort
@@ -141,7 +141,7 @@ def create_app(
     if pages is not None:
         app.include_router(pages)
     if reception is not None:
-        app.include_router(sign_in_router(reception))
+        app.include_router(account_pages(reception))
     _add_description(app)
     _add_errors(app)
     _require_demands(app)

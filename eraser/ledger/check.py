@@ -37,7 +37,7 @@ from eraser.domain.job import JobState, apply
 from eraser.domain.log_entry import EntryKind
 from eraser.domain.lot import Lot
 from eraser.errors import EraserError, JournalError
-from eraser.ledger import log, signed_records
+from eraser.ledger import log, retention, signed_records
 from eraser.ledger.custody import custody_row, record_of
 from eraser.ledger.engine import explained, open_engine, place
 from eraser.ledger.migrating import require_current
@@ -169,20 +169,27 @@ def _check_log(engine: Engine, report: Report) -> None:
         report.log_entries = log.size(connection)
         report.add(Finding("the log", what) for what in log.disagreements(connection))
         issued = select(certificates.c.certificate_id, certificates.c.digest)
-        logged = select(log_entries.c.subject, log_entries.c.digest).where(
+        logged = select(log_entries.c.subject, log_entries.c.digest, log_entries.c.number).where(
             log_entries.c.kind == EntryKind.CERTIFICATE.value
         )
-        counts = Counter((row[0], bytes(row[1])) for row in connection.execute(logged))
+        removed = retention.removed_entries(connection)
+        counts = Counter(
+            (row[0], bytes(row[1])) for row in connection.execute(logged) if not removed or row.number not in removed
+        )
         for certificate_id, digest in connection.execute(issued):
             if counts.pop((certificate_id, bytes(digest)), 0) != 1:
                 report.add([Finding(f"certificate {certificate_id}", "the log does not have it exactly once")])
         report.add(Finding("the log", f"it has certificate {subject}, the ledger has not") for subject, _ in counts)
-        report.add(_wrong_withdrawals(connection))
+        report.add(_wrong_withdrawals(removed, connection))
+        report.add(Finding("the log", what) for what in retention.disagreements(connection))
         report.add(Finding("the log", what) for what in signed_records.disagreements(connection))
 
 
-def _wrong_withdrawals(connection: Connection) -> list[Finding]:
+def _wrong_withdrawals(removed: set[int], connection: Connection) -> list[Finding]:
     known = set(connection.execute(select(certificates.c.certificate_id)).scalars())
+    subjects = select(log_entries.c.number, log_entries.c.subject) if removed else None
+    if subjects is not None:
+        known |= {row.subject for row in connection.execute(subjects) if row.number in removed}
     counts = Counter(log.withdrawn(connection, log.size(connection)))
     unknown = [
         Finding("the log", f"it withdraws certificate {item}, the ledger has none") for item in counts.keys() - known

@@ -134,7 +134,7 @@ def _arrivals(lot_id: str, after: int, connection: Connection) -> list[tuple[int
 def _drives(
     lot: Lot, expected: frozenset[str], page: Sequence[tuple[int, DriveName]], connection: Connection
 ) -> Iterator[ExportedDrive]:
-    index = _related([name for _, name in page], connection)
+    index = related([name for _, name in page], connection)
     found: list[tuple[Gathered, list[CustodyRecord]]] = []
     for number, name in page:
         gathered = gather(name, index.find)
@@ -207,7 +207,7 @@ def _record(record: CustodyRecord) -> ExportedRecord:
 # ---- many at once
 
 
-class _Index:
+class RecordIndex:
     """Records by each name of their drives, and their numbers."""
 
     def __init__(self) -> None:
@@ -235,9 +235,9 @@ def _keys(name: DriveName) -> list[tuple[int, str]]:
     return [(place, value) for place, value in enumerate((name.serial, name.world_wide_name, name.asset_tag)) if value]
 
 
-def _related(names: Sequence[DriveName], connection: Connection) -> _Index:
+def related(names: Sequence[DriveName], connection: Connection) -> RecordIndex:
     """All records of these drives, also those under names that only other records tell."""
-    index, seen = _Index(), set[int]()
+    index, seen = RecordIndex(), set[int]()
     asked: set[tuple[int, str]] = set()
     wanted = {key for name in names for key in _keys(name)}
     while wanted:

@@ -41,9 +41,10 @@ APPEND_ONLY = (
     "routine_draws",
     "routine_checks",
     "specifications",
+    "removals",
     "attendances",
 )
-"""Tables of which both databases refuse UPDATE and DELETE."""
+"""Tables of which both databases refuse UPDATE and DELETE; of some, DELETE only until they have expired (`retention.py`)."""
 
 NOT_IN_BACKUPS: tuple[str, ...] = ("sessions", "access_tokens", "account_links", "answers")
 """Tables that no backup holds: what was ended or used up since would count again in a restored ledger."""
@@ -394,6 +395,24 @@ specifications = Table(
 Index("specifications_reference", specifications.c.reference)
 Index("specifications_serial", specifications.c.serial)
 
+removals = Table(
+    "removals",
+    metadata,
+    Column("number", _RowNumber, primary_key=True, autoincrement=True),
+    Column("name", Text, nullable=False, unique=True),  # as in the log
+    Column("at", Text, nullable=False),
+    Column("note", LargeBinary, nullable=False),  # the signed record
+    Column("body", LargeBinary, nullable=False),  # JSON: `entries`, the numbers in the log of the certificates removed
+    sqlite_autoincrement=True,
+)
+
+expiring = Table(
+    "expiring",
+    metadata,
+    # What the transaction under way removes: the triggers let nothing else go. Empty outside of it.
+    Column("relation", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+)
 attendances = Table(
     "attendances",
     metadata,

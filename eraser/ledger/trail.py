@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, RowMapping, insert, select
 
 from eraser.domain.account import Deed
 from eraser.ledger.schema import trail
@@ -29,6 +29,21 @@ class Trail:
         """With their numbers, oldest first, from the one after `after` on; where given, of one person, about one subject."""
         return await self._store.read(partial(_page, after, limit, name, subject))
 
+    async def newest(self, limit: int = 100, *, name: str = "") -> list[Deed]:
+        """The newest first; of one person where a name is given."""
+        return await self._store.read(partial(_newest, limit, name))
+
+
+def _newest(limit: int, name: str, connection: Connection) -> list[Deed]:
+    query = select(trail).order_by(trail.c.number.desc()).limit(limit)
+    if name:
+        query = query.where(trail.c.name == name)
+    return [_deed(row) for row in connection.execute(query).mappings()]
+
+
+def _deed(row: RowMapping) -> Deed:
+    return Deed(**{column: row[column] for column in _COLUMNS})
+
 
 def _page(after: int, limit: int, name: str, subject: str, connection: Connection) -> list[tuple[int, Deed]]:
     query = select(trail).where(trail.c.number > after).order_by(trail.c.number).limit(limit)
@@ -37,4 +52,4 @@ def _page(after: int, limit: int, name: str, subject: str, connection: Connectio
     if subject:
         query = query.where(trail.c.subject == subject)
     rows = connection.execute(query).mappings()
-    return [(row["number"], Deed(**{column: row[column] for column in _COLUMNS})) for row in rows]
+    return [(row["number"], _deed(row)) for row in rows]

@@ -42,6 +42,7 @@ class Action(StrEnum):
     BACKED_UP = "backed-up"
     BACKUP_CLEARED = "backup-cleared"
     RESTORED = "restored"
+    CHECKED = "checked"
 
 
 ENDS = (Action.ERASING, Action.EXPIRING)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -25,12 +26,12 @@ from eraser.domain.commitment import (
 from eraser.domain.drive import Identity
 from eraser.domain.lot import instant
 from eraser.domain.pattern import RandomBytes
-from eraser.errors import Refused, UsageError
+from eraser.errors import EraserError, Refused, UsageError
 from eraser.ledger import vault as rows
 from eraser.ledger.engine import explained, writing
 from eraser.ledger.errors import AlreadyThere
 from eraser.ledger.vault import Action, Arrived, SealedReceipt, SealedRecord, VaultEntry
-from eraser.privacy.errors import VaultAlteredError, VaultDestroyedError, VaultKeyError
+from eraser.privacy.errors import VaultAlteredError, VaultDestroyedError, VaultError, VaultKeyError
 from eraser.privacy.key_store import KeyStore
 from eraser.privacy.sealing import Context, context, seal, unseal
 
@@ -207,6 +208,24 @@ class Vault:
             "exported_at": self.now_utc(),
             "records": [x for _, x in exported],
         }
+
+    def check(self, operator: str) -> tuple[int, list[EraserError]]:
+        """Opens every record and receipt of this station and looks at none; how many records, and what can't be opened."""
+        own = [item for item in self.read_rows(self._living) if item.key_store == self.keys.store_id]
+        found: list[EraserError] = []
+        for newest in own:
+            versions = self.read_rows(partial(rows.versions, record_id=newest.record_id))
+            receipts = self.read_rows(partial(rows.receipts, record_id=newest.record_id))
+            try:
+                key = self._key(newest)
+                for version in versions:
+                    self._details(version, key)
+                for receipt in receipts:
+                    _unsealed_receipt(receipt, key)
+            except VaultError as error:
+                found.append(error)
+        self._log(operator, Action.CHECKED, body={"records": len(own), "faults": len(found)})
+        return len(own), found
 
     def log(self, *, lot_id: str = "", record_id: str = "") -> tuple[VaultEntry, ...]:
         """Who did what, when and why; of a lot or of a record where it is given."""

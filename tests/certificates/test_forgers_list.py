@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from eraser.certificates.canonical import canonical
+from eraser.certificates.pdf.words import Language
 from eraser.certificates.validity import Validity
 from eraser.cli.certificate import certificate_group
 from eraser.domain.certificate import Certificate
@@ -27,6 +28,7 @@ from eraser.domain.json_form import to_json
 from eraser.domain.pattern import Constant
 from eraser.errors import EraserError
 from tests.certificates.builders import RANDOM, a_certificate, a_document, a_job, a_signer
+from tests.certificates.pdf.builders import a_pdf_signer, a_renderer
 from tests.certificates.plant import (
     ID_A,
     ID_B,
@@ -436,6 +438,21 @@ def test_what_is_given_as_something_that_it_is_not_is_wrong_usage(
 ) -> None:
     words = [word if word.startswith("--") else plant.folder / word for word in options]
     assert verify(plant.file("a.json", plant.document), *plant.options(), *words) == (2, [])
+
+
+def test_in_one_file_it_checks_the_certificate_in_a_pdf_and_says_that_it_saw_no_page(
+    plant: Plant, offline: Callable[[list[str]], tuple[int, str]]
+) -> None:
+    """The forged ones: `test_forged_pdfs.py`."""
+    pdf = plant.file("page.pdf", a_pdf_signer()(a_renderer()(plant.bundle(), Language.CHINESE)))
+    status, printed = offline(["--json", str(pdf), *map(str, plant.options())])
+    answer = json.loads(printed)
+    assert (status, answer["result"], answer["outcome"]) == (5, "page-not-checked", None)
+    pdf.write_bytes(
+        a_pdf_signer()(a_renderer()(plant.document.replace(b"operator-7", b"operator-8"), Language.CHINESE))
+    )
+    status, printed = offline(["--json", str(pdf), *map(str, plant.options())])
+    assert (status, json.loads(printed)["result"]) == (4, "altered")
 
 
 def test_it_runs_as_a_command_of_its_own(plant: Plant, bare_python: Path, archive: Path) -> None:

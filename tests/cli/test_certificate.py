@@ -122,3 +122,14 @@ def test_loading_the_command_loads_no_cryptography() -> None:
         "sys.exit(bool({'cryptography', 'rfc8785', 'rich', 'numpy'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_show_names_each_rulebook_that_holds_and_what_the_others_are_missing(
+    environ: dict[str, str], signer: FileSigner, tmp_path: Path
+) -> None:
+    shown = run(environ, "show", issue(a_certificate(), signer, tmp_path)).stdout
+    lines = [line.strip() for line in shown.splitlines()]
+    assert any(line.startswith("holds") and "NIST SP 800-88 Clear: Pattern of" in line for line in lines)
+    magnetic = next(number for number, line in enumerate(lines) if line.endswith("GB 46864-2025"))
+    assert lines[magnetic].startswith("no claim")
+    assert lines[magnetic + 1].split(maxsplit=1) == ["missing", "3 passes over the whole drive: there are 1"]

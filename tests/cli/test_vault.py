@@ -137,6 +137,7 @@ def test_keys_are_backed_up_put_back_and_taken_out_of_backups(station: Station, 
     restored = station.vault("keys", "restore", tmp_path / "keys.json", "--reason", "disk died", stdin=code)
     assert "2 keys were put back" in restored.stdout
     assert station.vault("show", record, "--reason", "x").exit_code == 0
+    assert station.vault("check").stdout == "1 records: all can be opened.\n"
     (tmp_path / "keys.json").rename(tmp_path / "away")
     done = station.vault("erase", record, "--reason", "asked for it")
     assert (done.exit_code, "may still hold destroyed keys" in done.stderr) == (4, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 
 import pytest
@@ -388,3 +389,45 @@ async def test_no_path_leads_out_of_the_pages(plant: Plant, path: str) -> None:
     answer = await anna.get(path)
     assert answer.status in (400, 404)
     assert b"root:" not in answer.body
+
+
+# ---- their pages
+
+
+async def test_an_administrator_lets_people_in_and_out_by_a_page_alone(plant: Plant) -> None:
+    boss = await plant.browser_of("Boss", Role.ADMINISTRATOR)
+    token = boss.csrf_token
+    made = await boss.post_form("/accounts", csrf_token=token, what="add", name="Anna <b>", role="operator")
+    link = re.search(rb"/set-up\?link=([\w-]+)", made.body)
+    assert (made.status, link is not None) == (200, True), made.body
+    assert b"Anna &lt;b&gt;" in made.body and b"Anna <b>" not in made.body
+    assert link is not None
+    browser = Browser(plant.port)
+    await browser.post_form("/set-up", link=link[1].decode(), password=PASSWORD)
+    assert (await browser.post_form("/sign-in", name="Anna <b>", password=PASSWORD)).status == 303
+    assert b"/account" in (await browser.get("/account")).body
+    assert (await boss.post_form("/accounts", csrf_token=token, what="disable", name="Anna <b>")).status == 200
+    assert (await browser.get("/api/v1/bays")).status == 401
+    assert (await boss.post_form("/accounts", csrf_token=token, what="disable", name="Boss")).status == 409
+    assert (await boss.post_form("/accounts", what="enable", name="Anna <b>")).status == 200  # the header had the token
+    boss.csrf_token = ""
+    assert (await boss.post_form("/accounts", what="disable", name="Anna <b>")).status == 403
+    trail = (await boss.get("/trail")).body
+    assert b"add-account (operator)" in trail and b"Anna &lt;b&gt;" in trail
+
+
+async def test_one_changes_ones_password_on_a_page(plant: Plant) -> None:
+    anna = await plant.browser_of("Anna", Role.OPERATOR)
+    new = "another horse battery"
+    wrong = await anna.post_form("/account/password", old="not this one", new=new)
+    assert (wrong.status, b"the old password is wrong" in wrong.body) == (403, True)
+    assert (await anna.post_form("/account/password", old=PASSWORD, new=new)).status == 303
+    assert (await Browser(plant.port).sign_in("Anna", new)).status == 201
+
+
+async def test_the_pages_before_signing_in_speak_chinese_too(plant: Plant) -> None:
+    link = await plant.accounts.set_up_link()
+    for target, words in (("/sign-in", "登录"), (f"/set-up?link={link}", "创建第一个账号")):
+        page = await ask(plant.port, "GET", target, accept_language="zh-CN")
+        assert words in page.body.decode()
+        assert '<html lang="zh-CN"' in page.body.decode()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -183,6 +185,23 @@ def test_what_is_no_receipt_is_refused_without_being_repeated(counter: Counter, 
     assert done.exit_code != 0
     assert "秘密" not in f"{done.output} {done.exception}"
     assert counter.verify(counter.certificate, {"name": "x"}).exit_code != 0
+
+
+@pytest.mark.lab("jq", "openssl", "xxd")
+def test_the_commands_on_the_page_make_the_same_commitment(counter: Counter, tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "privacy.md").read_text()
+    (commands,) = re.findall(r"^```sh\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    (tmp_path / "details.json").write_text(json.dumps(counter.form["details"], ensure_ascii=False))
+    environment = {
+        "CERTIFICATE": str(counter.certificate),
+        "CODE": counter.code,
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+    }
+    done = subprocess.run(
+        ["bash", "-eu", "-c", commands], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    made, said = done.stdout.split()
+    assert made == said == form(Issued("", counter.certificate, b""))["commitment"]["mac"]
 
 
 def test_the_certificate_itself_verifies_as_every_other(counter: Counter) -> None:

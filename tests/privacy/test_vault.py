@@ -319,6 +319,22 @@ def test_without_its_keys_the_ledger_says_nothing(small_plant: Plant, tmp_path: 
         thief.read(record_id, "thief", "curious")
 
 
+def test_a_check_names_each_record_that_cannot_be_opened_and_no_other(plant: Plant) -> None:
+    whole, lost, altered = plant.add(serial="S1"), plant.add(serial="S2"), plant.add(lot="lot-2")
+    with plant.vault() as vault:
+        vault.receipt(whole, "", "clerk", "hand-in")
+        assert vault.check("timer") == (3, [])
+        plant.lose_key(lost)
+        tamper(plant.url, "UPDATE vault_records SET at = 'x' WHERE record_id = :id", id=altered)
+        count, faults = vault.check("timer")
+        assert (count, {(fault.code, fault.subject) for fault in faults}) == (
+            3,
+            {("vault-key", str(plant.data / "vault")), ("vault-altered", f"record {altered}")},
+        )
+        assert any(lost in fault.what for fault in faults)
+        assert vault.log()[-1].body == {"records": 3, "faults": 2}
+
+
 # ---- commitments
 
 

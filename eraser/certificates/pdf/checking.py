@@ -7,6 +7,7 @@ another one the first alone is known, and that is said.
 """
 
 import json
+from datetime import UTC
 from io import BytesIO
 from typing import Any
 
@@ -23,6 +24,7 @@ from eraser.certificates.canonical import MAX_DOCUMENT_BYTES
 from eraser.certificates.checking import OpenedPdf
 from eraser.certificates.errors import (
     AlteredError,
+    KeyNotValidThenError,
     MalformedError,
     PdfDiffersError,
     UnknownKeyError,
@@ -31,6 +33,7 @@ from eraser.certificates.errors import (
 from eraser.certificates.pdf.rendering import ATTACHMENT, LOT_ATTACHMENT, MAKING, Making, Renderer, renderer
 from eraser.certificates.pdf.signing import PdfKeys, key_id
 from eraser.certificates.pdf.words import Language
+from eraser.certificates.validity import ALWAYS, Validity
 from eraser.errors import CertificateError
 
 _OF_A_SIGNATURE = {"/AcroForm", "/Perms", "/Extensions", "/Version"}
@@ -40,7 +43,8 @@ def open_pdf(file: bytes, trusted: PdfKeys) -> OpenedPdf:
     """The document in the PDF, whose own signature is verified elsewhere.
 
     Raises MalformedError for what is no PDF of ours, AlteredError when its signature does not cover all of it, or is not by the
-    key that it names, UnknownKeyError when that key is not trusted, PdfDiffersError when its page is not that of its document.
+    key that it names, UnknownKeyError when that key is not trusted, KeyNotValidThenError when it did not sign then,
+    PdfDiffersError when its page is not that of its document.
     """
     # Over a file that somebody broke on purpose pyHanko raises whatever its filters and types do: all of it means the same.
     try:
@@ -95,7 +99,19 @@ def _signer(signature: EmbeddedPdfSignature, trusted: PdfKeys) -> str:
             "its page is signed with a key that is not trusted here; who drew the page is not known",
             remedy="Get the plant's key for PDFs (`eraser certificate key --pdf`) by another way, and give it with --keys.",
         )
+    _expect_valid_then(signature, trusted[key_id(key)].validity, key_id(key))
     return key_id(key)
+
+
+def _expect_valid_then(signature: EmbeddedPdfSignature, validity: Validity, signer: str) -> None:
+    """By the time that the signature itself says, which it covers: what an old key can date back, only the log bounds."""
+    said = signature.self_reported_timestamp
+    moment = said.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if said is not None else ""
+    if validity != ALWAYS and (not moment or not validity.covers(moment)):
+        raise KeyNotValidThenError(
+            f"its page says that it was signed at {moment or 'no time'}; its key {signer} signs {validity}",
+            remedy="Believe the certificate in it, not the page, and ask the plant for a newer one.",
+        )
 
 
 def _is_redrawn(file: bytes, reader: PdfFileReader, document: bytes, making: Any) -> bool:

@@ -23,8 +23,9 @@ from pyhanko.sign import fields, signers
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from eraser.certificates.errors import KeyFileError
-from eraser.certificates.files import write_new
-from eraser.certificates.keys import load_curve_keys, make_key_folder, read_private_key
+from eraser.certificates.files import write_new, write_over
+from eraser.certificates.keys import CurveKey, load_curve_keys, make_key_folder, read_private_key
+from eraser.certificates.validity import ALWAYS, Validity, validity_of
 
 FOLDER = "pdf"
 PRIVATE_NAME = "pdf.key"
@@ -32,15 +33,18 @@ FIELD = "Eraser"
 _RESERVED = 4096
 """Hex digits kept free for the signature, which takes about 2,300: without the number it is made twice, once to measure it."""
 
-PdfKeys = Mapping[str, ec.EllipticCurvePublicKey]
+PdfKeys = Mapping[str, CurveKey]
 """Trusted public keys for PDFs by their id."""
 
 
 class PdfSigner:
     """Signs PDFs with a key that is in this process's memory."""
 
-    def __init__(self, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
+    def __init__(
+        self, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate, validity: Validity = ALWAYS
+    ) -> None:
         self.public = key.public_key()
+        self.trusted = CurveKey(self.public, validity)
         self.key_id = key_id(self.public)
         private = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
         self._signer = signers.SimpleSigner(
@@ -48,6 +52,14 @@ class PdfSigner:
             signing_key=asn1_keys.PrivateKeyInfo.load(private),
             cert_registry=SimpleCertificateStore(),  # type: ignore[no-untyped-call]
         )
+
+    def expect_valid_at(self, moment: str) -> None:
+        """Raises KeyFileError where this key does not sign at that moment (RFC 3339, UTC)."""
+        if not self.trusted.validity.covers(moment):
+            raise KeyFileError(
+                f"it is {moment}, and the key for PDFs {self.key_id} signs {self.trusted.validity}",
+                remedy="If the clock is right, `eraser certificate key rotate --pdf` makes a new one.",
+            )
 
     def __call__(self, pdf: bytes, reason: str = "") -> bytes:
         """The PDF with a signature over all of it, behind which nothing may be added; its own bytes stay as they are."""
@@ -70,9 +82,9 @@ def key_id(key: ec.EllipticCurvePublicKey) -> str:
     return hashlib.sha256(key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)).hexdigest()[:16]
 
 
-def public_pem(key: ec.EllipticCurvePublicKey) -> bytes:
-    """SubjectPublicKeyInfo in PEM, as OpenSSL reads it."""
-    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+def public_pem(key: ec.EllipticCurvePublicKey, validity: Validity = ALWAYS) -> bytes:
+    """SubjectPublicKeyInfo in PEM, as OpenSSL reads it, after the lines that say in which time it signs."""
+    return validity.lines().encode() + key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def open_pdf_signer(keys_folder: Path) -> PdfSigner:
@@ -87,7 +99,7 @@ def open_pdf_signer(keys_folder: Path) -> PdfSigner:
     try:
         if not private.is_symlink() and not private.exists():
             new = ec.generate_private_key(ec.SECP256R1())
-            write_new(private, new.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
+            write_new(private, _private_pem(new), 0o600)
         key = read_private_key(private)
         if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
             raise KeyFileError("its key is not a P-256 key", subject=str(private))
@@ -95,25 +107,70 @@ def open_pdf_signer(keys_folder: Path) -> PdfSigner:
         # Whoever comes second keeps the first one's: the file is what counts, not what was made for it.
         if not path.exists():
             write_new(path, _self_signed(key), 0o644)
-        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        certificate, validity = _kept(path)
     except (OSError, ValueError) as error:
         raise KeyFileError(f"the key for PDFs cannot be used: {error}", subject=str(private)) from error
     if certificate.public_key() != key.public_key():
         raise KeyFileError("it is of another key", subject=str(path), remedy="Remove it; it is made anew.")
-    return PdfSigner(key, certificate)
+    return PdfSigner(key, certificate, validity)
+
+
+def rotate_pdf_key(keys_folder: Path, now: str, until: str) -> tuple[CurveKey, PdfSigner]:
+    """A new key for PDFs from `now` on, and the end of the old one at `until`, a little later; RFC 3339 in UTC: the old one,
+    the new one. As `eraser.certificates.keys.rotate`: durable when it returns; after a crash it may be done again.
+    """
+    old = open_pdf_signer(keys_folder)
+    folder = keys_folder / FOLDER
+    key = ec.generate_private_key(ec.SECP256R1())
+    new_id, since = key_id(key.public_key()), Validity(since=now)
+    ended = folder / f"{old.key_id}.crt"
+    # 1. The new key is trusted, and nobody has its private half. 2. The old one ends. 3. The new private half takes its place.
+    try:
+        write_new(folder / f"{new_id}.crt", since.lines().encode() + _self_signed(key), 0o644)
+        certificate, validity = _kept(ended)
+        lines = validity.within(Validity(until=until)).lines().encode()
+        write_over(ended, lines + certificate.public_bytes(Encoding.PEM), 0o644)
+        write_over(folder / PRIVATE_NAME, _private_pem(key), 0o600)
+    except (OSError, ValueError) as error:
+        raise KeyFileError(f"the key for PDFs cannot be changed: {error}", subject=str(folder)) from error
+    return CurveKey(old.public, _kept(ended)[1]), open_pdf_signer(keys_folder)
+
+
+def _kept(path: Path) -> tuple[x509.Certificate, Validity]:
+    """Raises OSError, ValueError."""
+    content = path.read_bytes()
+    preamble = content[: content.index(b"-----BEGIN")].decode("utf-8", "replace")
+    return x509.load_pem_x509_certificate(content), validity_of(preamble)
+
+
+def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def station_pdf_keys(keys_folder: Path) -> PdfKeys:
-    """What this station trusts by itself: its own key for PDFs, if it has made one."""
+    """What this station trusts by itself: its own key for PDFs, if it has made one, and those that it had before."""
     if not (keys_folder / FOLDER / PRIVATE_NAME).exists():
         return {}
     signer = open_pdf_signer(keys_folder)
-    return {signer.key_id: signer.public}
+    found = {signer.key_id: signer.trusted}
+    for path in sorted((keys_folder / FOLDER).glob("*.crt")):
+        try:
+            certificate, validity = _kept(path)
+        except (OSError, ValueError) as error:
+            raise KeyFileError(f"a key for PDFs cannot be read: {error}", subject=str(path)) from error
+        key = certificate.public_key()
+        if isinstance(key, ec.EllipticCurvePublicKey):
+            found[key_id(key)] = CurveKey(key, validity)
+    return found
 
 
 def load_pdf_keys(paths: Iterable[Path]) -> PdfKeys:
     """The P-256 public keys in PEM files and folders, beside which Ed25519 keys may stand. Raises KeyFileError."""
-    return {key_id(key): key for path in paths for key in load_curve_keys(path)}
+    found: dict[str, CurveKey] = {}
+    for item in (item for path in paths for item in load_curve_keys(path)):
+        before = found.get(key_id(item.key), item)
+        found[key_id(item.key)] = CurveKey(item.key, item.validity.within(before.validity))
+    return found
 
 
 def _self_signed(key: ec.EllipticCurvePrivateKey) -> bytes:

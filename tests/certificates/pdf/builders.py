@@ -48,7 +48,7 @@ def another_pdf_signer() -> PdfSigner:
 
 
 def trusting_pdf(*signers: PdfSigner) -> PdfKeys:
-    return {signer.key_id: signer.public for signer in signers}
+    return {signer.key_id: signer.trusted for signer in signers}
 
 
 def named(model: str, serial: str = "ZX001B82", **changes: str) -> Certificate:

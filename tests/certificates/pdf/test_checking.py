@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import stat
 import subprocess
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -12,11 +13,26 @@ from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign import signers
 
-from eraser.certificates.errors import AlteredError, KeyFileError, MalformedError, PdfDiffersError, UnknownKeyError
+from eraser.certificates.errors import (
+    AlteredError,
+    KeyFileError,
+    KeyNotValidThenError,
+    MalformedError,
+    PdfDiffersError,
+    UnknownKeyError,
+)
+from eraser.certificates.files import write_over
 from eraser.certificates.keys import load_keys
-from eraser.certificates.pdf import checking
+from eraser.certificates.pdf import checking, signing
 from eraser.certificates.pdf.checking import open_pdf
-from eraser.certificates.pdf.signing import load_pdf_keys, open_pdf_signer, public_pem, station_pdf_keys
+from eraser.certificates.pdf.signing import (
+    key_id,
+    load_pdf_keys,
+    open_pdf_signer,
+    public_pem,
+    rotate_pdf_key,
+    station_pdf_keys,
+)
 from eraser.certificates.pdf.words import Language
 from tests.certificates.builders import a_certificate, a_document, a_failed_job, a_signer
 from tests.certificates.pdf.builders import a_pdf_signer, a_renderer, another_pdf_signer, trusting_pdf
@@ -141,6 +157,59 @@ def test_the_key_is_made_once_and_closed_to_others(tmp_path: Path) -> None:
     private.chmod(0o644)
     with pytest.raises(KeyFileError, match="others"):
         open_pdf_signer(tmp_path / "keys")
+
+
+def moment(seconds: int) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def test_after_a_change_of_keys_what_the_old_one_signed_in_its_time_is_still_good(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    old = open_pdf_signer(keys)
+    before = old(PAGE)
+    ended, new = rotate_pdf_key(keys, moment(-1), moment(60))
+    assert (key_id(ended.key), new.key_id != old.key_id) == (old.key_id, True)
+    trusted = station_pdf_keys(keys)
+    assert open_pdf(before, trusted).key_id == old.key_id
+    assert open_pdf(open_pdf_signer(keys)(PAGE), trusted).key_id == new.key_id
+    plant = tmp_path / "plant.pem"
+    plant.write_bytes(b"".join(public_pem(item.key, item.validity) for item in trusted.values()))
+    assert load_pdf_keys([plant]) == trusted
+    assert load_pem_public_key(public_pem(new.public, new.trusted.validity)) == new.public
+
+
+def test_a_page_that_was_signed_out_of_its_keys_time_has_its_own_answer(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    old = open_pdf_signer(keys)
+    _, new = rotate_pdf_key(keys, moment(3600), moment(-3600))
+    for signer in (old, new):
+        with pytest.raises(KeyNotValidThenError, match=signer.key_id):
+            open_pdf(signer(PAGE), station_pdf_keys(keys))
+    with pytest.raises(KeyFileError, match="signs from"):
+        open_pdf_signer(keys).expect_valid_at(moment(0))
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_after_a_crash_in_the_change_of_the_key_it_is_changed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    keys = tmp_path / "keys"
+    before = open_pdf_signer(keys)(PAGE)
+    calls = iter(range(10))
+
+    def crashes(path: Path, content: bytes, mode: int) -> None:
+        if next(calls) == step - 1:
+            raise OSError("killed here")
+        write_over(path, content, mode)
+
+    with monkeypatch.context() as crash:
+        crash.setattr(signing, "write_over", crashes)
+        with pytest.raises(KeyFileError, match="killed here"):
+            rotate_pdf_key(keys, moment(-1), moment(60))
+    _, new = rotate_pdf_key(keys, moment(-1), moment(60))
+    trusted = station_pdf_keys(keys)
+    assert open_pdf(before, trusted).document == open_pdf(open_pdf_signer(keys)(PAGE), trusted).document
+    assert open_pdf_signer(keys).key_id == new.key_id
 
 
 def test_both_kinds_of_keys_may_lie_in_one_file_and_each_finds_its_own(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from eraser.console.pages import pages_router
 from eraser.console.server import serve_http
@@ -137,9 +137,8 @@ def a_page(browser: Browser, address: str, language: str = "en", width: int = 12
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda message: wrong.append(message.text) if "Security Policy" in message.text else None)
     page.goto(address)
-    page.wait_for_function(
-        "document.getElementById('live-at') === null || document.getElementById('live-at').textContent"
-    )
+    if page.locator("#live-at").count():
+        expect(page.locator("#live-at")).not_to_be_empty(timeout=PATIENCE_MS)
     try:
         yield page
         assert not wrong, wrong

@@ -1,0 +1,119 @@
+"""Removing what has expired from the ledger: each removal is a record that the log signs and has an entry of.
+
+The record is a signed note like that of a restart (`restart.py`): how many rows of which table, of which time, and SHA-256 over
+their ids. Rows, record and entry go and come in one transaction: after a crash all of it happened, or nothing.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import sha256
+from itertools import islice
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from eraser.domain.log_entry import EntryKind, LogEntry
+from eraser.errors import Refused
+from eraser.ledger import log, retention
+from eraser.ledger.custody import hold_gate
+from eraser.ledger.engine import explained, writing
+from eraser.ledger.retention import KINDS, Expired
+from eraser.log import note
+from eraser.log.publishing import LogKeys, Outside, expect_continued
+from eraser.log.restart import one_line
+
+FORMAT = "eraser ledger removal v1"
+DRIVES_AT_ONCE = 200
+"""In one removal: the station waits for so long at the most."""
+MAX_SILENCE = timedelta(days=31)
+"""A ledger whose newest checkpoint is older belongs to no station that runs, or the clock is wrong: nothing expires by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """One that was done: its name in the log, and what went."""
+
+    name: str
+    expired: Expired
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Removing:
+    """Removes from one station's ledger; the station may go on meanwhile."""
+
+    engine: Engine
+    origin: str
+    keys: LogKeys
+    outside: Outside
+    now_utc: Callable[[], str]
+    years: int
+    operator: str
+    drives_at_once: int = field(default=DRIVES_AT_ONCE)
+
+    def plan(self) -> Expired:
+        """Everything that would go now; lots that these drives alone keep are not counted yet. Raises Refused for a clock that
+        can't be believed.
+        """
+        found = Expired()
+        try:
+            with self.engine.connect() as connection, connection.begin():
+                before = self._before(connection)
+                for drive in retention.expired_drives(before, connection):
+                    found.add(drive)
+                found.add(retention.expired_lots(before, connection))
+        except SQLAlchemyError as error:
+            raise explained(error, self.engine) from error
+        return found
+
+    def __call__(self) -> Iterator[Removal]:
+        """Removes a part at a time, each durable when it is given. Raises Refused as `plan` does, and RewrittenLogError where
+        the log does not continue what was signed last: then nothing is removed.
+        """
+        for select in (self._some_drives, retention.expired_lots):
+            while (done := self._remove(select)) is not None:
+                yield done
+
+    def _some_drives(self, before: str, connection: Connection) -> Expired:
+        found = Expired()
+        for drive in islice(retention.expired_drives(before, connection), self.drives_at_once):
+            found.add(drive)
+        return found
+
+    def _remove(self, select: Callable[[str, Connection], Expired]) -> Removal | None:
+        try:
+            with writing(self.engine) as connection, connection.begin():
+                hold_gate(connection)
+                size = expect_continued(self.origin, self.keys, self.outside, connection).size
+                before, at = self._before(connection), self.now_utc()
+                found = select(before, connection)
+                if not found.count:
+                    return None
+                text = self._text(before, at, found)
+                signed = str(note.sign(text, self.origin, self.keys.signers(size)[0]))
+                digest = sha256(text.encode()).digest()
+                name = f"removal-{digest.hex()[:32]}"
+                retention.remove(found, connection)
+                retention.keep_record(name, at, signed.encode(), found, connection)
+                log.append(connection, [LogEntry(EntryKind.REMOVAL, name, digest)])
+        except SQLAlchemyError as error:
+            raise explained(error, self.engine) from error
+        return Removal(name, found, text)
+
+    def _text(self, before: str, at: str, found: Expired) -> str:
+        lines = [FORMAT, self.origin, f"before {before}", f"from {found.first_at}", f"to {found.last_at}"]
+        lines += [f"{kind} {len(found.rows[kind])}" for kind in KINDS]
+        lines += [f"sha256 {found.digest.hex()}", f"at {at}", f"operator {one_line(self.operator)}"]
+        return "\n".join(lines) + "\n"
+
+    def _before(self, connection: Connection) -> str:
+        now = self.now_utc()
+        newest = log.newest_checkpoint(connection)
+        if newest is None or datetime.fromisoformat(now) - datetime.fromisoformat(newest[1]) > MAX_SILENCE:
+            raise Refused(
+                "clock",
+                f"it is {now} by this host's clock, and the ledger has no checkpoint of the last {MAX_SILENCE.days} days",
+                remedy="Look whether the clock is right; start the station: it signs a checkpoint within a minute.",
+            )
+        return retention.cutoff(now, self.years)

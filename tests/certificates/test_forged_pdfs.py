@@ -1,0 +1,180 @@
+"""What a forger may try with a PDF, and by what name each try is refused; and that the verifier in one file, which looks at no
+page, calls none of them genuine, nor the true one.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+
+from eraser.certificates.attached import attached_document
+from eraser.certificates.checking import Check, check, check_all
+from eraser.certificates.errors import MalformedError
+from eraser.certificates.holding import held
+from eraser.certificates.pdf.signing import public_pem
+from eraser.certificates.pdf.words import Language
+from eraser.cli.certificate import certificate_group
+from eraser.domain.events import Outcome
+from tests.certificates.builders import a_certificate, a_document, a_failed_job, trusting
+from tests.certificates.pdf.builders import a_lot, a_pdf_signer, a_renderer, another_pdf_signer
+from tests.certificates.plant import Plant, changed
+
+Forge = Callable[[Plant], bytes]
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Plant:
+    return Plant(tmp_path)
+
+
+def page(document: bytes) -> bytes:
+    return a_renderer()(document, Language.ENGLISH)
+
+
+def genuine(plant: Plant) -> bytes:
+    return a_pdf_signer()(page(plant.bundle()))
+
+
+def added(pdf: bytes, change: Callable[[IncrementalPdfFileWriter], None]) -> bytes:
+    """An incremental update: everything that was there stays, and something is said anew behind it."""
+    writer = IncrementalPdfFileWriter(BytesIO(pdf))
+    change(writer)
+    out = BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def painted_over(writer: IncrementalPdfFileWriter) -> None:
+    first = writer.root["/Pages"]["/Kids"][0].get_object()
+    first["/Contents"] = writer.add_object(generic.StreamObject(stream_data=b"0 0 500 500 re f"))
+    writer.update_container(first)
+
+
+def attached_instead(document: bytes) -> Callable[[IncrementalPdfFileWriter], None]:
+    def change(writer: IncrementalPdfFileWriter) -> None:
+        for item in writer.root["/AF"]:
+            file = item.get_object()
+            if file["/UF"] == "certificate.json":
+                file["/EF"]["/F"] = writer.add_object(generic.StreamObject(stream_data=document))
+                writer.update_container(file)
+
+    return change
+
+
+def failed(plant: Plant) -> bytes:
+    return a_document(plant.signer, a_certificate(a_failed_job()))
+
+
+FORGERIES: dict[str, tuple[Forge, str]] = {
+    "the page says something else, drawn over before the station signed": (
+        lambda plant: a_pdf_signer()(added(page(failed(plant)), painted_over)),
+        "pdf-differs",
+    ),
+    "the page of a passed one around a failed one": (
+        lambda plant: a_pdf_signer()(added(page(plant.document), attached_instead(failed(plant)))),
+        "pdf-differs",
+    ),
+    "the page was drawn over after the signature": (lambda plant: added(genuine(plant), painted_over), "altered"),
+    "the attachment was replaced after the signature": (
+        lambda plant: added(genuine(plant), attached_instead(plant.other)),
+        "altered",
+    ),
+    "bytes behind the end": (lambda plant: genuine(plant) + b"\n% nothing to see\n", "altered"),
+    "signed with a key of somebody else's": (
+        lambda plant: another_pdf_signer()(page(plant.bundle())),
+        "unknown-key",
+    ),
+    "the page replaced, and signed by somebody else": (
+        lambda plant: another_pdf_signer()(added(page(plant.bundle()), painted_over)),
+        "unknown-key",
+    ),
+    "without a signature": (lambda plant: page(plant.bundle()), "altered"),
+    "signed by the station around an altered certificate": (
+        lambda plant: a_pdf_signer()(
+            page(changed(plant.document, lambda form: form["certificate"].update(operator="operator-8")))
+        ),
+        "altered",
+    ),
+    "a lot's summary": (
+        lambda plant: a_pdf_signer()(a_renderer().lot(a_lot(1).dump(), Language.ENGLISH)),
+        "unsupported",
+    ),
+}
+
+
+def asked(plant: Plant, pdf: bytes, tmp_path: Path) -> tuple[int, dict[str, Any]]:
+    """The whole program, with the plant's keys of both kinds."""
+    plant.file("plant.pem", plant.signer.public.pem() + public_pem(a_pdf_signer().public))
+    words = ["verify", "--json", plant.file("page.pdf", pdf), *plant.options()]
+    done = CliRunner().invoke(certificate_group, [str(word) for word in words], env={"HOME": str(tmp_path)})
+    return done.exit_code, json.loads(done.stdout)
+
+
+def in_one_file(plant: Plant, pdf: bytes) -> Check:
+    """What the verifier in one file holds: no reader of PDFs."""
+    known = held(trusting(plant.signer), (str(plant.log_key_file),), (), "", None, ())
+    return check(plant.file("page.pdf", pdf), known)
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_each_forgery_is_refused_by_its_own_name_and_nobody_calls_it_genuine(
+    plant: Plant, tmp_path: Path, name: str
+) -> None:
+    forge, code = FORGERIES[name]
+    pdf = forge(plant)
+    status, answer = asked(plant, pdf, tmp_path)
+    assert answer["result"] == code
+    assert status == (5 if code == "unknown-key" else 4)
+    assert answer["outcome"] is None
+    without_reader = in_one_file(plant, pdf)
+    assert without_reader.result in ("page-not-checked", "altered", "malformed")
+    assert without_reader.exit_status in (4, 5)
+    assert without_reader.summary()["outcome"] is None
+
+
+def test_of_a_true_pdf_the_verifier_in_one_file_knows_the_certificate_and_says_that_it_saw_no_page(
+    plant: Plant, tmp_path: Path
+) -> None:
+    pdf = genuine(plant)
+    status, answer = asked(plant, pdf, tmp_path)
+    assert (status, answer["result"], answer["pdf"]["redrawn"]) == (0, "genuine", True)
+    found = in_one_file(plant, pdf)
+    assert (found.result, found.exit_status) == ("page-not-checked", 5)
+    assert "neither the page nor the PDF's own signature was checked" in found.sentence()
+    assert found.summary()["pdf"] == {"checked": False}
+    assert found.certificate is not None
+    assert found.certificate.outcome is Outcome.PASSED
+
+
+def test_what_is_attached_is_found_as_it_was_put_in(plant: Plant) -> None:
+    for document in (plant.document, plant.bundle()):
+        assert attached_document(a_pdf_signer()(page(document))) == document
+
+
+def test_a_withdrawal_beside_it_and_another_drive_in_the_hand_are_told_all_the_same(plant: Plant) -> None:
+    pdf, taken = plant.file("page.pdf", genuine(plant)), plant.file("a.withdrawal", plant.withdrawal())
+    known = held(trusting(plant.signer), (str(plant.log_key_file),), (), "", None, ())
+    assert [item.result for item in check_all([pdf, taken], known)] == ["withdrawn", "genuine"]
+    other = held(trusting(plant.signer), (str(plant.log_key_file),), (), "C3", None, ())
+    assert check(pdf, other).result == "another-drive"
+
+
+BOMB = b"%%PDF-\n1 0 obj\n<</Length %d/Type/EmbeddedFile/Filter/FlateDecode/Subtype/application#2Fjson/Params<<>>>>\nstream\n%b"
+
+
+def test_what_is_no_pdf_of_ours_is_malformed(plant: Plant) -> None:
+    packed = zlib.compress(b" " * (64 << 20))
+    true = genuine(plant)
+    two = true + page(plant.other)
+    for file in (b"%PDF-", BOMB % (len(packed), packed), BOMB % (9, b"no stream"), true[: len(true) // 3], two):
+        with pytest.raises(MalformedError):
+            attached_document(file)

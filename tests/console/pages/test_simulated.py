@@ -1,0 +1,87 @@
+"""A simulated rack in a real Chromium: what is there to be seen while drives are really written and read back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.console.pages.sites import PATIENCE_MS, a_page, a_site, chromium, many_bays
+from tests.console.serving import free_port
+from tests.rack.serving import Serving, serving
+
+pytestmark = pytest.mark.lab("chromium")
+
+expect.set_options(timeout=PATIENCE_MS)
+PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def rack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Serving, str]]:
+    """A fast rack of eight bays, and its address."""
+    for attempt in range(5):
+        folder: Path = tmp_path_factory.mktemp(f"rack{attempt}")
+        port = free_port()
+        with serving(folder / "data", "--simulate", 8, "--fast", "--listen", f"127.0.0.1:{port}") as station:
+            try:
+                station.until(lambda seen: seen["job begins"] >= 1, within_s=60)
+            except AssertionError:
+                if station.process.poll() is None or attempt == 4:
+                    raise
+                continue  # another process has taken the port meanwhile
+            yield station, f"http://127.0.0.1:{port}"
+            return
+
+
+def test_a_drive_is_watched_from_its_first_byte_to_its_certificate(browser: Browser, rack: tuple[Serving, str]) -> None:
+    _, address = rack
+    with a_page(browser, address) as wall:
+        busy = wall.locator(".bay.is-writing, .bay.is-verifying").first
+        expect(busy.locator(".share")).to_contain_text("%")
+        expect(wall.locator(".spark polyline[points*=' ']").first).to_be_attached()
+        expect(wall.locator("#total-passed")).not_to_have_text("0", timeout=60_000)
+        passed = wall.locator(".bay.is-passed .name").first
+        expect(passed).to_be_visible(timeout=60_000)
+        passed.click()
+        expect(wall.locator("#b-word")).to_have_text("Passed")
+        _expect_a_whole_record(wall)
+
+
+def _expect_a_whole_record(page: Page) -> None:
+    events = page.locator(".events")
+    for words in ("Asked for by", "The drive was identified", "Pass 1 began", "Reading back ended", "was signed"):
+        expect(events).to_contain_text(words)
+    expect(page.locator(".passes")).to_contain_text("random stream (AES-256-CTR)")
+    expect(page.locator(".course polyline").first).to_be_attached()
+
+
+def test_what_failed_is_told_with_its_cause_its_evidence_and_the_next_step(
+    browser: Browser, rack: tuple[Serving, str]
+) -> None:
+    station, address = rack
+    station.until(lambda seen: seen["failed"] >= 1, within_s=90)
+    with a_page(browser, f"{address}/failures", "zh-CN") as page:
+        expect(page.locator("#quarantine")).to_be_visible()
+        row = page.locator("table tbody tr").first
+        expect(row).to_contain_text("SIM")
+        expect(row).to_contain_text("作业未通过")
+        expect(row).to_contain_text("销毁并登记")
+
+
+@pytest.mark.serial
+def test_a_wall_of_96_bays_is_painted_within_a_second(browser: Browser) -> None:
+    with a_site(many_bays(96)) as site:
+        times: list[float] = []
+        while len(times) < 5 and min(times, default=1000) >= 1000:  # the first one compiles the templates
+            with a_page(browser, site.address, "zh-CN") as page:
+                times.append(page.evaluate(PAINTED))
+                assert page.locator(".bay").count() == 96
+        assert min(times) < 1000, times
