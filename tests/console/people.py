@@ -31,6 +31,7 @@ from eraser.console.wall import Wall
 from eraser.domain.account import Account, Permission, Role
 from eraser.ledger.accounts import Accounts
 from eraser.ledger.answers import Answers
+from eraser.ledger.attendances import Attendances
 from eraser.ledger.engine import open_engine, sqlite_url
 from eraser.ledger.migrating import migrate
 from eraser.ledger.specifications import Specifications
@@ -144,6 +145,7 @@ async def a_plant(folder: Path, *, is_demo: bool = False, station: FakeStation |
             destroy=destroying(ledger.store, folder),
             filed=filed,
             specified=Specifications(ledger.store, now_utc),
+            attendances=Attendances(ledger.store, now_utc),
         )
         plant = Plant(station or FakeStation(), accounts, books, 0, folder / "eraser.sock")
         wall = Wall(plant.station.snapshot, now_utc)
