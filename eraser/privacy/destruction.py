@@ -64,59 +64,89 @@ class Destruction:
 
     def erase(self, record_id: str, operator: str, reason: str) -> Destroyed:
         """One customer's record with its receipts' keys, when they ask for it. The rest of the lot stays. Raises UsageError and
-        VaultDestroyedError as `Vault.read` does.
+        VaultDestroyedError as `Vault.read` does, Refused where the keys are another station's.
         """
         record = self._vault.expect_unnamed(record_id, reason)
+        if record.key_store != self._vault.keys.store_id:
+            raise Refused(
+                "another-vault",
+                "its keys are in another station's vault",
+                subject=f"record {record_id}",
+                remedy=f"Erase it there: vault {record.key_store}.",
+            )
+        self._begin(Action.ERASING, record.lot_id, record_id, operator, reason)
         return self._destroy(Action.ERASING, record.lot_id, record_id, operator, reason)
 
     def expire(self, operator: str) -> list[Destroyed]:
-        """The keys of all lots whose retention has ended, and whatever a crash left half destroyed."""
+        """The keys of all lots whose retention has ended, and whatever a crash left half destroyed. Of what several stations
+        hold, each destroys its own.
+        """
         done = self.finish(operator)
-        now = instant(self._vault.now_utc())
-        lots_gone, _ = self._vault.read_rows(rows.ended)
-        for lot_id, until in sorted(self._vault.read_rows(rows.retention_ends).items()):
-            if lot_id not in lots_gone and instant(until) <= now:
-                done.append(self._destroy(Action.EXPIRING, lot_id, "", operator, RETENTION_ENDED))
+        for lot_id in self.due():
+            try:
+                self._begin(Action.EXPIRING, lot_id, "", operator, RETENTION_ENDED)
+            except Refused:  # another process is at it; what is left here then, `finish` sees
+                continue
+            done.append(self._destroy(Action.EXPIRING, lot_id, "", operator, RETENTION_ENDED))
         return done
 
     def due(self) -> dict[str, str]:
-        """The lots that `expire` would destroy now, and until when they were kept."""
+        """The lots of this station that `expire` would destroy now, and until when they were kept."""
         now = instant(self._vault.now_utc())
         lots_gone, _ = self._vault.read_rows(rows.ended)
         ends = self._vault.read_rows(rows.retention_ends)
-        return {lot: until for lot, until in sorted(ends.items()) if lot not in lots_gone and instant(until) <= now}
+        late = {lot: until for lot, until in sorted(ends.items()) if lot not in lots_gone and instant(until) <= now}
+        return {lot: until for lot, until in late.items() if self._is_ours(lot)}
+
+    def _is_ours(self, lot_id: str) -> bool:
+        keys = self._vault.keys
+        records = self._vault.read_rows(lambda connection: rows.newest_records(connection, lot_id))
+        return keys.has_anything_of(lot_id) or any(item.key_store == keys.store_id for item in records)
 
     def finish(self, operator: str) -> list[Destroyed]:
-        """Goes on with what a crash interrupted, and tries backups again that could not be reached. What was destroyed and a
-        restored ledger does not know of is put on its record again.
+        """Goes on with what a crash interrupted, destroys what another station has brought to its end, and tries backups again
+        that could not be reached. What was destroyed and a restored ledger does not know of is put on its record again.
         """
-        done = [
-            self._destroy(entry.action, entry.lot_id, entry.record_id, operator, entry.reason, is_begun=True)
-            for entry in self._unfinished()
-        ]
-        done += [
-            self._destroy(Action.ERASING, item.lot_id, item.record_id, operator, LEDGER_RESTORED)
-            for item in self._vault.read_rows(rows.newest_records)
-            if self._vault.keys.is_destroyed(item.lot_id, item.record_id)
-        ]
-        with self._vault.keys.exclusively():
+        keys = self._vault.keys
+        for item in self._vault.read_rows(rows.newest_records):
+            if keys.is_destroyed(item.lot_id, item.record_id):
+                self._begin(Action.ERASING, item.lot_id, item.record_id, operator, LEDGER_RESTORED)
+        done = []
+        with keys.exclusively():  # nobody else of this station is in the middle of it
+            left = self._unfinished()
+        for entry in left:
+            done.append(self._destroy(entry.action, entry.lot_id, entry.record_id, operator, entry.reason))
+        with keys.exclusively():
             self._clear_backups(operator)
         return done
 
     def _unfinished(self) -> list[VaultEntry]:
+        """What began at this station and is not done, and of what began elsewhere that of which keys are left here."""
+        keys = self._vault.keys
         entries = self._vault.read_rows(lambda connection: rows.entries(connection, actions=[*_DONE, *_DONE.values()]))
-        done = {(entry.action, entry.lot_id, entry.record_id) for entry in entries}
-        begun = [entry for entry in entries if entry.action in _DONE]
-        return [item for item in begun if (_DONE[item.action], item.lot_id, item.record_id) not in done]
+        done = {
+            (item.action, item.lot_id, item.record_id)
+            for item in entries
+            if item.body.get("key_store") == keys.store_id
+        }
+        return [
+            item
+            for item in entries
+            if item.action in _DONE
+            and (
+                keys.has_anything_of(item.lot_id, item.record_id)
+                or (
+                    item.body.get("key_store") == keys.store_id
+                    and (_DONE[item.action], item.lot_id, item.record_id) not in done
+                )
+            )
+        ]
 
-    def _destroy(
-        self, action: Action, lot_id: str, record_id: str, operator: str, reason: str, *, is_begun: bool = False
-    ) -> Destroyed:
+    def _destroy(self, action: Action, lot_id: str, record_id: str, operator: str, reason: str) -> Destroyed:
+        """Of what has begun on the record."""
         keys = self._vault.keys
         records, receipts, until = self._vault.read_rows(lambda connection: _extent(connection, lot_id, record_id))
         with keys.exclusively():
-            if not is_begun:
-                self._begin(VaultEntry(self._vault.now_utc(), operator, action, lot_id, record_id, reason))
             if record_id:
                 keys.destroy_record(lot_id, record_id)
             else:
@@ -130,6 +160,7 @@ class Destruction:
                 )
             held = {name: how for name, how in backups.items() if self._held(name, lot_id, record_id)}
             body = {
+                "key_store": keys.store_id,
                 "records": records,
                 "commitment_keys": receipts,
                 "kept_until": until,
@@ -139,14 +170,20 @@ class Destruction:
             self._vault.write_rows(lambda connection: rows.note(connection, done))
         return Destroyed(lot_id, record_id, until, records, receipts, held)
 
-    def _begin(self, entry: VaultEntry) -> None:
+    def _begin(self, action: Action, lot_id: str, record_id: str, operator: str, reason: str) -> None:
+        """Puts on record that it begins. Raises Refused where it has already."""
+        body = {"key_store": self._vault.keys.store_id}
+        entry = VaultEntry(self._vault.now_utc(), operator, action, lot_id, record_id, reason, body)
+
         def work(connection: Connection) -> None:
             rows.hold_gate(connection)
-            if rows.end_of(connection, entry.lot_id, entry.record_id) is not None:
-                raise Refused("destroyed", "it has come to its end already", subject=entry.record_id or entry.lot_id)
+            if rows.end_of(connection, lot_id, record_id) is not None:
+                raise Refused("destroyed", "it has come to its end already", subject=record_id or f"lot {lot_id}")
             rows.note(connection, entry)
 
-        self._vault.write_rows(work)
+        # In one hold of the lock with nothing else: between the beginning and the end others wait, or finish it.
+        with self._vault.keys.exclusively():
+            self._vault.write_rows(work)
 
     # ---- backups of keys
 

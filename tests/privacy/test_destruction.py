@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,47 @@ def test_a_backup_of_ledger_and_key_folder_of_before_is_of_no_use_without_the_ma
     shutil.copytree(tmp_path / "stolen", thief / "lots")
     with small_plant.vault("thief") as vault, pytest.raises(VaultAlteredError):
         vault.keys.record_key("lot-1", record_id)
+
+
+def test_each_station_destroys_its_own_keys_of_a_lot_that_has_ended(small_plant: Plant) -> None:
+    here = small_plant.add(WANG, serial="S1")
+    with small_plant.vault("another vault") as other:
+        there = other.add(Scope("lot-1", "S2"), ANNA, "clerk", UNTIL)
+        alone = other.add(Scope("lot-2"), ANNA, "clerk", UNTIL)
+        with pytest.raises(VaultKeyError), small_plant.vault() as vault:
+            vault.read(there, "li", "why")
+        with pytest.raises(Refused, match="another station"), small_plant.destruction() as destruction:
+            destruction.erase(there, "li", "asked for it")
+        assert other.read(there, "li", "why") == ANNA
+        small_plant.now = AFTER
+        with small_plant.vault() as vault:
+            assert [item.lot_id for item in Destruction(vault).expire("timer")] == ["lot-1"]
+            assert vault.keys.lot_ids() == ()
+        assert other.keys.lot_ids() == ("lot-1", "lot-2")
+        for record_id in (here, there):
+            with pytest.raises(VaultDestroyedError):
+                other.read(record_id, "li", "why")
+        assert sorted(item.lot_id for item in Destruction(other).expire("timer")) == ["lot-1", "lot-2"]
+        assert other.keys.lot_ids() == ()
+        with pytest.raises(VaultDestroyedError):
+            other.read(alone, "li", "why")
+        assert Destruction(other).expire("timer") == []
+
+
+def test_two_processes_that_expire_at_once_destroy_once(small_plant: Plant) -> None:
+    small_plant.add()
+    small_plant.now = AFTER
+
+    def expire(_: int) -> int:
+        with small_plant.destruction() as destruction:
+            return len(destruction.expire("timer"))
+
+    with ThreadPoolExecutor(3) as pool:
+        assert sum(pool.map(expire, range(3))) >= 1
+    with small_plant.vault() as vault:
+        assert vault.keys.lot_ids() == ()
+        assert [entry.action for entry in vault.log()].count(Action.EXPIRING) == 1
+        assert Destruction(vault).expire("timer") == []
 
 
 def test_an_older_ledger_that_is_restored_brings_nothing_back(small_plant: Plant, tmp_path: Path) -> None:
