@@ -24,7 +24,7 @@ _COMMANDS = {
     "drain": ("eraser.cli.orders:drain_command", "Let the running station begin no new job."),
     "drives": ("eraser.cli.drives:drives_command", "List this host's drives and whether they can be erased."),
     "erase": ("eraser.cli.erase:erase_command", "Erase drives and issue their certificates."),
-    "ledger": ("eraser.cli.ledger:ledger_group", "Check the station's ledger."),
+    "ledger": ("eraser.cli.ledger:ledger_group", "Check, back up, restore the ledger; remove what has expired."),
     "log": ("eraser.cli.log:log_group", "Bundles, checkpoints and witnesses of the transparency log."),
     "lot": ("eraser.cli.lot:lot_group", "Deliveries: how their drives are treated, and which bays take them in."),
     "maintenance": ("eraser.cli.orders:maintenance_command", "Take a bay of the running station out of use."),

@@ -11,7 +11,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, exists, false, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Table, delete, exists, false, func, insert, or_, select
 
 from eraser.domain.custody import CustodyRecord, DriveName, gather, standing
 from eraser.domain.log_entry import EntryKind
@@ -55,6 +55,8 @@ class Expired:
     entries: list[int] = field(default_factory=list)
     """Numbers in the log of the certificates that are among them."""
     drives: int = 0
+    names: tuple[DriveName, ...] = ()
+    """By which a single drive is found again; none of a job without records, and of many."""
 
     def add(self, other: "Expired") -> None:
         """Takes in more."""
@@ -98,6 +100,17 @@ def expired_drives(before: str, connection: Connection) -> Iterator[Expired]:
             if number == min(component) and (found := _expired(before, component, records, connection)) is not None:
                 yield found
     yield from _jobs_without_records(before, connection)
+
+
+def looked_at_anew(found: Expired, before: str, connection: Connection) -> Expired | None:
+    """The same drive as it is now; None where it is no longer, or something came in between that keeps it."""
+    if found.names:
+        component, names = _component(found.names[0], related(found.names[:1], connection))
+        return _expired(before, component, names, connection) if component else None
+    new = Expired()
+    query = select(jobs).where(jobs.c.job_id.in_(found.rows["jobs"]), jobs.c.is_open == false(), ~_has_records())
+    own = connection.execute(query).all()
+    return new if own and _add_jobs(new, own, before, connection) else None
 
 
 def expired_lots(before: str, connection: Connection) -> Expired:
@@ -209,7 +222,7 @@ def _expired(
     is_done = now.is_destroyed or not (now.is_here or now.quarantine or now.twice)
     if gathered.is_ambiguous or len(gathered.records) != len(component) or not is_done:
         return None
-    found = Expired(drives=1)
+    found = Expired(drives=1, names=tuple(names))
     found.rows["custody"] = {str(number) for number in component}
     found.saw(*(record.at for record in component.values()))
     own = _jobs_of(component, names, connection)
@@ -270,12 +283,7 @@ def _jobs_without_records(before: str, connection: Connection) -> Iterator[Expir
     """Jobs on drives that nothing tells from others, and jobs that were refused: no chain of custody has them."""
     after = ""
     while True:
-        of_drive = or_(
-            (jobs.c.serial != "") & (custody.c.serial == jobs.c.serial),
-            (jobs.c.world_wide_name != "") & (custody.c.world_wide_name == jobs.c.world_wide_name),
-            custody.c.job_id == jobs.c.job_id,
-        )
-        query = select(jobs).where(jobs.c.job_id > after, jobs.c.is_open == false(), ~exists().where(of_drive))
+        query = select(jobs).where(jobs.c.job_id > after, jobs.c.is_open == false(), ~_has_records())
         page = connection.execute(query.order_by(jobs.c.job_id).limit(DRIVES_AT_ONCE)).all()
         if not page:
             return
@@ -284,6 +292,13 @@ def _jobs_without_records(before: str, connection: Connection) -> Iterator[Expir
             found = Expired()
             if _add_jobs(found, [row], before, connection) and found.rows["job_events"]:
                 yield found
+
+
+def _has_records() -> ColumnElement[bool]:
+    """Of a job: whether a chain of custody has it, or its drive."""
+    by_serial = exists().where((jobs.c.serial != "") & (custody.c.serial == jobs.c.serial))
+    is_same_name = (jobs.c.world_wide_name != "") & (custody.c.world_wide_name == jobs.c.world_wide_name)
+    return or_(by_serial, exists().where(is_same_name), exists().where(custody.c.job_id == jobs.c.job_id))
 
 
 def _delete(table: Table, column: Any, keys: Any, connection: Connection) -> None:

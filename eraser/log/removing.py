@@ -7,6 +7,7 @@ their ids. Rows, record and entry go and come in one transaction: after a crash 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from itertools import islice
 
@@ -37,6 +38,14 @@ class Removal:
     name: str
     expired: Expired
     text: str
+
+
+def _still_expired(drives: list[Expired], before: str, connection: Connection) -> Expired:
+    found = Expired()
+    for drive in drives:
+        if (now := retention.looked_at_anew(drive, before, connection)) is not None:
+            found.add(now)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +80,17 @@ class Removing:
         """Removes a part at a time, each durable when it is given. Raises Refused as `plan` does, and RewrittenLogError where
         the log does not continue what was signed last: then nothing is removed.
         """
-        for select in (self._some_drives, retention.expired_lots):
-            while (done := self._remove(select)) is not None:
-                yield done
-
-    def _some_drives(self, before: str, connection: Connection) -> Expired:
-        found = Expired()
-        for drive in islice(retention.expired_drives(before, connection), self.drives_at_once):
-            found.add(drive)
-        return found
+        # Looking for them takes long in a large ledger: nobody waits for that. Each is looked at anew before it goes.
+        try:
+            with self.engine.connect() as connection, connection.begin():
+                drives = retention.expired_drives(self._before(connection), connection)
+                while part := list(islice(drives, self.drives_at_once)):
+                    if (done := self._remove(partial(_still_expired, part))) is not None:
+                        yield done
+        except SQLAlchemyError as error:
+            raise explained(error, self.engine) from error
+        if (done := self._remove(retention.expired_lots)) is not None:
+            yield done
 
     def _remove(self, select: Callable[[str, Connection], Expired]) -> Removal | None:
         try:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import select, text
+from sqlalchemy import Connection, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from eraser.cli.ledger import ledger_group
@@ -21,12 +21,12 @@ from eraser.domain.log_entry import EntryKind
 from eraser.domain.lot import Lot, LotPolicy, TagBinding
 from eraser.domain.merkle import is_consistent, is_included
 from eraser.errors import Refused
-from eraser.ledger import log
+from eraser.ledger import log, retention
 from eraser.ledger.check import check
-from eraser.ledger.custody import Custody
+from eraser.ledger.custody import Custody, custody_row
 from eraser.ledger.engine import open_engine
 from eraser.ledger.lots import Lots
-from eraser.ledger.retention import cutoff
+from eraser.ledger.retention import Expired, cutoff
 from eraser.ledger.schema import APPEND_ONLY, certificates, custody, jobs, lots, removals
 from eraser.ledger.sql_journal import SqlJournal
 from eraser.ledger.store import Store, open_store
@@ -188,6 +188,39 @@ async def test_parts_are_removed_one_after_the_other(plant: Plant, url: str) -> 
     assert [item.expired.drives for item in done] == [2, 2, 1]
     assert (await plant.left()) == (set(), set())
     assert check(url).is_clean
+
+
+async def test_a_drive_that_comes_back_while_it_is_being_removed_is_kept(
+    plant: Plant, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await plant.sold("one", 1)
+    await plant.sold("two", 2)
+    await plant.publish()
+    look = retention.looked_at_anew
+    identity = drive_number(1).identity
+    back = CustodyRecord(YOUNG, "hall 1", "operator-7", DriveName(identity.serial, identity.wwn), Received(""))
+
+    def comes_back(found: Expired, before: str, connection: Connection) -> Expired | None:
+        if "one" in found.rows["jobs"]:
+            connection.execute(insert(custody).values(custody_row(back)))
+        return look(found, before, connection)
+
+    monkeypatch.setattr(retention, "looked_at_anew", comes_back)
+    [done] = plant.removing()()
+    assert done.expired.rows["jobs"] == {"two"}
+    assert await plant.left() == ({"one"}, {"S0000001"})
+    assert check(url).is_clean
+
+
+async def test_a_station_writes_while_a_removal_is_looked_for(plant: Plant, url: str) -> None:
+    await plant.sold("one", 1)
+    await plant.sold("two", 2)
+    await plant.publish()
+    removals_done = plant.removing(drives_at_once=1)()
+    next(removals_done)  # the looking goes on after it
+    await plant.sold("three", 3)
+    assert [item.expired.rows["jobs"] for item in removals_done] == [{"two"}]
+    assert (await plant.left())[0] == {"three"}
 
 
 # ---- what never goes
