@@ -7,7 +7,8 @@ headers that tell a browser to trust nothing but this station.
 import asyncio
 import hmac
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,7 +17,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from eraser.console.identity import Recognise, Viewer
-from eraser.console.problems import MEDIA_TYPE, Forbidden, TooLarge, TooMany, problem_of, status_of
+from eraser.console.problems import MEDIA_TYPE, Busy, Forbidden, TooLarge, TooMany, problem_of, status_of
 from eraser.errors import EraserError
 
 MAX_BODY_BYTES = 64 * 1024
@@ -28,6 +29,8 @@ MAX_IMPORT_BYTES = 8 * 1024 * 1024
 MAX_CHECKED_BYTES = 4 * 1024 * 1024
 """Of a certificate that is handed in to be checked, by anybody."""
 LARGE_BODY_SECONDS = 60.0
+MAX_LARGE_BODIES = 8
+"""At once: they are held in memory, and anybody may send some."""
 
 CSRF_FIELD = "csrf_token"
 CSRF_HEADER = "x-csrf-token"
@@ -79,6 +82,7 @@ class Gate:
     def __init__(self, app: ASGIApp, recognise: Recognise) -> None:
         self._app = app
         self._recognise = recognise
+        self._large_bodies = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -88,12 +92,24 @@ class Gate:
             viewer = await self._recognise(scope)
             scope.setdefault("state", {})["viewer"] = viewer
             _refuse_foreign(scope, viewer)
-            body, receive = await _whole_body(receive, body_limit(scope["path"], viewer))
-            _require_token(scope, viewer, body)
+            with ExitStack() as room:
+                limit = body_limit(scope["path"], viewer)
+                body, receive = await _whole_body(receive, limit, lambda: room.enter_context(self._large()))
+                _require_token(scope, viewer, body)
+                await self._app(scope, receive, send)
         except EraserError as error:
             await problem_response(error)(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
+
+    @contextmanager
+    def _large(self) -> Iterator[None]:
+        """Room for one large body until it is answered. Raises Busy where there is none."""
+        if self._large_bodies >= MAX_LARGE_BODIES:
+            raise Busy("too-many-files", "too many files are being sent", remedy="Try again in a minute.")
+        self._large_bodies += 1
+        try:
+            yield
+        finally:
+            self._large_bodies -= 1
 
 
 def _refuse_foreign(scope: Scope, viewer: Viewer) -> None:
@@ -150,10 +166,12 @@ def form_fields(body: bytes) -> Iterable[tuple[str, str]]:
         return []
 
 
-async def _whole_body(receive: Receive, max_bytes: int) -> tuple[bytes, Receive]:
-    """The body, and the same request with it read. Raises TooLarge for one that is too long or too slow."""
+async def _whole_body(receive: Receive, max_bytes: int, make_room: Callable[[], None]) -> tuple[bytes, Receive]:
+    """The body, and the same request with it read; `make_room` is called once it is larger than orders are. Raises TooLarge
+    for one that is too long or too slow.
+    """
     body = bytearray()
-    is_whole = False
+    is_whole = is_large = False
     seconds = BODY_SECONDS if max_bytes <= MAX_BODY_BYTES else LARGE_BODY_SECONDS
     try:
         async with asyncio.timeout(seconds):
@@ -165,6 +183,9 @@ async def _whole_body(receive: Receive, max_bytes: int) -> tuple[bytes, Receive]
                 is_whole = not message.get("more_body", False)
                 if len(body) > max_bytes:
                     raise TooLarge(f"the body is longer than {max_bytes} bytes", remedy="No order needs as many.")
+                if len(body) > MAX_BODY_BYTES and not is_large:
+                    make_room()
+                    is_large = True
     except TimeoutError:
         raise TooLarge(f"the body did not arrive within {seconds:.0f} s", remedy="Send it at once.") from None
     whole = bytes(body)

@@ -77,10 +77,15 @@ class Orders:
         viewer: Viewer = scope["state"]["viewer"]
         key = Headers(scope=scope).get(KEY_HEADER)
         send = self._writing_down(scope, viewer, send)
-        if key is None or scope["method"] in LOOKING or not viewer.is_signed_in:
-            await self._app(scope, receive, send)
-            return
-        await self._once(scope, receive, send, viewer, key)
+        try:
+            if key is None or scope["method"] in LOOKING or not viewer.is_signed_in:
+                await self._app(scope, receive, send)
+            else:
+                await self._once(scope, receive, send, viewer, key)
+        except Exception:
+            # A fault is answered further out.
+            await self._write_down(scope, viewer, HTTPStatus.INTERNAL_SERVER_ERROR)
+            raise
 
     def _writing_down(self, scope: Scope, viewer: Viewer, send: Send) -> Send:
         async def send_after(message: Message) -> None:

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from eraser.console import passwords
+from eraser.console import access, passwords
 from eraser.domain.account import Permission, Role
 from tests.console.people import PASSWORD, Browser, Plant, cookies_of
-from tests.console.serving import ask
+from tests.console.serving import ask, connect
 from tests.console.test_server import assert_problem
 
 START = {"standard": "nist-clear", "sighting": "seen-in-A1"}
@@ -347,6 +347,19 @@ async def test_what_people_do_bears_their_name_in_the_jobs_and_in_the_trail(plan
     assert {deed["name"] for deed in of_anna} == {"Anna"}
 
 
+async def test_an_order_that_ended_in_a_fault_is_in_the_trail_too(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*, on: bool) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(plant.station, "drain", broken)
+    ops = await plant.browser_of("Otto", Role.OPS)
+    assert (await ops.ask("POST", "/api/v1/drain", {"on": True})).status == 500
+    told = [(deed.name, deed.action, deed.status) for _, deed in await plant.books.trail.page()]
+    assert told[-1] == ("Otto", "POST /api/v1/drain", 500)
+
+
 async def test_what_was_typed_as_an_unknown_name_is_not_kept(plant: Plant) -> None:
     await Browser(plant.port).sign_in("my secret passphrase")
     ((_, deed),) = await plant.books.trail.page()
@@ -431,3 +444,32 @@ async def test_the_pages_before_signing_in_speak_chinese_too(plant: Plant) -> No
         page = await ask(plant.port, "GET", target, accept_language="zh-CN")
         assert words in page.body.decode()
         assert '<html lang="zh-CN"' in page.body.decode()
+
+
+# ---- large bodies
+
+
+async def test_files_that_anybody_sends_take_only_so_much_memory(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "MAX_LARGE_BODIES", 1)
+    large = b"x" * (access.MAX_BODY_BYTES + 1)
+    _, writer = await connect(plant.port)
+    writer.write(b"POST /check HTTP/1.1\r\nhost: localhost\r\ncontent-length: 900000\r\n\r\n" + large)
+    await writer.drain()
+    async with asyncio.timeout(30):
+        while (answer := await ask(plant.port, "POST", "/check", large)).status != 503:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)  # what was sent has not been read yet
+    assert_problem(answer, 503, "busy")
+    assert (await ask(plant.port, "POST", "/check", b"small")).status != 503
+    writer.close()
+    async with asyncio.timeout(30):
+        while (await ask(plant.port, "POST", "/check", large)).status == 503:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def test_only_who_is_signed_in_imports_lists(plant: Plant) -> None:
+    large = b"x" * (access.MAX_BODY_BYTES + 1)
+    target = "/api/v1/lots/L1/expected/import"
+    assert_problem(await ask(plant.port, "POST", target, large), 413, "too-large")
+    ops = await plant.browser_of("Otto", Role.OPS)
+    assert (await ops.ask("POST", target, large)).status != 413
+    assert_problem(await ops.ask("POST", target, b"x" * (access.MAX_IMPORT_BYTES + 1)), 413, "too-large")
