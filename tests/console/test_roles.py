@@ -107,6 +107,16 @@ ROUTES: dict[tuple[str, str], Permission | str] = {
     ("GET", "/check"): EVERYBODY,
     ("POST", "/check"): EVERYBODY,
     ("GET", "/check/{code}"): EVERYBODY,
+    ("GET", "/present"): P.ATTEND_CUSTOMERS,
+    ("POST", "/present"): P.ATTEND_CUSTOMERS,
+    ("GET", "/present/{token}/code"): P.ATTEND_CUSTOMERS,
+    ("POST", "/present/{token}/start"): P.ATTEND_CUSTOMERS,
+    # The address is the secret.
+    ("GET", "/present/{token}"): EVERYBODY,
+    ("GET", "/present/{token}/picture"): EVERYBODY,
+    ("POST", "/present/{token}/consent"): EVERYBODY,
+    ("POST", "/present/{token}/confirmation"): EVERYBODY,
+    ("GET", "/present/{token}/certificate.pdf"): EVERYBODY,
 }
 
 HAS_MORE_THAN_LOOKS = {
