@@ -117,6 +117,23 @@ async def test_a_failed_drive_stays_until_destroyed_or_passed(url: str) -> None:
                 await plant.record(event)
 
 
+async def test_what_must_not_leave_is_listed_the_last_put_aside_first(url: str) -> None:
+    others = [DriveName(f"S{number}", f"{number:016x}") for number in range(4)]
+    async with a_plant(url) as plant:
+        for name in (NAME, *others):
+            await plant.record(Received("lot-1"), name)
+        await plant.erase("bad", Outcome.FAILED)
+        for name in others[:3]:
+            await plant.record(Quarantined("it clicks"), name)
+        await plant.record(Destroyed("shredded to 2 mm", "witness-2"), others[1])
+        kept = await plant.custody.quarantined()
+        assert [item.drive.serial for item in kept] == ["S2", "S0", NAME.serial]
+        assert (kept[0].standing.quarantine, kept[0].job_id, kept[2].job_id) == ("it clicks", "", "bad")
+        assert [item.drive.serial for item in await plant.custody.quarantined(limit=1)] == ["S2"]
+        await plant.erase("good")
+        assert [item.drive.serial for item in await plant.custody.quarantined()] == ["S2", "S0"]
+
+
 async def test_a_drive_with_an_open_job_stays(url: str) -> None:
     async with a_plant(url) as plant:
         await plant.record(Received("lot-1"))

@@ -41,7 +41,8 @@ function item(alarm) {
   if (alarm.bay) place.href = `/bays/${encodeURIComponent(alarm.bay)}`;
   const head = element("p", "alarm-head", symbol(alarm.kind === "verification-failed" ? "failed" : symbolOf(alarm.kind)), place, element("strong", "", words.word));
   const made = element("li", alarm.taken_by ? "is-taken" : "", head, element("p", "", said(alarm.reason) || words.meaning), element("p", "quiet", words.step));
-  made.append(alarm.taken_by ? element("p", "taken", phrase("taken_by", { name: alarm.taken_by })) : takeButton(alarm));
+  if (alarm.taken_by) made.append(element("p", "taken", phrase("taken_by", { name: alarm.taken_by })));
+  else if ("mayTake" in byId("alarm-list").dataset) made.append(takeButton(alarm));
   return made;
 }
 
