@@ -216,20 +216,20 @@ def _missing(connection: Connection) -> list[dict[str, Any]]:
     newest = connection.execute(select(func.max(index.c.number))).scalar()
     query = (
         select(log_entries.c.number, log_entries.c.subject, log_entries.c.digest, certificates.c.job_id)
-        .outerjoin(certificates, certificates.c.certificate_id == log_entries.c.subject)
+        .join(certificates, certificates.c.certificate_id == log_entries.c.subject)  # not of those that were removed
         .where(log_entries.c.kind == EntryKind.CERTIFICATE.value)
         .where(log_entries.c.number > (-1 if newest is None else newest))
         .order_by(log_entries.c.number)
         .limit(MOST_AT_ONCE)
     )
     entries = connection.execute(query).all()
-    events = _events([item.job_id for item in entries if item.job_id], connection)
+    events = _events([item.job_id for item in entries], connection)
     return [
         {
             "number": item.number,
             "certificate_id": item.subject,
             "digest": bytes(item.digest),
-            "job_id": item.job_id or "",
+            "job_id": item.job_id,
             **_facts(events.get(item.job_id, ()), item.job_id, connection),
         }
         for item in entries
