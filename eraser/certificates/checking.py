@@ -21,6 +21,7 @@ from eraser.certificates.errors import (
     WithdrawnError,
 )
 from eraser.certificates.keys import TrustedKeys
+from eraser.certificates.receipt import HeldReceipt, expect_theirs
 from eraser.certificates.verifying import (
     Opened,
     Verified,
@@ -77,6 +78,8 @@ class Held:
     updates: tuple[Update, ...] = ()
     restarts: tuple[bytes, ...] = ()
     """Records of restarts (`eraser.log.restart`), not believed yet."""
+    receipt: HeldReceipt | None = None
+    """A customer's, whose the certificate should be."""
     open_pdf: Callable[[bytes], OpenedPdf] | None = None
     """Opens a PDF under the keys that are trusted to sign pages; None where pyHanko and Typst are not, as in the
     verifier in one file.
@@ -111,6 +114,8 @@ class Check:
     compared: Compared | None = None
     holds_checkpoint: bool = False
     pdf: OpenedPdf | None = None
+    holds_receipt: bool = False
+    """Whether a receipt was held against it, which it fits if it is genuine."""
 
     @property
     def is_genuine_but_for_its_page(self) -> bool:
@@ -162,6 +167,7 @@ class Check:
         outcome = self.certificate.outcome.value.upper()
         keys = ", ".join(self.key_ids)
         said = f"{self.path}: genuine, signed by key {keys}: {self.certificate.drive.label}: {outcome}"
+        said += "; it is bound to this receipt's customer" if self.holds_receipt else ""
         return said + self._pdf_sentence() + self._log_sentence() + self._held_sentence()
 
     def _pdf_sentence(self) -> str:
@@ -266,6 +272,8 @@ def check_document(path: Path, document: bytes, held: Held) -> Check:
         if bundle is not None and seen is not None:
             _expect_kept(bundle, seen, verified.certificate, held)
         expect_drive(verified.certificate, held.drive)
+        if held.receipt is not None:
+            expect_theirs(verified.certificate, held.receipt)
         about = verified.certificate.certificate_id
         compared = _compared(bundle, seen, about, held) if bundle is not None and seen else None
     except UsageError as error:
@@ -285,6 +293,7 @@ def check_document(path: Path, document: bytes, held: Held) -> Check:
         compared=compared,
         holds_checkpoint=holds,
         pdf=pdf,
+        holds_receipt=held.receipt is not None,
     )
 
 

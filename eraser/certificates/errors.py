@@ -72,6 +72,18 @@ class WithheldError(CertificateError):
     code = "withheld"
 
 
+class NotTheirsError(CertificateError):
+    """It is genuine, and its commitment was not made with the receipt's code to the details given."""
+
+    code = "not-theirs"
+
+
+class NoCommitmentError(CertificateError):
+    """It is genuine and holds no commitment: nobody was known as its drive's customer when it was issued."""
+
+    code = "no-commitment"
+
+
 class PdfDiffersError(CertificateError):
     """The page of a PDF is not the one that its certificate gives."""
 

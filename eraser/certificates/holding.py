@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from eraser.certificates.checking import Held, read_document
 from eraser.certificates.keys import TrustedKeys
+from eraser.certificates.receipt import held_in, read_file
 from eraser.errors import CertificateError, UsageError
 from eraser.log import note
 from eraser.log.note import given_keys
@@ -23,6 +24,8 @@ def held(
     checkpoint: Path | None,
     updates: Sequence[Path],
     restarts: Sequence[Path] = (),
+    receipt: Path | None = None,
+    code: str = "",
 ) -> Held:
     """Raises UsageError for a file that is not what it was given as, and where what was given needs something more."""
     if checkpoint is not None and not log_keys:
@@ -41,6 +44,7 @@ def held(
         _given(checkpoint, note.parse) if checkpoint is not None else None,
         tuple(_given(item, parse_update) for item in updates),
         tuple(_given(item, _restart) for item in restarts),
+        held_in(read_file(receipt), code) if receipt is not None else None,
     )
 
 

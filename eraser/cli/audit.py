@@ -180,19 +180,31 @@ def enter_command(path: Path, key_paths: tuple[Path, ...], **where: Any) -> None
 @audit_group.command("show")
 @click.argument("record", metavar="RECORD", required=False)
 @click.option("--nonce", metavar="HEX", help="The one that you drew: a record of another draw is refused.")
+@click.option("--entries", type=_PATH, metavar="FILE", help="The log's entries: a record that is not in it is refused.")
+@click.option("--checkpoint", type=_PATH, metavar="FILE", help="With --entries: the one that they are of.")
+@click.option("--log-key", multiple=True, metavar="KEY", help="With --entries: the log's public key.")
 @keys_option
 @json_option
 @station_options
 def show_command(
-    record: str | None, nonce: str | None, key_paths: tuple[Path, ...], as_json: bool, **where: Any
+    record: str | None,
+    nonce: str | None,
+    entries: Path | None,
+    checkpoint: Path | None,
+    log_key: tuple[str, ...],
+    key_paths: tuple[Path, ...],
+    as_json: bool,
+    **where: Any,
 ) -> None:
     """Show an audit's record, if it may be believed: a file, or the id of one in the station's ledger. Without one: list."""
-    sources = Sources(**where)
+    sources = Sources(**where, entries=entries, log_key=log_key)
     if record is None:
         _list(sources, key_paths, as_json)
         return
     found = _verified(_document(record, sources), sources, key_paths)
     _expect_nonce(found.record.plan, nonce)
+    if entries is not None:
+        _expect_logged(found, sources, checkpoint)
     _show(found.record, Path(record), as_json)
 
 
@@ -328,6 +340,21 @@ def _list(sources: Sources, key_paths: tuple[Path, ...], as_json: bool) -> None:
     for (aql, level), severity in next_severities(records).items():
         then = f"{severity.value} inspection" if severity is not None else "no inspection before something was done"
         click.echo(f"After these, for AQL {aql} at level {level.value}: {then} (ISO 2859-1 §9)", err=True)
+
+
+def _expect_logged(found: "Verified", sources: Sources, checkpoint: Path | None) -> None:
+    """Raises NotLoggedError unless the log under the checkpoint has just this record."""
+    from eraser.audits.planning import confirmed
+    from eraser.audits.population import Documents
+    from eraser.log.errors import NotLoggedError
+
+    head = confirmed(sources.signed_checkpoint(checkpoint), sources.log_keys())
+    if found.entry not in sources.log_under(head, Documents(())).entries.values():
+        raise NotLoggedError(
+            f"the log of {head.size} entries does not have it",
+            subject=found.record.audit_id,
+            remedy="`eraser audit enter` puts it there; the next checkpoint has it.",
+        )
 
 
 def _show(record: "Record", path: Path, as_json: bool) -> None:

@@ -11,7 +11,7 @@ import click
 
 from eraser.cli.audit_sources import Sources, station_options
 from eraser.cli.desk import json_option
-from eraser.errors import ExitStatus, UsageError
+from eraser.errors import ExitStatus, Refused, UsageError
 
 if TYPE_CHECKING:
     from eraser.domain.certificate import Certificate
@@ -66,7 +66,9 @@ def draw_command(as_json: bool, **where: Any) -> None:
 @click.argument("certificate_id", metavar="CERTIFICATE")
 @click.option("--drive", metavar="DEVICE", help="The drive, to be read.")
 @click.option(
-    "--missed", type=click.Choice(["gone", "broken"]), help="Instead: it can't be read any more. It is counted."
+    "--missed",
+    type=click.Choice(["gone", "broken", "erased-again"]),
+    help="Instead: it can't be read any more. It is counted.",
 )
 @click.option("--checker", required=True, metavar="NAME", help="Who checks: a role, and not who erased it.")
 @click.option("--read", type=click.Choice(["sampled", "full"]), default="sampled", show_default=True)
@@ -91,6 +93,8 @@ def check_command(
         raise UsageError("it is in no draw of the routine control", subject=certificate_id)
     certificate = _certificate(sources, certificate_id)
     refuse_own(checker, certificate)
+    if drive is not None:
+        _refuse_erased_again(sources, certificate)
     reading = None
     if drive is not None:
         from eraser.domain.program import Verification
@@ -118,10 +122,7 @@ def _lines(state: "RoutineState") -> list[str]:
     )
     late = ["OVERDUE: a draw: `eraser audit routine draw`"] if state.is_draw_overdue else []
     due = [
-        f"{'OVERDUE' if item.is_overdue else 'due'} since {item.due_at}: {item.certificate_id}"
-        if item.is_overdue
-        else f"due by {item.due_at}: {item.certificate_id}"
-        for item in state.due
+        f"{'OVERDUE since' if item.is_overdue else 'due by'} {item.due_at}: {item.certificate_id}" for item in state.due
     ]
     return [head, *late, *due, *(f"WRONG: {item}: its drive does not hold what it says" for item in state.wrong)]
 
@@ -135,6 +136,21 @@ def _certificate(sources: Sources, certificate_id: str) -> "Certificate":
     if found is None:
         raise UsageError("its certificate is not in the station's folder", subject=certificate_id)
     return verify(read_document(found.path), sources.trusted(())).certificate
+
+
+def _refuse_erased_again(sources: Sources, certificate: "Certificate") -> None:
+    from eraser.audits.planning import confirmed
+    from eraser.audits.population import erased_again
+
+    documents = sources.certificates()
+    logged = sources.log_under(confirmed(sources.signed_checkpoint(None), sources.log_keys()), documents)
+    if (later := erased_again(certificate, documents, logged)) is not None:
+        raise Refused(
+            "erased-again",
+            f"its drive was erased again since, by certificate {later.certificate_id}",
+            subject=certificate.certificate_id,
+            remedy="Record it as missed: --missed erased-again.",
+        )
 
 
 def _label(sources: Sources, certificate_id: str) -> str:

@@ -53,6 +53,8 @@ def certificate_group() -> None:
     metavar="FILE",
     help="The log's own record.",
 )
+@click.option("--receipt", type=click.Path(path_type=Path), metavar="FILE", help="A customer's, as JSON: is it theirs?")
+@click.option("--code", default="", metavar="CODE", help="The receipt's, where FILE has the customer's details alone.")
 @_json_option
 def verify_command(
     files: tuple[Path, ...],
@@ -63,6 +65,8 @@ def verify_command(
     checkpoint: Path | None,
     updates: tuple[Path, ...],
     restarts: tuple[Path, ...],
+    receipt: Path | None,
+    code: str,
     as_json: bool,
 ) -> None:
     """Check that certificates are genuine, unaltered and free of contradiction; of bundles also that the log has them.
@@ -70,12 +74,12 @@ def verify_command(
     Genuine does not mean passed: a certificate that says "failed" is just as genuine. Both are printed. What no witness
     signed, the plant alone says: a log that shows each of us another history looks the same. --checkpoint takes one
     that you got by another way, older or newer than the bundle's; --update (from `eraser log update`) leads between the two.
-    --restart takes the record of a log that lost entries and says so.
+    --restart takes the record of a log that lost entries and says so. --receipt shows whose it is (docs/privacy.md).
     """
     from eraser.certificates.checking import check_all
     from eraser.certificates.holding import held
 
-    known = held(trusted_keys(key_paths), log_key, witness_key, drive, checkpoint, updates, restarts)
+    known = held(trusted_keys(key_paths), log_key, witness_key, drive, checkpoint, updates, restarts, receipt, code)
     checks = check_all(files, replace(known, open_pdf=pdf_opener(key_paths)))
     for check in checks:
         click.echo(json.dumps(check.summary()) if as_json else check.sentence())
@@ -387,5 +391,6 @@ def _origin_rows(certificate: "Certificate") -> list[tuple[str, str]]:
         ("Station", " ".join(part for part in (certificate.station.id, certificate.station.location) if part)),
         ("Operator", certificate.operator),
         ("Witness", certificate.witness),
+        ("Customer", f"bound to one by {certificate.commitment.mac.hex()}" if certificate.commitment else ""),
         ("Tool", f"{tool.name} {tool.version} ({tool.build})"),
     ]

@@ -33,7 +33,15 @@ def main() -> None:
 def _verify(given: argparse.Namespace) -> int:
     trusted = load_all(given.keys) if given.keys else station_keys(keys_dir(os.environ))
     holding = held(
-        trusted, given.log_key, given.witness_key, given.drive, given.checkpoint, given.update, given.restart
+        trusted,
+        given.log_key,
+        given.witness_key,
+        given.drive,
+        given.checkpoint,
+        given.update,
+        given.restart,
+        given.receipt,
+        given.code,
     )
     checks = check_all(given.files, holding)
     for check in checks:
@@ -61,5 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--restart", action="append", default=[], type=Path, metavar="FILE", help="of the log, by itself"
     )
+    parser.add_argument("--receipt", type=Path, metavar="FILE", help="a customer's, as JSON: is it theirs?")
+    parser.add_argument("--code", default="", metavar="CODE", help="the receipt's, where FILE has the details alone")
     parser.add_argument("--json", action="store_true", help="one JSON object a file")
     return parser

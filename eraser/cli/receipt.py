@@ -10,7 +10,7 @@ import click
 from eraser.cli.desk import json_option
 from eraser.cli.trust import keys_option, pdf_opener, trusted_keys
 from eraser.cli.vault import opened, place_options, reason_option, record_argument
-from eraser.errors import CertificateError, ExitStatus, UsageError
+from eraser.errors import UsageError
 
 
 @click.group("receipt", short_help="Print a customer's receipt; check with it whose a certificate is.")
@@ -55,29 +55,15 @@ def print_command(record_id: str, drive: str, svg: Path | None, reason: str, as_
 @keys_option
 @json_option
 def verify_command(file: Path, receipt: Path, code: str, key_paths: tuple[Path, ...], as_json: bool) -> None:
-    """Check that a certificate is genuine and is this customer's. Needs no station.
+    """Check that a certificate is genuine and is this customer's, as `eraser certificate verify --receipt` does.
 
     Exit status: 0 genuine and theirs; 4 not genuine, not theirs, or bound to nobody; 5 signed with a key that is not trusted
     here; 2 wrong usage.
     """
     from eraser.certificates.checking import Held, check
-    from eraser.privacy.receipt import expect_theirs, held_in, read_file
+    from eraser.certificates.receipt import held_in, read_file
 
-    held = held_in(read_file(receipt), code)
-    found = check(file, Held(trusted_keys(key_paths), open_pdf=pdf_opener(key_paths)))
-    error: CertificateError | None = None
-    if found.error is None:
-        if found.certificate is None:
-            raise UsageError("it is no certificate", subject=str(file))
-        try:
-            expect_theirs(found.certificate, held)
-        except CertificateError as refused:
-            error = refused
-    if as_json:
-        theirs = {"theirs": found.error is None and error is None, "commitment": error.code if error else ""}
-        click.echo(json.dumps(found.summary() | theirs))
-    elif error is not None:
-        click.echo(f"{file}: NOT SHOWN TO BE THEIRS ({error.code}): {error}")
-    else:
-        click.echo(found.sentence() + ("; it is bound to this receipt's customer" if found.error is None else ""))
-    sys.exit(found.exit_status if error is None else ExitStatus.FAILED)
+    held = Held(trusted_keys(key_paths), receipt=held_in(read_file(receipt), code), open_pdf=pdf_opener(key_paths))
+    found = check(file, held)
+    click.echo(json.dumps(found.summary()) if as_json else found.sentence())
+    sys.exit(found.exit_status)

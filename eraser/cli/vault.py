@@ -326,7 +326,7 @@ def _caller(operator: str) -> str:
 
 
 def _given(details: Path | None) -> CustomerDetails:
-    from eraser.privacy.receipt import details_in, details_of, read_file
+    from eraser.certificates.receipt import details_in, details_of, read_file
 
     if details is not None:
         return details_in(read_file(details))

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import resource
 import socket
 import stat
 from collections.abc import AsyncIterator, Iterator
@@ -76,6 +77,7 @@ async def serve_http(
         listeners = []
         if listen is not None:
             listeners.append(opened.enter_context(_tcp_socket(listen)))
+            app.state.port = listeners[0].getsockname()[1]  # port 0 is any that is free
         if socket is not None:
             listeners.append(opened.enter_context(_unix_socket(socket)))
         # One server for each: those who crowd the one must not shut the others out.
@@ -120,10 +122,18 @@ def _config(app: FastAPI) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=MAX_CONNECTIONS,
+        limit_concurrency=min(MAX_CONNECTIONS, _files_to_spare()),
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
     )
+
+
+def _files_to_spare() -> int:
+    """Half of what this process may open: the other half is for drives, certificates and the ledger."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < (wanted := min(hard, 4 * MAX_CONNECTIONS)):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
 
 
 class _Server(uvicorn.Server):

@@ -5,7 +5,7 @@ Each draw takes up in the log where the one before ended, so that no certificate
 an operator in it, only numbers and ids.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -41,6 +41,8 @@ class Missed(StrEnum):
     GONE = "gone"
     """It had left before."""
     BROKEN = "broken"
+    ERASED_AGAIN = "erased-again"
+    """It holds what a later certificate says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +101,23 @@ def draw_blind(
 
 
 def state_of(
-    draws: Sequence[Draw], checks: Sequence[ControlCheck], undrawn: int, undrawn_since: str, now: str
+    draws: Sequence[Draw],
+    checks: Sequence[ControlCheck],
+    undrawn: int,
+    undrawn_since: str,
+    now: str,
+    withdrawn: Collection[str] = (),
 ) -> RoutineState:
     """`undrawn_since`: when the oldest passed certificate that is in no draw was seen in the log; empty where there is none. A
-    drive that was missed and read after all was read."""
+    drive that was missed and read after all was read. A certificate that was withdrawn claims nothing any more.
+    """
     read = {item.certificate_id: item.reading for item in checks if item.reading is not None}
     missed = {item.certificate_id for item in checks if item.missed is not None} - read.keys()
     due = tuple(
         Due(draw.draw_id, certificate_id, draw.due_at, _is_before(draw.due_at, now))
         for draw in draws
         for certificate_id in draw.certificate_ids
-        if certificate_id not in read and certificate_id not in missed
+        if certificate_id not in read and certificate_id not in missed and certificate_id not in withdrawn
     )
     good = (DriveResult.HOLDS,)
     return RoutineState(
@@ -118,7 +126,7 @@ def state_of(
         drawn=sum(len(item.certificate_ids) for item in draws),
         read=len(read),
         missed=len(missed),
-        wrong=tuple(sorted(name for name, item in read.items() if item.result not in good)),
+        wrong=tuple(sorted(name for name, item in read.items() if item.result not in good and name not in withdrawn)),
         due=due,
         undrawn=undrawn,
         is_draw_overdue=bool(undrawn) and bool(undrawn_since) and _is_before(later(undrawn_since), now),

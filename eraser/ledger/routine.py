@@ -86,7 +86,8 @@ def state(now: str, connection: Connection) -> RoutineState:
     """How it stands."""
     waiting = undrawn(connection, _covered(connection), log.size(connection))
     since = _seen_at(connection, waiting[0].index) if waiting else ""
-    return state_of(draws(connection), checks(connection), len(waiting), since, now)
+    withdrawn = frozenset(log.withdrawn(connection, log.size(connection)))
+    return state_of(draws(connection), checks(connection), len(waiting), since, now, withdrawn)
 
 
 def _covered(connection: Connection) -> int:

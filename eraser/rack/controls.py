@@ -145,7 +145,10 @@ class Controls:
     async def _on_its_drive(self, run: ControlRun, drive: Drive) -> Control:
         task = asyncio.ensure_future(run.run(drive))
         try:
-            return await asyncio.shield(task)
+            # A large drive takes hours, in which what is on record may become overdue.
+            while not (await asyncio.wait({task}, timeout=LOOK_SECONDS))[0]:
+                self._tell()
+            return task.result()
         except asyncio.CancelledError:
             run.cancel()
             await asyncio.wait({task}, timeout=STOP_SECONDS)

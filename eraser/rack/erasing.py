@@ -467,7 +467,8 @@ class Erasing:
                 issued = await self._room.until_there_is(lambda: self._call(self._station.issue, state))
             except WithheldError as error:
                 why = f"it {state.outcome.value}, and its certificate waits: {error.what}"
-                return Result(self.path, Ended.INTERRUPTED, why, job_id=state.job_id)
+                is_held = job.is_held if job is not None else False
+                return Result(self.path, Ended.INTERRUPTED, why, job_id=state.job_id, is_held=is_held)
             await self._append(log, CertificateIssued(issued.certificate_id, issued.digest))
         return Result(
             device=self.path,

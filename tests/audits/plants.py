@@ -121,9 +121,9 @@ class Plant:
 class Auditor:
     """Elsewhere, without the plant's ledger: with copies of what was asked for."""
 
-    def __init__(self, plant: Plant) -> None:
+    def __init__(self, plant: Plant, name: str = "auditor") -> None:
         self.plant = plant
-        self.home = plant.folder / "auditor"
+        self.home = plant.folder / name
         self.home.mkdir()
         self.keys = self.home / "plant.pem"
         self.keys.write_bytes(plant.signer.public.pem())

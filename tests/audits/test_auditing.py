@@ -344,8 +344,15 @@ def test_an_auditors_record_is_entered_once_and_under_the_auditors_key_alone(pla
     key.write_text(shown.stdout)
     assert plant("enter", record, "--keys", key).exit_code == 0
     assert said(plant("enter", record, "--keys", key)).startswith("refused")
+    before = Auditor(plant, "before")
     plant.publish("2026-12-02T00:00:00.000Z")
     assert [item["kind"] for item in plant_entries(plant)].count("audit") == 1
+    after = Auditor(plant, "after")
+    for known, is_there in ((before, False), (after, True)):
+        log = ("--entries", known.entries, "--checkpoint", known.checkpoint, "--log-key", known.log_key)
+        done = plant("show", record, "--keys", key, *log, home=known.home)
+        assert (done.exit_code == 0) is is_there
+        assert is_there or said(done).startswith("not-in-log")
 
 
 def test_the_reports_say_what_the_record_says(plant: Plant, record: Path) -> None:

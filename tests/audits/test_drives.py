@@ -15,6 +15,7 @@ from eraser.domain.pattern import AesCtrStream, Constant
 from eraser.errors import UsageError
 from eraser.rack.independent_reading import Compared, drawn_places, read_independently
 from tests.audits.plants import NONCE, Plant, answer, said
+from tests.certificates.plant import certificate_of
 from tests.cli.command import Command
 from tests.lab import image_drive, loop_drive
 
@@ -110,6 +111,19 @@ def test_a_drive_that_was_erased_again_is_not_held_against_its_old_certificate(s
         done = plant.run(plan, "--drive", drive.device)
     # Of that day too, and not in the plan: it was issued after the checkpoint.
     assert "erased again" in said(done)
+
+
+def test_a_drawn_drive_that_was_erased_again_is_recorded_as_missed(tmp_path: Path) -> None:
+    plant = Plant(tmp_path)
+    plant.issue(1)
+    plant.publish()
+    (drawn,) = json.loads(plant("routine", "draw", "--json").stdout)["certificate_ids"]
+    again = certificate_of("f" * 32, "S1", issued_at="2026-11-25T00:00:00Z", job_id="e" * 32)
+    plant.file(again, plant.certificates / "again.json")
+    plant.publish()
+    words = ("routine", "check", drawn, "--checker", "checker-1")
+    assert "erased again" in said(plant(*words, "--drive", "/dev/null"))
+    assert plant(*words, "--missed", "erased-again").exit_code == 0
 
 
 def test_a_drawn_drive_of_the_routine_control_is_read_and_recorded_once(station: tuple[Plant, Command]) -> None:

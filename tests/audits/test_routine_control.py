@@ -62,6 +62,13 @@ def test_a_drive_that_does_not_hold_is_named() -> None:
     assert state_of([a_draw(3)], [a_check(one, DriveResult.DIFFERS)], 0, "", AT).wrong == (one,)
 
 
+def test_a_certificate_that_was_withdrawn_is_neither_wrong_nor_due_any_more() -> None:
+    one, other = a_draw(40).certificate_ids
+    late = later(AT, 30)
+    state = state_of([a_draw(40)], [a_check(one, DriveResult.DIFFERS)], 0, "", late, {one, other})
+    assert (state.wrong, state.due, state.overdue) == ((), (), 0)
+
+
 def test_passed_drives_that_wait_too_long_for_a_draw_are_overdue() -> None:
     assert state_of([], [], 3, AT, later(AT)).overdue == 0
     assert state_of([], [], 3, AT, later(AT, 8)).overdue == 1

@@ -39,7 +39,7 @@ from eraser.ledger.station_ledger import open_ledger
 from eraser.ledger.trail import Trail
 from tests.console.certified import filed_in
 from tests.console.desks import STATION, destroying, end_none, now_utc, withdrawing
-from tests.console.serving import Answer, ask, free_port
+from tests.console.serving import Answer, ask
 from tests.console.stations import FakeStation
 
 PASSWORD = "correct horse battery staple"
@@ -147,13 +147,13 @@ async def a_plant(folder: Path, *, is_demo: bool = False, station: FakeStation |
             specified=Specifications(ledger.store, now_utc),
             attendances=Attendances(ledger.store, now_utc),
         )
-        plant = Plant(station or FakeStation(), accounts, books, free_port(), folder / "eraser.sock")
+        plant = Plant(station or FakeStation(), accounts, books, 0, folder / "eraser.sock")
         wall = Wall(plant.station.snapshot, now_utc)
         pages = pages_router(plant.station, wall, entries=ledger.journal.entries, custody=ledger.custody)
         pages.include_router(desk_pages(desk, plant.station))
         async with serve_http(
             plant.station,
-            listen=f"127.0.0.1:{plant.port}",
+            listen="127.0.0.1:0",
             socket=plant.socket,
             desk=desk,
             accounts=accounts,
@@ -162,7 +162,7 @@ async def a_plant(folder: Path, *, is_demo: bool = False, station: FakeStation |
             wall=wall,
             is_demo=is_demo,
         ) as app:
-            yield replace(plant, app=app)
+            yield replace(plant, app=app, port=app.state.port)
         await filed.close()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from eraser.console.server import serve_http
 from tests.console.people import Browser, Plant
-from tests.console.serving import ask, free_port
+from tests.console.serving import ask
 from tests.console.stations import FakeStation
 from tests.console.test_server import assert_problem
 
@@ -60,8 +60,8 @@ async def test_by_another_address_of_the_host_there_is_no_demo_user(tmp_path: Pa
         probe.connect(("192.0.2.1", 9))  # sends nothing: it asks by which address this host would
         address = probe.getsockname()[0]
     assert not address.startswith("127.")
-    port = free_port()
-    async with serve_http(FakeStation(), listen=f"0.0.0.0:{port}", socket=None, is_demo=True):
+    async with serve_http(FakeStation(), listen="0.0.0.0:0", socket=None, is_demo=True) as app:
+        port = app.state.port
         assert (await ask(port, "GET", "/api/v1/bays")).status == 200
         outside = await ask(port, "GET", "/api/v1/bays", address=address)
         assert_problem(outside, 401, "unauthenticated")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,22 @@ def test_the_receipt_shows_that_the_certificate_is_theirs(counter: Counter) -> N
     done = counter.verify(counter.certificate, counter.form["details"], "--code", counter.code.lower())
     assert done.exit_code == 0
     said = json.loads(counter.verify(counter.certificate, counter.form, "--json").stdout)
-    assert (said["result"], said["theirs"], said["commitment"]) == ("genuine", True, "")
+    assert said["result"] == "genuine"
+
+
+def test_whoever_verifies_certificates_can_give_the_receipt_along(counter: Counter, tmp_path: Path) -> None:
+    (tmp_path / "receipt.json").write_text(json.dumps(counter.form))
+    (tmp_path / "details.json").write_text(json.dumps(counter.form["details"]))
+    words = ("verify", counter.certificate, "--receipt")
+    done = run(counter.plant, certificate_group, *words, tmp_path / "receipt.json")
+    assert (done.exit_code, "bound to this receipt's customer" in done.output) == (0, True)
+    done = run(counter.plant, certificate_group, *words, tmp_path / "details.json", "--code", "A" * 26, "--json")
+    assert (done.exit_code, json.loads(done.stdout)["result"]) == (4, "not-theirs")
+    verifier = [sys.executable, "-c", "from eraser.cli.offline_verifier import main; main()", str(counter.certificate)]
+    keys = str(counter.plant.data / "eraser" / "keys")
+    for code, status in ((counter.code, 0), ("A" * 26, 4)):
+        receipt = ["--receipt", str(tmp_path / "details.json"), "--code", code, "--keys", keys]
+        assert subprocess.run([*verifier, *receipt], cwd="/", check=False).returncode == status
 
 
 def test_the_receipt_still_shows_it_when_the_plant_has_forgotten_everything(counter: Counter) -> None:
@@ -175,8 +191,7 @@ def test_a_certificate_of_another_job_or_of_nobody_does_not(counter: Counter) ->
 def test_who_signed_it_is_asked_first(counter: Counter, tmp_path: Path) -> None:
     (tmp_path / "eraser" / "keys").rename(tmp_path / "eraser" / "gone")
     done = counter.verify(counter.certificate, counter.form, "--json")
-    assert done.exit_code == 5
-    assert json.loads(done.stdout)["theirs"] is False
+    assert (done.exit_code, json.loads(done.stdout)["result"]) == (5, "unknown-key")
 
 
 @pytest.mark.parametrize("form", [{}, {"format": "x"}, {"name": 7}, {"name": "x", "nick": "秘密"}, {"phone": "1"}])

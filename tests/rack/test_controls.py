@@ -359,6 +359,41 @@ async def test_a_control_that_cannot_be_put_on_record_lets_nothing_be_certified(
     assert plant.problems == {}
 
 
+async def test_a_control_that_is_not_as_it_must_be_closes_even_where_it_cannot_be_put_on_record(
+    plant: Station1, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise Refused("full", "no room")
+
+    async def bursts(*_: object) -> None:
+        raise ZeroDivisionError
+
+    await plant.until(lambda: plant.have_run(NOON))
+    assert plant.controls.why_withheld() == ""
+    monkeypatch.setattr(signed_records, "put", fails)
+    monkeypatch.setattr(ControlRun, "_on", bursts)
+    plant.controls.ask()
+    await plant.until(lambda: "control record" in plant.problems)
+    assert "a fault of this program" in plant.problems["control"]
+
+
+async def test_what_is_on_record_becomes_overdue_also_while_the_next_control_takes_its_time(
+    plant: Station1, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lasts(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    await plant.until(lambda: plant.have_run(NOON))
+    monkeypatch.setattr(controls_module, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(controls_module, "STOP_SECONDS", 0.05)
+    monkeypatch.setattr(ControlRun, "_on", lasts)
+    plant.controls.ask()
+    await plant.until(lambda: plant.controls.running is not None and not plant.problems)
+    plant.controls.ask()
+    plant.clock.now = "2027-01-04T00:00:00.000Z"
+    await plant.until(lambda: plant.controls.running is not None and "overdue" in plant.problems.get("control", ""))
+
+
 async def test_a_fault_of_this_program_in_a_control_closes_and_does_not_end_the_station(
     plant: Station1, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,8 +12,10 @@ from eraser.domain.bay import BandwidthDomain, PowerDomain
 from eraser.domain.job import Phase
 from eraser.errors import Refused, UsageError
 from eraser.ledger.journal import FileJournal
+from eraser.rack.controls import ControlledIssuer
+from eraser.rack.erasing import Erasing
 from eraser.rack.view import BayState
-from tests.rack.memory_rack import At, MemoryDrive, MemoryRack, a_map, a_station, played
+from tests.rack.memory_rack import At, MemoryDrive, MemoryRack, Papers, a_map, a_station, played
 from tests.rack.simulated_time import run
 
 RUNNING = (BayState.WRITING, BayState.VERIFYING)
@@ -43,6 +45,30 @@ def test_a_drive_that_is_plugged_in_is_erased_by_itself(tmp_path: Path) -> None:
 
     played(tmp_path, story)
     assert not drive.has_customers_data
+
+
+def test_a_drive_that_ends_while_nothing_is_certified_says_so_and_has_passed_once_its_certificate_is_there(
+    tmp_path: Path,
+) -> None:
+    withheld = ["the dirty control is overdue"]
+    papers = ControlledIssuer(Papers(tmp_path), lambda: "".join(withheld))
+
+    async def story(at: At) -> None:
+        at.memory.plug(MemoryDrive(), "A1")
+        seen = await at.until("A1", BayState.INTERRUPTED)
+        assert "it passed, and its certificate waits: the dirty control is overdue" in seen.reason
+        at.memory.plug(MemoryDrive(serial="S2"), "A2")
+        await at.until("A2", BayState.INTERRUPTED)  # nothing keeps other drives from being erased
+        assert certificates(tmp_path) == [] and at.station.snapshot().jobs == {}
+        withheld.clear()
+        at.station.certified(await Erasing(at.station.parts, "").issue_due(seen.job_id))
+        seen = await at.until("A1", BayState.PASSED)
+        assert seen.certificate == "job-1.json" and seen.reason == ""
+        assert at.bay("A2").state is BayState.INTERRUPTED
+        assert at.station.snapshot().jobs == {("passed", "random"): 1}
+        assert certificates(tmp_path) == ["passed"]
+
+    played(tmp_path, story, papers=papers)
 
 
 def test_where_drives_are_asked_about_nothing_is_written_before_somebody_says_so(tmp_path: Path) -> None:

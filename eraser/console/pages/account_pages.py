@@ -31,7 +31,7 @@ SignedIn = Annotated[Viewer, Depends(signed_in)]
 TO_MANAGE = [Depends(require(Permission.MANAGE_ACCOUNTS))]
 
 ROLE_WORDS = {
-    Role.OPERATOR: N_("Operator"),
+    Role.OPERATOR: N_("Rack operator"),
     Role.CLERK: N_("Clerk"),
     Role.OPS: N_("Operations"),
     Role.AUDITOR: N_("Auditor"),

@@ -10,6 +10,7 @@ from eraser.console.pages.job_record import JobRecord, job_record
 from eraser.console.pages.language import Language
 from eraser.console.pages.orders import may_give, orders_for
 from eraser.console.pages.pictures import course
+from eraser.console.pages.quantities import share
 from eraser.console.wall import Wall
 from eraser.domain.catalogue import STANDARDS
 from eraser.domain.events import Entry
@@ -39,6 +40,10 @@ async def bay_context(
         "alarms": wall.alarms.all(),
         "words": script_words(language),
         "strip": strip(bay, record),
+        # Only what passed is whole: nothing before that says 100 %.
+        "share": share(
+            *((1, 1) if bay.state is BayState.PASSED else (bay.done_bytes, bay.total_bytes)), language=language
+        ),
     }
 
 

@@ -11,7 +11,7 @@ from eraser.console.pages.language import N_, Language, translations
 
 # Each `{n}` stands for a run of characters; they are in the translation, too.
 SENTENCES = (
-    N_("waits for one of the {0} active drives of {1} to end"),
+    N_("waits for one of the {0} active drives of {1} to end (at most {2})"),
     N_("waits for bandwidth: {0} drives share the {1} of {2}"),
     N_("waits {0} s for other drives of {1} to spin up"),
     N_("waits behind bay {0}, which was overtaken too often"),

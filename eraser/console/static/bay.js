@@ -28,9 +28,10 @@ function showBay() {
   setText(byId("b-note"), note);
   byId("b-note-box").hidden = !note;
   byId("b-progress").max = Math.max(bay.total_bytes, 1);
-  byId("b-progress").value = bay.done_bytes;
-  setText(byId("b-share"), share(bay.done_bytes, bay.total_bytes));
-  setText(byId("b-pass"), bay.passes ? `${bay.pass_number} / ${bay.passes}` : "–");
+  const passed = bay.state === "passed";
+  byId("b-progress").value = passed ? byId("b-progress").max : bay.done_bytes;
+  setText(byId("b-share"), passed ? share(1, 1) : share(bay.done_bytes, bay.total_bytes));
+  setText(byId("b-pass"), bay.passes ? `${passed ? bay.passes : bay.pass_number} / ${bay.passes}` : "–");
   setText(byId("b-rate"), rate(bay.bytes_per_second));
   setText(byId("b-eta"), span(bay.eta_seconds));
   setText(byId("b-written"), size(bay.written_bytes));

@@ -171,7 +171,7 @@ def _bay(index: int, state: BayState) -> BaySnapshot:
             bay = replace(bay, pauses=("heat",), waits_for="rests until it is below 50 °C")
             return _at_work(bay, "writing", alarms=("hot",), alarm_reasons=(hot,), temperature_celsius=61)
         case BayState.WAITING:
-            return replace(bay, waits_for="waits for one of the 6 active drives of hba-A to end")
+            return replace(bay, waits_for="waits for one of the 6 active drives of hba-A to end (at most 6)")
         case BayState.ASKING:
             return replace(bay, waits_for="start it: drives of no lot are not erased by themselves here")
         case BayState.FAILED:

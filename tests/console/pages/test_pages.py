@@ -138,6 +138,13 @@ def test_every_word_of_the_pages_is_in_the_chinese_catalogue() -> None:
     assert not missing
 
 
+def test_no_words_have_two_translations() -> None:
+    found: dict[str, str] = {}
+    for catalogue in catalogues(Language.CHINESE):
+        for message in catalogue:
+            assert not message.id or found.setdefault(message.id, message.string) == message.string, message.id
+
+
 def test_a_translation_has_the_places_of_its_original() -> None:
     for catalogue in catalogues(Language.CHINESE):
         for message in catalogue:
@@ -171,6 +178,8 @@ def test_the_stations_sentences_are_said_in_chinese_with_their_figures() -> None
     chinese = Language.CHINESE
     assert said("384 sectors do not hold what was written", chinese) == "384 个扇区的内容与写入的不一致"
     assert said("the drive is out of sight: the drive left", chinese) == "硬盘不在视线内：硬盘已拔出"
+    waiting = said("waits for one of the 6 active drives of hba-A to end (at most 6)", chinese)
+    assert waiting == "等待 hba-A 上的硬盘之一结束：6 块在作业，最多 6 块"
     two = said("paused: resume it; rests until it is below 50 °C", chinese)
     assert two == "已暂停：请点继续；休息到低于 50 °C"
     assert said("a sentence that nobody knows", chinese) == "a sentence that nobody knows"
