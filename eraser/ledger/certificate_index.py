@@ -6,11 +6,11 @@ certificate waits for it.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, text, true, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, false, func, insert, or_, select, text, true, update
 
 from eraser.domain.custody import HandedOver, Received, own_serial, world_wide_name
 from eraser.domain.events import (
@@ -172,6 +172,8 @@ def _search(search: Search, after: int | None, limit: int, connection: Connectio
 def conditions(search: Search) -> list[ColumnElement[bool]]:
     """Of the rows that the search finds. Raises UsageError for an outcome that there is not."""
     asked: list[ColumnElement[bool]] = []
+    if not (search.drive + search.lot_id + search.standard).isprintable():
+        return [false()]  # nothing has such a name, and PostgreSQL takes no NUL
     if drive := search.drive.strip():
         asked.append(
             or_(
@@ -190,8 +192,13 @@ def conditions(search: Search) -> list[ColumnElement[bool]]:
     if search.since:
         asked.append(index.c.issued_at >= search.since.isoformat())
     if search.until:
-        asked.append(index.c.issued_at < (search.until + timedelta(days=1)).isoformat())
+        asked.append(index.c.issued_at < end_of(search.until))
     return asked
+
+
+def end_of(day: date) -> str:
+    """After every moment of the day (UTC), before the next: the last day that there is has no next one."""
+    return f"{day.isoformat()}T24"
 
 
 def _outcome(text: str) -> str:
