@@ -256,7 +256,7 @@ def _add_specifications(router: APIRouter, specified: Specifications, index: Cer
         """The report: which certificate answers it, and whether in everything that was asked."""
         await index.refresh()
         try:
-            return _specification_form(await specified.one(reference))
+            return _specification_form(await specified.one(_nameable(reference)))
         except UsageError as error:
             raise NotFound(error.what, subject=error.subject) from error
 
@@ -281,6 +281,13 @@ def _specification_form(item: Matched) -> SpecificationForm:
 async def lot_named(lots: Lots, lot_id: str) -> Lot:
     """Raises NotFound."""
     try:
-        return await lots.get(lot_id)
+        return await lots.get(_nameable(lot_id))
     except UsageError as error:
         raise NotFound(error.what, subject=error.subject, remedy=error.remedy) from error
+
+
+def _nameable(text: str) -> str:
+    """Raises UsageError for what nothing is called, and PostgreSQL would not take: NUL among it."""
+    if not text.isprintable():
+        raise UsageError("nothing has such a name", subject=ascii(text)[:80])
+    return text

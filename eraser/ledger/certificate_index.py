@@ -6,11 +6,11 @@ certificate waits for it.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, text, true, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, false, func, insert, or_, select, text, true, update
 
 from eraser.domain.custody import HandedOver, Received, own_serial, world_wide_name
 from eraser.domain.events import (
@@ -172,6 +172,8 @@ def _search(search: Search, after: int | None, limit: int, connection: Connectio
 def conditions(search: Search) -> list[ColumnElement[bool]]:
     """Of the rows that the search finds. Raises UsageError for an outcome that there is not."""
     asked: list[ColumnElement[bool]] = []
+    if not (search.drive + search.lot_id + search.standard).isprintable():
+        return [false()]  # nothing has such a name, and PostgreSQL takes no NUL
     if drive := search.drive.strip():
         asked.append(
             or_(
@@ -190,8 +192,13 @@ def conditions(search: Search) -> list[ColumnElement[bool]]:
     if search.since:
         asked.append(index.c.issued_at >= search.since.isoformat())
     if search.until:
-        asked.append(index.c.issued_at < (search.until + timedelta(days=1)).isoformat())
+        asked.append(index.c.issued_at < end_of(search.until))
     return asked
+
+
+def end_of(day: date) -> str:
+    """After every moment of the day (UTC), before the next: the last day that there is has no next one."""
+    return f"{day.isoformat()}T24"
 
 
 def _outcome(text: str) -> str:
@@ -216,20 +223,20 @@ def _missing(connection: Connection) -> list[dict[str, Any]]:
     newest = connection.execute(select(func.max(index.c.number))).scalar()
     query = (
         select(log_entries.c.number, log_entries.c.subject, log_entries.c.digest, certificates.c.job_id)
-        .outerjoin(certificates, certificates.c.certificate_id == log_entries.c.subject)
+        .join(certificates, certificates.c.certificate_id == log_entries.c.subject)  # not of those that were removed
         .where(log_entries.c.kind == EntryKind.CERTIFICATE.value)
         .where(log_entries.c.number > (-1 if newest is None else newest))
         .order_by(log_entries.c.number)
         .limit(MOST_AT_ONCE)
     )
     entries = connection.execute(query).all()
-    events = _events([item.job_id for item in entries if item.job_id], connection)
+    events = _events([item.job_id for item in entries], connection)
     return [
         {
             "number": item.number,
             "certificate_id": item.subject,
             "digest": bytes(item.digest),
-            "job_id": item.job_id or "",
+            "job_id": item.job_id,
             **_facts(events.get(item.job_id, ()), item.job_id, connection),
         }
         for item in entries

@@ -1,7 +1,7 @@
 """What the plant did, added up: by day, lot, model or standard, over the index of certificates. Times are UTC."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, case, func, select
 
 from eraser.domain.events import Outcome
-from eraser.ledger.certificate_index import CertificateIndex
+from eraser.ledger.certificate_index import CertificateIndex, end_of
 from eraser.ledger.schema import certificate_index as index
 from eraser.ledger.store import Store
 
@@ -126,7 +126,7 @@ def _within(since: date | None, until: date | None, by: By) -> list[ColumnElemen
     if since is not None:
         asked.append(index.c.finished_at >= since.isoformat())
     if until is not None:
-        asked.append(index.c.finished_at < (until + timedelta(days=1)).isoformat())
+        asked.append(index.c.finished_at < end_of(until))
     if by is By.REASON:
         asked.append(index.c.outcome == Outcome.FAILED.value)
     return asked

@@ -98,6 +98,9 @@ async def test_a_certificate_is_found_by_serial_lot_outcome_and_day(served: Serv
         "since=2027-01-01&until=2027-01-01": ["S0000022", "S0000001"],
         "since=2027-01-02": [],
         "until=2026-12-31": [],
+        "since=0001-01-01&until=9999-12-31": ["S0000022", "S0000001"],
+        "drive=%00": [],
+        "lot=%00": [],
     }.items():
         assert await served.found(question) == expected, question
     one = (await served.get("certificates?outcome=failed")).json["certificates"][0]
