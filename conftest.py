@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parent
@@ -20,6 +21,10 @@ SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/
 
 # The root comes last: `tests.lab` is found there, but `eraser` where it is installed, for the sources have no engine.
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT] + [str(ROOT)]
+
+# A test that is slow beside others is not wrong: what takes too long is what pytest-timeout ends.
+hypothesis.settings.register_profile("eraser", deadline=None)
+hypothesis.settings.load_profile("eraser")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 
 from eraser.certificates.envelope import unseal
-from eraser.certificates.files import write_over
 from eraser.certificates.issuing import issue
 from eraser.certificates.keys import open_signer
 from eraser.domain.certificate import Issuance, Station, Times, Tool, from_job
@@ -16,6 +15,7 @@ from eraser.domain.commitment import Commitment
 from eraser.domain.evidence import TransferReport
 from eraser.domain.job import JobState
 from eraser.domain.json_form import Nanoseconds
+from eraser.durable import write_over
 
 PACKAGE = Path(__file__).parent.parent
 

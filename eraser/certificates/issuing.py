@@ -6,11 +6,11 @@ from pathlib import Path
 
 from eraser.certificates.envelope import Signer, seal, unseal
 from eraser.certificates.errors import ContradictoryError, DuplicateError, UnfoundedClaimError
-from eraser.certificates.files import sync_directory, write_new
 from eraser.certificates.verifying import content
 from eraser.domain.certificate import Certificate, cleaned, contradictions, read, unfounded
 from eraser.domain.json_form import to_json
 from eraser.domain.printable import printable
+from eraser.durable import sync_directory, write_new
 from eraser.errors import CertificateError
 
 SHORT_ID_CHARACTERS = 12

@@ -27,8 +27,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from eraser.certificates.errors import KeyFileError
-from eraser.certificates.files import sync_directory, write_new, write_over
 from eraser.certificates.validity import ALWAYS, Validity, validity_of
+from eraser.durable import sync_directory, write_new, write_over
 
 PRIVATE_NAME = "certificate.key"
 MAX_KEY_FILE_BYTES = 1 << 20

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from eraser.certificates.errors import KeyFileError
-from eraser.certificates.files import sync_directory, write_over
 from eraser.certificates.keys import FileSigner, open_signer
+from eraser.durable import sync_directory, write_over
 from eraser.errors import Refused
 from eraser.log.checkpoint import confirm
 from eraser.log.errors import NoteError

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from eraser.certificates.envelope import DocumentKind, Signer, seal
-from eraser.certificates.files import write_new
 from eraser.certificates.keys import open_signer
+from eraser.durable import write_new
 from eraser.errors import CertificateError
 from eraser.ledger import signed_records
 from eraser.ledger.signed_records import SignedRecord

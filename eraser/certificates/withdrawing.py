@@ -15,13 +15,13 @@ from sqlalchemy import Connection
 
 from eraser.certificates.envelope import WITHDRAWAL, seal, unseal
 from eraser.certificates.errors import DuplicateError
-from eraser.certificates.files import write_new
 from eraser.certificates.keys import open_signer, station_keys
 from eraser.certificates.verifying import verify_withdrawal
 from eraser.domain.certificate import Station
 from eraser.domain.json_form import to_json
 from eraser.domain.log_entry import EntryKind, LogEntry
 from eraser.domain.withdrawal import FORMAT, VERSION, Withdrawal, read
+from eraser.durable import write_new
 from eraser.errors import CertificateError, EraserError
 from eraser.ledger import log, withdrawals
 from eraser.ledger.store import Store

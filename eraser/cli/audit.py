@@ -414,7 +414,7 @@ def _days(first: str, last: str) -> tuple[str, str]:
 
 
 def _write_new(path: Path, content: bytes) -> None:
-    from eraser.certificates.files import write_new
+    from eraser.durable import write_new
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

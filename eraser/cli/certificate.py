@@ -188,7 +188,7 @@ def _drawing(language: str, check_url: str, keys: Path) -> "Callable[[Path], byt
 
 
 def _put(target: Path, pdf: bytes) -> None:
-    from eraser.certificates.files import write_new
+    from eraser.durable import write_new
 
     try:
         made = write_new(target, pdf, 0o644)

@@ -87,7 +87,7 @@ def bundle_command(
     certificates: tuple[Path, ...], to: Path, as_of: Path | None, data: Path | None, database: str | None
 ) -> None:
     """Put certificates together with the proof that the log has them: `<name>.bundle`, for a verifier without network."""
-    from eraser.certificates.files import write_over
+    from eraser.durable import write_over
 
     note = _note(as_of.read_bytes() if as_of is not None else _kept(data, CHECKPOINT_NAME).encode())
     to.mkdir(parents=True, exist_ok=True)
@@ -149,8 +149,8 @@ def witness_command(update: Path, log_key: tuple[str, ...], name: str, state: Pa
 
     The folder holds the witness's own key, made on first use, and what it knows of each log. The signed checkpoint is printed.
     """
-    from eraser.certificates.files import write_over
     from eraser.certificates.keys import open_signer
+    from eraser.durable import write_over
     from eraser.log.note import NoteKey, SignatureType, given_keys
     from eraser.log.restart import confirmed
     from eraser.log.witnessing import parse_update, witness

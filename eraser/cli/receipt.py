@@ -27,7 +27,7 @@ def receipt_group() -> None:
 @place_options
 def print_command(record_id: str, drive: str, svg: Path | None, reason: str, as_json: bool, **where: Any) -> None:
     """Print the receipt of a drive, before it is erased or after. That it was printed is logged."""
-    from eraser.certificates.files import write_new
+    from eraser.durable import write_new
     from eraser.privacy.receipt import form_of, lines, picture
 
     with opened(where) as (vault, operator):

@@ -129,7 +129,7 @@ def find_command(reason: str, as_json: bool, **where: Any) -> None:
 @place_options
 def export_command(record_ids: tuple[str, ...], reason: str, to: Path | None, **where: Any) -> None:
     """Give a customer everything that the plant has of them, as JSON. `find` names the records."""
-    from eraser.certificates.files import write_new
+    from eraser.durable import write_new
 
     with opened(where) as (vault, operator):
         form = vault.export(record_ids, operator, reason)

@@ -16,6 +16,7 @@ from tomlkit.items import AoT
 
 from eraser.configuration.reading import parse
 from eraser.domain.bay import BayName, PlaceKind, PlacePattern, Position
+from eraser.durable import sync_directory
 from eraser.errors import UsageError
 
 
@@ -110,8 +111,4 @@ def _replace(target: Path, content: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_directory(target.parent)

@@ -20,6 +20,7 @@ from eraser.domain.drive import Drive, same_drive
 from eraser.domain.events import Entry, JobEvent, JobQueued
 from eraser.domain.job import JobState, apply, fold
 from eraser.domain.json_form import from_json, to_json
+from eraser.durable import sync_directory
 from eraser.errors import EraserError, JournalError
 
 FINISHED = "finished"
@@ -130,7 +131,7 @@ class FileJournal:
             fcntl.flock(fd, fcntl.LOCK_EX)
             entry = Entry(0, self._now_utc(), request)
             _write_durably(fd, _line(entry), path)
-            _sync_directory(self._directory)
+            sync_directory(self._directory)
             return FileJobLog(fd, path, (entry,), fold((entry,)), self._now_utc)
         except BaseException as error:
             path.unlink(missing_ok=True)
@@ -340,12 +341,4 @@ def _make_durably(directory: Path) -> None:
         return
     _make_durably(directory.parent)
     directory.mkdir(exist_ok=True, mode=0o700)
-    _sync_directory(directory.parent)
-
-
-def _sync_directory(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    sync_directory(directory.parent)

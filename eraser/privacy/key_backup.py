@@ -13,10 +13,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from eraser.certificates.files import sync_directory, write_new
 from eraser.domain.commitment import key_of
 from eraser.domain.json_form import from_json, to_json
 from eraser.domain.pattern import RandomBytes
+from eraser.durable import sync_directory, write_new
 from eraser.errors import EraserError, UsageError
 from eraser.privacy.errors import VaultAlteredError, VaultKeyError
 from eraser.privacy.key_store import KeyStore, destroy_file, read_private

@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from eraser.certificates.errors import KeyFileError
-from eraser.certificates.files import sync_directory, write_new
 from eraser.certificates.keys import make_key_folder
 from eraser.domain.pattern import RandomBytes
+from eraser.durable import sync_directory, write_new
 from eraser.errors import UsageError
 from eraser.privacy.errors import VaultAlteredError, VaultDestroyedError, VaultKeyError
 from eraser.privacy.sealing import KEY_BYTES, Context, context, new_key, seal, unseal

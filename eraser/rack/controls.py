@@ -15,12 +15,12 @@ import structlog
 
 from eraser.certificates.controlling import ControlRecords
 from eraser.certificates.errors import WithheldError
-from eraser.certificates.files import write_new
 from eraser.domain.control import Control, ControlTest, is_due, why_closed
 from eraser.domain.custody import drive_name, own_serial, world_wide_name
 from eraser.domain.drive import Drive
 from eraser.domain.job import JobState
 from eraser.drives.discovery import identify, list_drives
+from eraser.durable import write_new
 from eraser.errors import EraserError, Refused
 from eraser.ledger.custody import Custody
 from eraser.rack.control_run import ControlParts, ControlRun

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from eraser.certificates.files import write_over
 from eraser.certificates.lacking import Lacking, lacking
+from eraser.durable import write_over
 from eraser.errors import CertificateError, EraserError
 from eraser.ledger import log
 from eraser.ledger.store import Store

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from eraser.certificates import files
 from eraser.certificates.errors import ContradictoryError, DuplicateError
 from eraser.certificates.issuing import file_name, issue
 from eraser.certificates.verifying import verify
@@ -136,7 +135,7 @@ def crashing(monkeypatch: pytest.MonkeyPatch, at: int, error: BaseException, aft
 
     with monkeypatch.context() as patch:
         for name in STEPS:
-            patch.setattr(files.os, name, wrapped(name, getattr(os, name)))
+            patch.setattr(durable.os, name, wrapped(name, getattr(os, name)))
         yield calls
 
 
@@ -175,7 +174,7 @@ def test_a_crash_or_fault_at_any_step_leaves_no_certificate_or_the_whole_one(
 
 def test_writes_that_are_cut_short_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = os.write
-    monkeypatch.setattr(files.os, "write", lambda descriptor, data: write(descriptor, bytes(data)[:100]))
+    monkeypatch.setattr(durable.os, "write", lambda descriptor, data: write(descriptor, bytes(data)[:100]))
     assert verify(issue(CERTIFICATE, SIGNER, tmp_path).read_bytes(), trusting(SIGNER))
 
 
@@ -186,10 +185,10 @@ def test_where_there_are_no_hard_links_it_is_renamed_and_still_replaces_nothing(
     def no_links(*arguments: Any, **options: Any) -> None:
         raise OSError(number, "no hard links here")
 
-    monkeypatch.setattr(files.os, "link", no_links)
+    monkeypatch.setattr(durable.os, "link", no_links)
     path = issue(CERTIFICATE, SIGNER, tmp_path)
     assert list(tmp_path.iterdir()) == [path]
-    assert not files.write_new(path, b"another", 0o644)
+    assert not durable.write_new(path, b"another", 0o644)
     assert list(tmp_path.iterdir()) == [path]
     assert verify(path.read_bytes(), trusting(SIGNER))
 
@@ -203,7 +202,7 @@ def test_processes_that_issue_for_one_job_at_once_make_one_certificate(tmp_path:
         "print(issue(a_certificate(certificate_id=sys.argv[2] * 32), signer, root / 'certificates'))"
     )
     root = Path(__file__).resolve().parents[2]
-    environment = {**os.environ, "PYTHONPATH": f"{Path(files.__file__).parents[2]}{os.pathsep}{root}"}
+    environment = {**os.environ, "PYTHONPATH": f"{Path(durable.__file__).parents[1]}{os.pathsep}{root}"}
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", program, tmp_path, digit],

@@ -23,9 +23,9 @@ from pyhanko.sign import fields, signers
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from eraser.certificates.errors import KeyFileError
-from eraser.certificates.files import write_new, write_over
 from eraser.certificates.keys import CurveKey, load_curve_keys, make_key_folder, read_private_key
 from eraser.certificates.validity import ALWAYS, Validity, validity_of
+from eraser.durable import write_new, write_over
 
 FOLDER = "pdf"
 PRIVATE_NAME = "pdf.key"

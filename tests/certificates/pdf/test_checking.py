@@ -21,7 +21,6 @@ from eraser.certificates.errors import (
     PdfDiffersError,
     UnknownKeyError,
 )
-from eraser.certificates.files import write_over
 from eraser.certificates.keys import load_keys
 from eraser.certificates.pdf import checking, signing
 from eraser.certificates.pdf.checking import open_pdf
@@ -34,6 +33,7 @@ from eraser.certificates.pdf.signing import (
     station_pdf_keys,
 )
 from eraser.certificates.pdf.words import Language
+from eraser.durable import write_over
 from tests.certificates.builders import a_certificate, a_document, a_failed_job, a_signer
 from tests.certificates.pdf.builders import a_pdf_signer, a_renderer, another_pdf_signer, trusting_pdf
 
