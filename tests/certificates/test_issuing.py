@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from eraser import durable
 from eraser.certificates.errors import ContradictoryError, DuplicateError
 from eraser.certificates.issuing import file_name, issue
 from eraser.certificates.verifying import verify
