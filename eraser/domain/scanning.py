@@ -47,6 +47,8 @@ class Code:
     kind: CodeKind
     value: str
     is_marked: bool = False
+    whole: str = ""
+    """With its prefix, where that may be the beginning of a name after all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,7 @@ def _code(text: str) -> Code:
             return Code(kind, _plain(found[1]), True)
     for kind, pattern in _IDENTIFIERS:
         if (found := pattern.match(text)) is not None:
-            return Code(kind, found[1], True)
+            return Code(kind, found[1], True, text)
     return Code(_kind_by_form(text), text)
 
 
@@ -258,6 +260,8 @@ def _readings(code: Code) -> Iterator[str]:
     if code.kind is CodeKind.PSID or not code.value:
         return
     yield code.value
+    if code.whole:
+        yield code.whole
     if not code.is_marked and (found := _SUPPLIER_SERIAL.match(code.value)) is not None:
         yield found[1]
     if (wide := _WORLD_WIDE.match(code.value)) is not None:

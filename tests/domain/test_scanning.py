@@ -151,6 +151,11 @@ noise = st.sampled_from(
 )
 
 
+def test_a_name_that_begins_like_a_data_identifier_is_found() -> None:
+    drive = Known(serial="1P000000", bay="A1")
+    assert choose(["1P000000"], [drive]).drives == (drive,)
+
+
 @given(st.lists(serials, min_size=1, max_size=8, unique=True), st.data())
 def test_noise_never_hides_a_drive_and_never_finds_another(names: list[str], data: st.DataObject) -> None:
     drives = [Known(serial=name, bay=f"A{number}") for number, name in enumerate(names)]

@@ -48,19 +48,31 @@ def test_a_drive_is_watched_from_its_first_byte_to_its_certificate(browser: Brow
         expect(busy.locator(".share")).to_contain_text("%")
         expect(wall.locator(".spark polyline[points*=' ']").first).to_be_attached()
         expect(wall.locator("#total-passed")).not_to_have_text("0", timeout=60_000)
-        passed = wall.locator(".bay.is-passed .name").first
+        _expect_a_whole_record(wall, address)
+
+
+def _expect_a_whole_record(page: Page, address: str) -> None:
+    """On the page of a bay that passed. In this story drives are pulled a few seconds later: then another one's."""
+    lacking: list[str] = ["any look"]
+    for _ in range(20):
+        passed = page.locator(".bay.is-passed .name").first
         expect(passed).to_be_visible(timeout=60_000)
         passed.click()
-        expect(wall.locator("#b-word")).to_have_text("Passed")
-        _expect_a_whole_record(wall)
+        expect(page.locator("#b-word")).to_be_visible()
+        if not (lacking := _lacking(page)):
+            return
+        page.goto(address)
+    raise AssertionError(f"the record lacks {lacking}")
 
 
-def _expect_a_whole_record(page: Page) -> None:
-    events = page.locator(".events")
-    for words in ("Asked for by", "The drive was identified", "Pass 1 began", "Reading back ended", "was signed"):
-        expect(events).to_contain_text(words)
-    expect(page.locator(".passes")).to_contain_text("random stream (AES-256-CTR)")
-    expect(page.locator(".course polyline").first).to_be_attached()
+def _lacking(page: Page) -> list[str]:
+    """Of what a whole record tells, looked at in one moment."""
+    text, curves = page.evaluate(
+        "() => [document.body.innerText, document.querySelectorAll('.course polyline').length]"
+    )
+    words = ("Asked for by", "The drive was identified", "Pass 1 began", "Reading back ended", "was signed")
+    lacking = [word for word in (*words, "random stream (AES-256-CTR)") if word not in text]
+    return lacking if curves else [*lacking, "a curve of its throughput"]
 
 
 def test_what_failed_is_told_with_its_cause_its_evidence_and_the_next_step(
