@@ -213,11 +213,13 @@ class TestMemory:
     @pytest.mark.parametrize("how", [Tuning(), tuning(block_bytes=128 * KIB, queue_depth=64)], ids=["default", "most"])
     async def test_of_a_transfer_is_at_most_8_mib(self, how: Tuning, pattern: Pattern) -> None:
         with loop_drive(16 * MIB) as drive, target_of(drive) as target:
-            transfer = start(target, write(pattern, target), replace(how, checkpoint_bytes=12 * MIB))
+            tuned = replace(how, checkpoint_bytes=12 * MIB)
+            transfer = start(target, write(pattern, target), tuned, rate_limit=16 * MIB)  # it must not end meanwhile
             try:
                 while transfer.snapshot().checkpoints < 1:
                     await transfer.changed(1)
                 buffers_kib = status_kib(transfer.pid, "RssAnon") + status_kib(transfer.pid, "VmLck")
+                transfer.set_rate_limit(0)
                 await until_ended(transfer)
                 await transfer.finish()
             finally:
