@@ -115,8 +115,13 @@ class Broken(ClaimedDrive):
     """A held drive of which something goes to another one."""
 
     def __init__(self, drive: Drive, elsewhere: Path, operations: set[Operation], *, reopens: bool = False) -> None:
-        super().__init__(claim(drive), now_utc=Clock())
+        # The other one first: where it can't be had yet, the drive itself must not stay claimed.
         self._other = ClaimedDrive(claim(identify(str(elsewhere))), now_utc=Clock())
+        try:
+            super().__init__(claim(drive), now_utc=Clock())
+        except BaseException:
+            self._other.close()
+            raise
         self._operations = operations
         self._reopens = reopens
 
