@@ -61,7 +61,7 @@ class ErasableDrive(Protocol):
     @property
     def boot_id(self) -> str: ...
 
-    def transfer(self, order: Order, tuning: Tuning, rate_limit: int) -> RunningTransfer: ...
+    async def transfer(self, order: Order, tuning: Tuning, rate_limit: int) -> RunningTransfer: ...
 
     def activity(self) -> Activity | None: ...
 
@@ -87,7 +87,7 @@ class ClaimedDrive:
         """The kernel's name for this boot."""
         return self._claim.boot_id
 
-    def transfer(self, order: Order, tuning: Tuning, rate_limit: int) -> Transfer:
+    async def transfer(self, order: Order, tuning: Tuning, rate_limit: int) -> Transfer:
         """Starts a pass in its own process, which shares the claim."""
         drive = self.drive
         target = Target(
@@ -98,7 +98,7 @@ class ClaimedDrive:
             is_block_device=drive.transport is not Transport.IMAGE,
             flush_trust=flush_trust(drive),
         )
-        return Transfer.start(target, order, tuning, now_utc=self._now_utc, rate_limit=rate_limit)
+        return await Transfer.start(target, order, tuning, now_utc=self._now_utc, rate_limit=rate_limit)
 
     def activity(self) -> Activity | None:
         """The kernel's counters; None for an image."""

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,8 +102,29 @@ class Snapshot:
     """CLOCK_MONOTONIC of the first I/O, 0 before it."""
 
 
+_starter = ThreadPoolExecutor(1, thread_name_prefix="transfer-starter")
+"""Starts the processes one after another, since each takes milliseconds for which the loop must not wait. The kernel ends a
+process with the *thread* that started it (prctl(2), PR_SET_PDEATHSIG): this one lives as long as the program.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Started:
+    page: Page
+    event_fd: int
+    process: subprocess.Popen[bytes]
+
+    def put_down(self) -> None:
+        """Ends a process that nobody will watch. If it does not die, its drive hangs, and is held for that."""
+        self.process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(EXIT_GRACE_SECONDS)
+        os.close(self.event_fd)
+        self.page.close()
+
+
 class Transfer:
-    """A running pass. Create it with `start` on the thread of the event loop: the process dies with that thread."""
+    """A running pass. Create it with `start`."""
 
     def __init__(
         self,
@@ -128,33 +150,26 @@ class Transfer:
         self._loop = loop
 
     @classmethod
-    def start(
+    async def start(
         cls, target: Target, order: Order, tuning: Tuning, *, now_utc: Callable[[], str], rate_limit: int = 0
     ) -> "Transfer":
-        """Starts the process; it inherits the drive's descriptor. Raises TransferError when it cannot be started: then nothing
-        of it is left, and nothing was written.
+        """Starts the process, while the loop goes on; it inherits the drive's descriptor. Raises TransferError when it cannot
+        be started: then nothing of it is left, and nothing was written.
         """
-        leaf_count = -(-target.drive_bytes // order.hash_extent_bytes) if order.hash_extent_bytes else 0
-        with ExitStack() as undo:
-            try:
-                page = Page(Tables.lay(len(order.ranges), BAD_CAPACITY, leaf_count))
-                undo.callback(page.close)
-                _fill_plan(page, target, order, tuning, leaf_count)
-                page["rate_limit"] = rate_limit
-                event_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-                undo.callback(os.close, event_fd)
-                started_at = now_utc()
-                process = _spawn(target.fd, page.fd, event_fd)
-                undo.callback(_put_down, process)
-                transfer = cls(page, event_fd, process, target, tuning, started_at)
-            except OSError as error:
-                raise TransferError(
-                    f"the transfer process could not be started ({error.strerror or error})",
-                    subject=str(EXECUTABLE),
-                    remedy="Install the package anew, and see that open files and processes are not limited too tightly.",
-                ) from error
-            undo.pop_all()
-        return transfer
+        starting = _starter.submit(_start, target, order, tuning, rate_limit, now_utc)
+        try:
+            started, started_at = await asyncio.wrap_future(starting)
+        except asyncio.CancelledError:
+            if not starting.cancelled():
+                starting.result()[0].put_down()
+            raise
+        except OSError as error:
+            raise _not_started(error) from error
+        try:
+            return cls(started.page, started.event_fd, started.process, target, tuning, started_at)
+        except OSError as error:
+            started.put_down()
+            raise _not_started(error) from error
 
     def _on_event(self) -> None:
         os.eventfd_read(self._event_fd)
@@ -321,6 +336,32 @@ class Transfer:
         )
 
 
+def _start(
+    target: Target, order: Order, tuning: Tuning, rate_limit: int, now_utc: Callable[[], str]
+) -> tuple[_Started, str]:
+    """The process, and when it began."""
+    leaf_count = -(-target.drive_bytes // order.hash_extent_bytes) if order.hash_extent_bytes else 0
+    with ExitStack() as undo:
+        page = Page(Tables.lay(len(order.ranges), BAD_CAPACITY, leaf_count))
+        undo.callback(page.close)
+        _fill_plan(page, target, order, tuning, leaf_count)
+        page["rate_limit"] = rate_limit
+        event_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        undo.callback(os.close, event_fd)
+        started_at = now_utc()
+        started = _Started(page, event_fd, _spawn(target.fd, page.fd, event_fd))
+        undo.pop_all()
+    return started, started_at
+
+
+def _not_started(error: OSError) -> TransferError:
+    return TransferError(
+        f"the transfer process could not be started ({error.strerror or error})",
+        subject=str(EXECUTABLE),
+        remedy="Install the package anew, and see that open files and processes are not limited too tightly.",
+    )
+
+
 def _spawn(drive_fd: int, page_fd: int, event_fd: int) -> subprocess.Popen[bytes]:
     # A signal for the whole group (Ctrl-C, a service that is stopped) is the parent's to answer. The process ignores them as
     # soon as it runs; until then they are blocked, which it inherits.
@@ -336,13 +377,6 @@ def _spawn(drive_fd: int, page_fd: int, event_fd: int) -> subprocess.Popen[bytes
         )
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-
-
-def _put_down(process: subprocess.Popen[bytes]) -> None:
-    """Ends a process that nobody will watch. It has just begun: if it does not die, its drive hangs, and is held for that."""
-    process.kill()
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(EXIT_GRACE_SECONDS)
 
 
 def _has_io_out(target: Target) -> bool:

@@ -6,7 +6,7 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -131,8 +131,6 @@ class Station:
     """How many a drive has replaced, by its own count; None where it does not say. May block."""
     waits_for_room: bool = False
     """Whether jobs wait while a disk is full, instead of ending there."""
-    starting: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held by the job that starts a transfer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,7 +427,6 @@ class Erasing:
                 call=self._call,
                 failure=self.failure,
                 waits_for_room=self._station.waits_for_room,
-                starting=self._station.starting,
             )
             self.job.set_rate_limit(self._rate_limit)
             if self._is_paused:

@@ -138,9 +138,7 @@ class JobRun:
         call: BlockingCall = in_own_thread,
         failure: FailureCriteria = NO_CRITERIA,
         waits_for_room: bool = False,
-        starting: asyncio.Lock | None = None,
     ) -> None:
-        """`starting` is shared by jobs that run beside each other: one of them starts a transfer at a time."""
         state = log.state
         if state.plan is None or state.drive is None:
             raise JournalError("a job without a plan can't run", subject=state.job_id)
@@ -154,7 +152,6 @@ class JobRun:
         self._random_bytes = random_bytes
         self._keep_hashes = keep_hashes
         self._call = call
-        self._starting = starting or asyncio.Lock()
         self._failure = failure
         self._faults = faults_of(state)
         self._criterion: Reason | None = None
@@ -510,10 +507,7 @@ class JobRun:
             raise _Stopped
         self._stage = stage
         counted = _FaultCount(self._faults)
-        async with self._starting:
-            # A process takes a millisecond to start, and the jobs of a rack come here together: the loop turns between two.
-            await asyncio.sleep(0)
-            transfer = self._drive.transfer(order, self._tuning, self._rate_limit)
+        transfer = await self._drive.transfer(order, self._tuning, self._rate_limit)
         self._transfer = transfer
         self._kill_at = None
         try:

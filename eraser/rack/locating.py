@@ -48,7 +48,7 @@ async def blink(opened: OpenDrive, seconds: float, *, now_utc: Callable[[], str]
     loop = asyncio.get_running_loop()
     until, read = loop.time() + seconds, 0
     while loop.time() < until:
-        transfer = Transfer.start(target, order, tuning, now_utc=now_utc, rate_limit=READ_BYTES_PER_SECOND)
+        transfer = await Transfer.start(target, order, tuning, now_utc=now_utc, rate_limit=READ_BYTES_PER_SECOND)
         try:
             await _blink_with(transfer, until)
             snapshot = transfer.snapshot()

@@ -354,7 +354,7 @@ class _Run:
 
     async def __call__(self, order: Order, total_bytes: int) -> tuple[TransferReport, tuple[bytes, ...]]:
         """The report, and the hashes of the extents where they were asked for."""
-        transfer = Transfer.start(self._target, order, self._tuning, now_utc=self._now_utc)
+        transfer = await Transfer.start(self._target, order, self._tuning, now_utc=self._now_utc)
         try:
             while not transfer.has_ended:
                 await transfer.changed(TICK_SECONDS)

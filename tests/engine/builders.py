@@ -67,8 +67,8 @@ def tuning(**changes: object) -> Tuning:
     return Tuning(**(defaults | changes))  # type: ignore[arg-type]
 
 
-def start(target: Target, what: Order, how: Tuning | None = None, *, rate_limit: int = 0) -> Transfer:
-    return Transfer.start(target, what, how or tuning(), now_utc=now_utc, rate_limit=rate_limit)
+async def start(target: Target, what: Order, how: Tuning | None = None, *, rate_limit: int = 0) -> Transfer:
+    return await Transfer.start(target, what, how or tuning(), now_utc=now_utc, rate_limit=rate_limit)
 
 
 async def until_ended(transfer: Transfer) -> None:
@@ -89,7 +89,7 @@ class Run:
 
 async def run(target: Target, what: Order, how: Tuning | None = None, *, rate_limit: int = 0) -> Run:
     """One transfer from start to end."""
-    transfer = start(target, what, how, rate_limit=rate_limit)
+    transfer = await start(target, what, how, rate_limit=rate_limit)
     try:
         await until_ended(transfer)
         report, is_gone = await transfer.finish()

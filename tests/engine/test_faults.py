@@ -214,7 +214,7 @@ class TestOtherErrors:
 class TestASizeThatChanges:
     @staticmethod
     async def resize_while_writing(path: Path, device: Path, target: Target, size: int, **changes: object) -> EndReason:
-        transfer = start(target, write(ZEROS, target, **changes), rate_limit=4 * MIB)
+        transfer = await start(target, write(ZEROS, target, **changes), rate_limit=4 * MIB)
         try:
             while transfer.snapshot().position_bytes < MIB:
                 await transfer.changed(0.01)
@@ -235,7 +235,7 @@ class TestASizeThatChanges:
 
     async def test_ends_the_reading_of_an_image_as_gone(self) -> None:
         with image_drive(4 * MIB, fill=b"\0") as path, image_target(path) as target:
-            transfer = start(target, read(ZEROS, target), rate_limit=4 * MIB)
+            transfer = await start(target, read(ZEROS, target), rate_limit=4 * MIB)
             try:
                 while transfer.snapshot().position_bytes < MIB:
                     await transfer.changed(0.01)
@@ -332,7 +332,7 @@ class TestADriveThatHangs:
             with target_of(drive) as target, released_at_the_end(drive, access):
                 drive.become(hang)
                 began = time.monotonic()
-                transfer = start(target, what, how)
+                transfer = await start(target, what, how)
                 pid_fd = os.pidfd_open(transfer.pid)
                 try:
                     async with ticking() as lag:
@@ -354,7 +354,7 @@ class TestADriveThatHangs:
         with fuse_drive(32 * MIB, Hangs(On.WRITE), fill=None) as drive, target_of(drive) as target:
             how = tuning(block_bytes=128 * KIB, queue_depth=64, no_progress_seconds=NO_PROGRESS_S)
             (Path("/sys/block") / drive.name / "queue/nr_requests").write_text("4")
-            transfer = start(target, write(ZEROS, target), how)
+            transfer = await start(target, write(ZEROS, target), how)
             try:
                 async with ticking() as lag:
                     await until_ended(transfer)
@@ -373,7 +373,7 @@ class TestADriveThatHangs:
             fuse_drive(SIZE, Hangs(On.WRITE, access=5)) as drive,
             target_of(drive) as target,
         ):
-            hung = start(target, write(ZEROS, target), tuning(no_progress_seconds=NO_PROGRESS_S))
+            hung = await start(target, write(ZEROS, target), tuning(no_progress_seconds=NO_PROGRESS_S))
             try:
                 while drive.counts.held == 0:
                     await hung.changed(0.05)
@@ -390,7 +390,7 @@ class TestADriveThatHangs:
     async def test_does_not_hold_up_who_ends_it(self, how_it_is_ended: str, access: AccessLeast) -> None:
         with fuse_drive(SIZE, Hangs(On.WRITE, access=5)) as drive, target_of(drive) as target:
             how = tuning(access_least=access, no_progress_seconds=NO_PROGRESS_S)
-            transfer = start(target, write(ZEROS, target), how)
+            transfer = await start(target, write(ZEROS, target), how)
             try:
                 while drive.counts.held == 0:
                     await transfer.changed(0.05)

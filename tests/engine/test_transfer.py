@@ -214,7 +214,9 @@ class TestMemory:
     async def test_of_a_transfer_is_at_most_8_mib(self, how: Tuning, pattern: Pattern) -> None:
         with loop_drive(16 * MIB) as drive, target_of(drive) as target:
             tuned = replace(how, checkpoint_bytes=12 * MIB)
-            transfer = start(target, write(pattern, target), tuned, rate_limit=16 * MIB)  # it must not end meanwhile
+            transfer = await start(
+                target, write(pattern, target), tuned, rate_limit=16 * MIB
+            )  # it must not end meanwhile
             try:
                 while transfer.snapshot().checkpoints < 1:
                     await transfer.changed(1)
@@ -280,7 +282,7 @@ class TestCheckpoints:
 
     async def test_come_by_time(self) -> None:
         with loop_drive(4 * MIB) as drive, target_of(drive) as target:
-            transfer = start(target, write(ZEROS, target), tuning(checkpoint_seconds=0.1), rate_limit=4 * MIB)
+            transfer = await start(target, write(ZEROS, target), tuning(checkpoint_seconds=0.1), rate_limit=4 * MIB)
             began, seen, gaps = time.monotonic(), 0, []
             try:
                 while not transfer.has_ended:
@@ -298,7 +300,7 @@ class TestCheckpoints:
     async def test_that_are_not_acknowledged_hold_the_transfer_back(self) -> None:
         with loop_drive(8 * MIB) as drive, target_of(drive) as target:
             before = stat_of(drive)
-            transfer = start(target, write(ZEROS, target), tuning(checkpoint_bytes=MIB))
+            transfer = await start(target, write(ZEROS, target), tuning(checkpoint_bytes=MIB))
             try:
                 while transfer.snapshot().checkpoints < 2:
                     await transfer.changed(5)
@@ -324,7 +326,7 @@ class TestCheckpoints:
     async def test_lie_where_the_drive_was_flushed_when_a_transfer_is_cancelled(self) -> None:
         size = 64 * MIB
         with loop_drive(size) as drive, target_of(drive) as target:
-            transfer = start(target, write(Constant(b"\xff"), target), rate_limit=16 * MIB)
+            transfer = await start(target, write(Constant(b"\xff"), target), rate_limit=16 * MIB)
             try:
                 while transfer.snapshot().position_bytes < MIB:
                     await transfer.changed(0.01)
@@ -345,7 +347,7 @@ class TestOrders:
     async def test_to_pause_and_resume_are_obeyed(self, access: AccessLeast) -> None:
         size = 16 * MIB
         with loop_drive(size) as drive, target_of(drive) as target:
-            transfer = start(target, write(STREAM, target), tuning(access_least=access), rate_limit=8 * MIB)
+            transfer = await start(target, write(STREAM, target), tuning(access_least=access), rate_limit=8 * MIB)
             try:
                 while transfer.snapshot().position_bytes < MIB:
                     await transfer.changed(0.01)
@@ -367,7 +369,7 @@ class TestOrders:
 
     async def test_to_cancel_are_obeyed_while_paused(self) -> None:
         with loop_drive(16 * MIB) as drive, target_of(drive) as target:
-            transfer = start(target, write(ZEROS, target), rate_limit=8 * MIB)
+            transfer = await start(target, write(ZEROS, target), rate_limit=8 * MIB)
             try:
                 transfer.pause()
                 while not transfer.snapshot().is_paused:
@@ -383,7 +385,7 @@ class TestOrders:
     @pytest.mark.parametrize("access", [AccessLeast.BEST, AccessLeast.PREAD])
     async def test_to_keep_a_rate_are_obeyed_within_ten_percent(self, access: AccessLeast) -> None:
         with loop_drive(128 * MIB, fill=None) as drive, target_of(drive) as target:
-            transfer = start(target, write(ZEROS, target), tuning(access_least=access), rate_limit=16 * MIB)
+            transfer = await start(target, write(ZEROS, target), tuning(access_least=access), rate_limit=16 * MIB)
             try:
                 slow = await measured_rate(transfer, 12 * MIB)
                 transfer.set_rate_limit(48 * MIB)
@@ -435,7 +437,7 @@ class TestTheProcess:
 
     async def test_that_is_killed_is_reported(self) -> None:
         with loop_drive(16 * MIB) as drive, target_of(drive) as target:
-            transfer = start(target, write(ZEROS, target), rate_limit=MIB)
+            transfer = await start(target, write(ZEROS, target), rate_limit=MIB)
             try:
                 os.kill(transfer.pid, signal.SIGKILL)
                 await asyncio.wait_for(transfer.changed(30), 10)
@@ -448,7 +450,7 @@ class TestTheProcess:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     async def test_leaves_a_signal_for_the_whole_group_to_its_parent(self, number: signal.Signals) -> None:
         with loop_drive(4 * MIB) as drive, target_of(drive) as target:
-            transfer = start(target, write(ZEROS, target))
+            transfer = await start(target, write(ZEROS, target))
             try:
                 os.kill(transfer.pid, number)
                 await until_ended(transfer)
@@ -460,7 +462,7 @@ class TestTheProcess:
     async def test_wakes_its_parent_when_it_ends(self) -> None:
         with loop_drive(MIB) as drive, target_of(drive) as target:
             for _ in range(20):
-                transfer = start(target, write(ZEROS, target))
+                transfer = await start(target, write(ZEROS, target))
                 try:
                     async with asyncio.timeout(20):
                         while not transfer.has_ended:
@@ -490,14 +492,14 @@ class TestTheProcess:
             with monkeypatch.context() as broken:
                 broken.setattr(what, fail)
                 with pytest.raises(TransferError):
-                    start(target, write(ZEROS, target))
+                    await start(target, write(ZEROS, target))
             assert open_descriptors() == descriptors and children() == processes
 
     async def test_is_not_started_for_a_plan_that_cannot_be_written_down(self) -> None:
         with loop_drive(MIB) as drive, target_of(drive) as target:
             descriptors = open_descriptors()
             with pytest.raises((ValueError, OverflowError)):
-                start(target, write(ZEROS, target, start_position_bytes=-1))
+                await start(target, write(ZEROS, target, start_position_bytes=-1))
             assert open_descriptors() == descriptors
 
     async def test_refuses_a_malformed_plan_and_touches_nothing(self) -> None:
@@ -525,7 +527,7 @@ async def main():
     fd, size = os.open(sys.argv[1], os.O_RDWR | os.O_EXCL), int(sys.argv[2]) << 20
     target = Target(fd, size, 512, 512, True, FlushProof.KERNEL_SENT)
     order = Order(Operation.WRITE, Constant(b"\\xff"), (Extent(0, size),))
-    transfer = Transfer.start(target, order, Tuning(block_bytes=65536), now_utc=str, rate_limit=8 << 20)
+    transfer = await Transfer.start(target, order, Tuning(block_bytes=65536), now_utc=str, rate_limit=8 << 20)
     while transfer.snapshot().position_bytes < 1 << 20:
         await transfer.changed(0.01)
     print(transfer.pid, flush=True)

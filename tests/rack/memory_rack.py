@@ -96,7 +96,7 @@ class MemoryDrive(SimulatedDrive):
     def has_customers_data(self) -> bool:
         return b"customer" in self.cache
 
-    def transfer(self, order: Order, tuning: Tuning, rate_limit: int) -> TimedTransfer:
+    async def transfer(self, order: Order, tuning: Tuning, rate_limit: int) -> TimedTransfer:
         return TimedTransfer(self, order, tuning)
 
     def close(self) -> None:

@@ -62,7 +62,7 @@ class SimulatedDrive:
         size = self.sectors * SECTOR
         return a_drive(geometry=Geometry(size, SECTOR, SECTOR, size), write_cache="write back")
 
-    def transfer(self, order: Order, tuning: Tuning, rate_limit: int) -> "SimulatedTransfer":
+    async def transfer(self, order: Order, tuning: Tuning, rate_limit: int) -> "SimulatedTransfer":
         return SimulatedTransfer(self, order, tuning)
 
     def activity(self) -> Activity:

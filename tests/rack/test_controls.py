@@ -125,10 +125,10 @@ class Broken(ClaimedDrive):
         self._operations = operations
         self._reopens = reopens
 
-    def transfer(self, order: Any, tuning: Any, rate_limit: int) -> Any:
+    async def transfer(self, order: Any, tuning: Any, rate_limit: int) -> Any:
         if order.operation in self._operations:
-            return self._other.transfer(order, tuning, rate_limit)
-        return super().transfer(order, tuning, rate_limit)
+            return await self._other.transfer(order, tuning, rate_limit)
+        return await super().transfer(order, tuning, rate_limit)
 
     def reopen(self, flags: int) -> int:
         return self._other.reopen(flags) if self._reopens else super().reopen(flags)

@@ -3,6 +3,7 @@
 It goes on while the station's program is down. Everything that happens is told to `diary`, when somebody reads it.
 """
 
+import asyncio
 import heapq
 import itertools
 import random
@@ -41,7 +42,8 @@ class Held:
         """Transfers that began after a person had said that the job is to end."""
         self.work: Work | None = None
 
-    def transfer(self, order: Order, tuning: Tuning, rate_limit: int) -> Work:
+    async def transfer(self, order: Order, tuning: Tuning, rate_limit: int) -> Work:
+        await asyncio.sleep(0)  # a process takes its time to start: others go on meanwhile
         self.world.checks.transfer_begins(self, order)
         self.work = Work(self, order, tuning, rate_limit)
         self.world.tell(f"{self.job_id}: {order.operation} of drive {self.disk.number} begins")

@@ -197,8 +197,8 @@ class SimulatedDrive:
     def boot_id(self) -> str:
         return self._held.boot_id
 
-    def transfer(self, order: Order, tuning: Tuning, rate_limit: int) -> RunningTransfer:
-        inner = self._held.transfer(order, tuning, paced(rate_limit, self._note.bytes_per_second))
+    async def transfer(self, order: Order, tuning: Tuning, rate_limit: int) -> RunningTransfer:
+        inner = await self._held.transfer(order, tuning, paced(rate_limit, self._note.bytes_per_second))
         self._transfer = self._natural(inner, order.operation, tuning)
         if not self._is_plugged():
             self._transfer.kill(EndReason.GONE)
