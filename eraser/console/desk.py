@@ -15,11 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from eraser.certificates.destroying import Destroying
 from eraser.certificates.filed import FiledCertificates
 from eraser.certificates.withdrawing import Withdrawing
-from eraser.console.certificates import certificates_router
+from eraser.console.certificates import Id, certificates_router
 from eraser.console.controls import control_router
 from eraser.console.forms import DriveForm, LotForm, WithdrawalForm, desk_form
 from eraser.console.identity import Viewer, require
-from eraser.console.intake import add_intake
+from eraser.console.intake import add_intake, lot_named
 from eraser.console.paging import Limit, page_answer
 from eraser.console.problems import Forbidden, NotFound
 from eraser.console.reports import add_reports
@@ -263,7 +263,7 @@ def _add_lots(router: APIRouter, desk: Desk) -> None:
 
     @router.get("/lots/{lot_id}", dependencies=_VIEW_LOTS)
     async def show_lot(lot_id: str) -> Any:
-        lot = await _lot(desk, lot_id)
+        lot = await lot_named(desk.lots, lot_id)
         form = _lot_form(lot, await desk.intake.openings())
         return desk_form(LotForm(form.lot, form.is_open, form.bays, await desk.lots.arrivals(lot_id)))
 
@@ -274,7 +274,7 @@ def _add_lots(router: APIRouter, desk: Desk) -> None:
 
     @router.put("/lots/{lot_id}")
     async def change_lot(lot_id: str, order: LotOrder, viewer: LotsViewer) -> Any:
-        await _lot(desk, lot_id)
+        await lot_named(desk.lots, lot_id)
         revision = await desk.lots.put(order.lot(lot_id), _operator(viewer, order), is_new=False)
         return {"lot_id": lot_id, "revision": revision}
 
@@ -282,7 +282,7 @@ def _add_lots(router: APIRouter, desk: Desk) -> None:
 def _add_openings(router: APIRouter, desk: Desk, station: StationPort) -> None:
     @router.post("/lots/{lot_id}/open")
     async def open_lot(lot_id: str, order: OpenOrder, viewer: LotsViewer) -> Any:
-        await _lot(desk, lot_id)
+        await lot_named(desk.lots, lot_id)
         for bay in order.bays:
             _require_bay(station, bay)
         opening = await desk.intake.open(lot_id, order.bays, _operator(viewer, order))
@@ -290,7 +290,7 @@ def _add_openings(router: APIRouter, desk: Desk, station: StationPort) -> None:
 
     @router.post("/lots/{lot_id}/close")
     async def close_lot(lot_id: str, order: CloseOrder, viewer: LotsViewer) -> Any:
-        await _lot(desk, lot_id)
+        await lot_named(desk.lots, lot_id)
         await desk.intake.close(lot_id, _operator(viewer, order))
         return {"lot_id": lot_id}
 
@@ -315,8 +315,10 @@ def _add_custody(router: APIRouter, desk: Desk) -> None:
     async def record(order: CustodyOrder, viewer: CustodyViewer) -> Any:
         event = order.custody_event()
         if isinstance(event, custody.Received):
-            await _lot(desk, event.lot_id)  # a slip would make a lot of which nobody knows what to do with its drives
-        name = await desk.custody.named(order.drive)
+            await lot_named(
+                desk.lots, event.lot_id
+            )  # a slip would make a lot of which nobody knows what to do with its drives
+        name = await desk.custody.named(_printable(order.drive))
         if name is None:
             if not isinstance(event, custody.Received):
                 raise _unknown(order.drive)
@@ -342,7 +344,7 @@ async def _end_jobs(desk: Desk, name: DriveName, event: custody.Destroyed) -> No
 
 def _add_withdrawals(router: APIRouter, withdraw: Withdrawing) -> None:
     @router.post("/certificates/{certificate_id}/withdrawal", status_code=HTTPStatus.CREATED)
-    async def withdraw_certificate(certificate_id: str, order: WithdrawalOrder, viewer: WithdrawingViewer) -> Any:
+    async def withdraw_certificate(certificate_id: Id, order: WithdrawalOrder, viewer: WithdrawingViewer) -> Any:
         reason, operator = _printable(order.reason), _operator(viewer, order)
         try:
             done = await withdraw(certificate_id, reason, operator, bytes.fromhex(order.digest))
@@ -371,13 +373,6 @@ def _printable(text: str) -> str:
     return text
 
 
-async def _lot(desk: Desk, lot_id: str) -> Lot:
-    try:
-        return await desk.lots.get(lot_id)
-    except UsageError as error:
-        raise NotFound(error.what, subject=error.subject, remedy=error.remedy) from error
-
-
 def _lot_form(lot: Lot, openings: list[Opening]) -> LotForm:
     mine = next((opening for opening in openings if opening.lot_id == lot.lot_id), None)
     return LotForm(lot, mine is not None, mine.bays if mine is not None else (), None)
@@ -389,7 +384,8 @@ def _require_bay(station: StationPort, name: str) -> None:
 
 
 async def _known(desk: Desk, text: str) -> DriveName:
-    name = await desk.custody.named(text)
+    # What can't be printed names nothing, and PostgreSQL takes no NUL.
+    name = await desk.custody.named(text) if text.isprintable() else None
     if name is None:
         raise _unknown(text)
     return name

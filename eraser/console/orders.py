@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from eraser.console.access import LOOKING, problem_response
 from eraser.console.identity import Viewer
 from eraser.domain.account import Deed
+from eraser.domain.printable import printable
 from eraser.errors import EraserError, Refused, UsageError
 from eraser.ledger.answers import Answers, KeptAnswer
 from eraser.ledger.trail import Trail
@@ -100,7 +101,7 @@ class Orders:
         if said is None:
             if scope["method"] in LOOKING or not viewer.is_signed_in:
                 return
-            said = _Note(f"{scope['method']} {scope['path']}"[:500], "", "")
+            said = _Note(printable(f"{scope['method']} {scope['path']}")[:500], "", "")
         deed = Deed(
             self._books.now_utc(),
             said.name or viewer.name,

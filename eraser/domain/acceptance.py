@@ -106,7 +106,9 @@ def acceptance_plan(
     if lot_size < 1:
         raise UsageError("there is nothing in the lot to sample")
     letter, size, accepts = master_plan(code_letter(lot_size, level), aql, severity)
-    return AcceptancePlan(letter, min(size, lot_size), accepts)
+    size = min(size, lot_size)
+    # The tables begin with lots of 2: a lot of 1 that is all nonconforming must not be accepted.
+    return AcceptancePlan(letter, size, min(accepts, size - 1))
 
 
 def code_letter(lot_size: int, level: InspectionLevel) -> str:

@@ -6,7 +6,7 @@ erasing and reading back. The first must pass, the second must fail, and for the
 time, the station issues no certificate until both do.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -99,6 +99,17 @@ class Control:
         has_failed = self.outcome is ControlOutcome.FAILED and any(item.code == MISMATCH for item in self.reasons)
         return has_failed and is_found
 
+    @property
+    def is_blind(self) -> bool:
+        """Whether it shows that a drive passes here which is not erased. One that came to no judgement shows nothing."""
+        if self.outcome is ControlOutcome.NOT_RUN:
+            return False
+        if self.test is ControlTest.CANARY:
+            return self.outcome is ControlOutcome.PASSED and not self.is_good
+        is_whole = self.verified_bytes == self.drive.capacity_bytes
+        has_missed = is_whole and self.found_total < len(self.dirtied)
+        return bool(self.dirtied) and (self.outcome is ControlOutcome.PASSED or has_missed)
+
 
 def read(form: Any) -> Control:
     """The record that this JSON form stands for. Raises UsageError naming what is missing, unknown or wrong."""
@@ -138,6 +149,19 @@ def why_closed(newest: Newest, now: str, interval_seconds: float) -> str:
     """Why no certificate may be issued now; empty when one may."""
     said = (_complaint(test, newest.get(test), now, interval_seconds) for test in ControlTest)
     return "; ".join(filter(None, said))
+
+
+def why_doubted(before: Iterable[Control], after: Iterable[Control]) -> str:
+    """Why what was read back at a moment is not believed; empty when it is. The controls of one kind that ended before that
+    moment and after it, the nearest first: what lies beyond a good one is over.
+    """
+    for side in (before, after):
+        for control in side:
+            if control.is_good:
+                break
+            if control.is_blind:
+                return f"the {control.test.value} control of {control.ended_at} {_wrong(control)}"
+    return ""
 
 
 def _complaint(test: ControlTest, newest: Control | None, now: str, interval_seconds: float) -> str:

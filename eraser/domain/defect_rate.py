@@ -13,7 +13,8 @@ MILLION = 10**6
 
 def sample_size(lot_size: int, defect_rate_ppm: int, confidence_ppm: int, accepts: int = 0) -> int:
     """The least n for which a lot with that share of defective items or more is accepted, with at most `accepts` of them in the
-    sample, with a probability of at most 1 - confidence. Raises UsageError for senseless numbers.
+    sample, with a probability of at most 1 - confidence. Raises UsageError for senseless numbers, and where no sample can show
+    it: a lot of which that share is no more than `accepts` items is always accepted.
 
     The share is rounded up to whole items, and to one item at least: what is less than one is none.
     """
@@ -21,6 +22,11 @@ def sample_size(lot_size: int, defect_rate_ppm: int, confidence_ppm: int, accept
     if not 0 < defect_rate_ppm <= MILLION:
         raise UsageError("a defect rate lies above 0 and at 1 at the most")
     defective = max(1, -(-lot_size * defect_rate_ppm // MILLION))
+    if defective <= accepts:
+        raise UsageError(
+            f"that share of {lot_size} is {defective}, and {accepts} are accepted: no sample can show that there are fewer",
+            remedy="Accept fewer, or ask for a larger share.",
+        )
     high = 1
     while high < lot_size and not _is_unlikely(lot_size, defective, high, accepts, confidence_ppm):
         high = min(2 * high, lot_size)  # so that no number grows far beyond what is needed

@@ -289,6 +289,9 @@ def apply(state: JobState | None, event: JobEvent, at: str) -> JobState:
             _expect(state, event, Phase.PLANNED, Phase.RUNNING, Phase.VERIFYING, Phase.INTERRUPTED)
             return replace(state, is_cancelled=True)
         case JobAbandoned(why):
+            if state.phase is Phase.PASSED and not state.certificate_id:
+                # Nobody was told that it passed, and what was read back is no longer believed.
+                state = replace(state, phase=Phase.VERIFYING, outcome=None, reasons=(), finished_at="")
             _expect(
                 state,
                 event,

@@ -3,7 +3,7 @@
 A certificate that is signed while the ledger stands at an old backup would get a place in the log that another one had.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
 from eraser.errors import CertificateError, ExitStatus
@@ -16,6 +16,10 @@ class SigningSuspended(CertificateError):
     exit_status: ClassVar[ExitStatus] = ExitStatus.REFUSED
 
 
+async def _never(_: str) -> str:
+    return ""
+
+
 class SigningGate:
     """One for a station; closed until somebody has looked. Threads may ask at any time."""
 
@@ -23,6 +27,8 @@ class SigningGate:
         self._reason = "the log has not been looked at yet"
         self.why_withheld: Callable[[], str] = lambda: ""
         """Why certificates, and nothing else, are held back: what the positive control says, once there is one."""
+        self.why_doubted: Callable[[str], Awaitable[str]] = _never
+        """Why a job that ended at this moment (RFC 3339, UTC) is not believed to have passed, by the same controls."""
 
     @property
     def reason(self) -> str:

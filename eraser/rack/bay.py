@@ -179,6 +179,14 @@ class BayRun:
         cancelled = (BayState.ASKING,) if self._shown.is_cancelled else ()
         self._expect("resume", BayState.PAUSED, BayState.INTERRUPTED, *cancelled)
         if self._erasing is None:
+            if seen is None:
+                # It writes: what a person cancelled stays so until somebody who knows which drive it is says otherwise.
+                raise Refused(
+                    "not-seen",
+                    "a job that stopped goes on only on the drive that whoever says so has seen",
+                    subject=f"bay {self.name}",
+                    remedy="Say with the order which sighting of the bay it is for (`sighting` of the bay).",
+                )
             self._take_wish(_Wish(_Order.RESUME, seen=self._shown.drive))
             return
         if self._pauses and PauseReason.PERSON not in self._pauses:

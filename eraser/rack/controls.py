@@ -15,7 +15,7 @@ import structlog
 
 from eraser.certificates.controlling import ControlRecords
 from eraser.certificates.errors import WithheldError
-from eraser.domain.control import Control, ControlTest, is_due, why_closed
+from eraser.domain.control import Control, ControlTest, is_due, why_closed, why_doubted
 from eraser.domain.custody import drive_name, own_serial, world_wide_name
 from eraser.domain.drive import Drive
 from eraser.domain.job import JobState
@@ -82,6 +82,14 @@ class Controls:
     def why_withheld(self) -> str:
         """Why nothing may be certified now; empty when all is as it must be."""
         return why_closed(self.newest, self._parts.now_utc(), self.terms.interval_seconds)
+
+    async def why_doubted(self, finished_at: str) -> str:
+        """Why a job that was read back by then is not believed, by the controls around it; empty when it is. Raises
+        JournalError.
+        """
+        # The newest counts also where it could not be put on record.
+        blind = [item for item in self.newest.values() if item.is_blind]
+        return why_doubted(blind, ()) or await self._records.why_doubted(finished_at)
 
     async def run(self) -> None:
         """Until it is cancelled."""

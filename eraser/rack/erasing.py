@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -25,6 +25,7 @@ from eraser.domain.events import (
     JobPlanned,
     JobQueued,
     JobRefused,
+    Outcome,
     Reason,
 )
 from eraser.domain.failure import NO_CRITERIA, FailureCriteria
@@ -115,6 +116,11 @@ def hold_claimed(drive: Drive, *, now_utc: Callable[[], str]) -> ErasableDrive:
     return ClaimedDrive(claim(drive), now_utc=now_utc)
 
 
+async def never_doubted(_: str) -> str:
+    """Where there is no positive control."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Station:
     """What every job needs of its surroundings."""
@@ -131,6 +137,8 @@ class Station:
     """How many a drive has replaced, by its own count; None where it does not say. May block."""
     waits_for_room: bool = False
     """Whether jobs wait while a disk is full, instead of ending there."""
+    why_doubted: Callable[[str], Awaitable[str]] = never_doubted
+    """Why a job that ended at this moment (UTC) is not believed to have passed, empty where it is. Raises JournalError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -455,6 +463,7 @@ class Erasing:
         return Result(self.path, Ended.REFUSED, str(error), is_held=is_held, job_id=self.job_id)
 
     async def _issue(self, log: JobLog, job: JobRun | None) -> Result:
+        await self._doubt(log)
         state = log.state
         # Of a drive that never answered, no last byte is known.
         duration_ns = max(0, job.last_byte_ns - job.first_byte_ns) if job is not None else 0
@@ -478,6 +487,13 @@ class Erasing:
             is_held=job.is_held if job is not None else False,
             job_id=state.job_id,
         )
+
+    async def _doubt(self, log: JobLog) -> None:
+        """A verification that a control has shown to be blind lets nothing pass, however good the next control is."""
+        state = log.state
+        if state.outcome is Outcome.PASSED and (why := await self._station.why_doubted(state.finished_at)):
+            await self._append(log, JobAbandoned(f"what was read back is not believed: {why}"))
+            await self._append(log, JobFinished(*judge(log.state.facts())))
 
     async def _close(self, erasable: ErasableDrive) -> None:
         """Giving back what a sick drive still holds may block, and is left to its thread then."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.console.people import Plant, a_plant, hash_cheaply
+from tests.ledger.conftest import new_postgresql, postgresql, postgresql_server  # noqa: F401
 
 
 @pytest.fixture

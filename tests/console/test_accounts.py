@@ -347,6 +347,12 @@ async def test_what_people_do_bears_their_name_in_the_jobs_and_in_the_trail(plan
     assert {deed["name"] for deed in of_anna} == {"Anna"}
 
 
+async def test_an_address_that_no_database_can_keep_is_in_the_trail_too(plant: Plant) -> None:
+    boss = await plant.browser_of("Boss", Role.ADMINISTRATOR)
+    await boss.ask("POST", "/api/v1/lots/%00/open", {})
+    assert (await boss.get("/api/v1/trail")).json[-1]["action"] == "POST /api/v1/lots/\ufffd/open"
+
+
 async def test_an_order_that_ended_in_a_fault_is_in_the_trail_too(
     plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:

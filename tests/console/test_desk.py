@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pwd
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from eraser.ledger.sql_journal import SqlJournal
 from eraser.ledger.station_ledger import StationLedger, open_ledger
 from eraser.rack.erasing import Station
 from eraser.rack.leftovers import Leftovers
-from tests.console.desks import STATION, end_none, now_utc
+from tests.console.desks import STATION, end_none, now_utc, withdrawing
 from tests.console.serving import Answer, ask, free_port
 from tests.console.stations import FakeStation
 from tests.ledger.stories import a_request, drive_number, until_writing, whole_job
@@ -62,21 +63,43 @@ class Served:
         return self.ledger.journal
 
 
-@pytest.fixture
-async def served(tmp_path: Path) -> AsyncIterator[Served]:
-    async with open_ledger(sqlite_url(tmp_path / "ledger.db"), STATION, now_utc) as ledger:
+@asynccontextmanager
+async def serving(url: str, folder: Path) -> AsyncIterator[Served]:
+    async with open_ledger(url, STATION, now_utc) as ledger:
         parts = Station(
             journal=ledger.journal,
-            issue=Papers(tmp_path),
+            issue=Papers(folder),
             now_utc=now_utc,
             random_bytes=bytes,
             new_id=lambda: "new",
             call=at_once,
         )
         leftovers = Leftovers(parts, ledger.journal, lambda what, problem: None)
-        desk = Desk(ledger.custody, ledger.lots, ledger.intake, STATION, now_utc, leftovers.end_jobs)
-        async with serve_http(FakeStation(), listen=None, socket=tmp_path / "eraser.sock", desk=desk):
-            yield Served(ledger, tmp_path / "eraser.sock")
+        withdraw = withdrawing(ledger.store, folder)
+        desk = Desk(ledger.custody, ledger.lots, ledger.intake, STATION, now_utc, leftovers.end_jobs, withdraw)
+        async with serve_http(FakeStation(), listen=None, socket=folder / "eraser.sock", desk=desk):
+            yield Served(ledger, folder / "eraser.sock")
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Served]:
+    async with serving(sqlite_url(tmp_path / "ledger.db"), tmp_path) as served:
+        yield served
+
+
+async def test_a_name_that_no_database_can_look_for_is_nobodys(postgresql: str, tmp_path: Path) -> None:
+    async with serving(postgresql, tmp_path) as served:
+        await served.post("lots", {"lot_id": "L7", "policy": POLICY})
+        asked = [
+            await served.get("lots/%00"),
+            await served.get("custody?drive=%00"),
+            await served.post("lots/%00", {"policy": POLICY}, "PUT"),
+            await served.post("lots/%00/open", {}),
+            await served.post("lots/%00/close", {}),
+            await served.post("certificates/%00/withdrawal", {"reason": "x"}),
+            await served.record({"kind": "received", "lot_id": "L7"}, drive="\0"),
+        ]
+    assert [answer.status for answer in asked] == [404, 404, 404, 404, 404, 422, 400]
 
 
 def assert_problem(answer: Answer, status: int, code: str, reason: str | None = None) -> None:

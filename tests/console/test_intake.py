@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from eraser.console.desk import Desk
+from eraser.console.pages import lots_page
 from eraser.console.server import serve_http
 from eraser.domain.events import Outcome
 from eraser.domain.lot import Lot, LotPolicy
+from eraser.errors import UsageError
 from eraser.ledger.engine import sqlite_url
 from eraser.ledger.specifications import Specifications
 from eraser.ledger.station_ledger import StationLedger, open_ledger
@@ -153,3 +155,9 @@ async def test_what_is_sent_again_replaces_what_was_asked_before(served: Served)
         assert (await served.get(f"specifications/{name}")).status == 404
     assert (await served.post("lots/%00/scan", {"codes": ["x"]})).status == 404
     assert (await served.post("specifications", {"reference": "x", "serial": "y", "standard": "magic"})).status == 400
+
+
+@pytest.mark.parametrize("count", ["9" * 5000, "²", "0", "-1", "1.5"])
+def test_a_number_of_drives_that_is_none_is_a_slip_in_the_form_and_no_fault(count: str) -> None:
+    with pytest.raises(UsageError):
+        lots_page._lot_of({"lot_id": "OFFICE 10", "standard": "zero", "expected_drives": count})

@@ -150,6 +150,17 @@ def test_a_plan_never_asks_for_more_than_there_is(
     assert plan.rejects == plan.accepts + 1
 
 
+@pytest.mark.parametrize("severity", Severity)
+@pytest.mark.parametrize("aql", AQLS)
+@pytest.mark.parametrize("level", InspectionLevel)
+def test_no_lot_of_which_everything_is_nonconforming_is_ever_accepted(
+    severity: Severity, aql: str, level: InspectionLevel
+) -> None:
+    for lot in (*range(1, 300), 1200, 3200, 10_000, 500_000, 10**6):
+        plan = acceptance_plan(lot, aql, level, severity)
+        assert plan.accepts < plan.sample_size, lot
+
+
 def test_what_is_no_lot_and_no_aql_is_refused() -> None:
     assert acceptance_plan(5, "0.010", InspectionLevel.II) == AcceptancePlan("Q", 5, 0)
     with pytest.raises(UsageError):

@@ -18,6 +18,7 @@ from eraser.domain.control import (
     ControlTest,
     is_due,
     why_closed,
+    why_doubted,
 )
 from eraser.domain.events import Reason
 
@@ -128,3 +129,32 @@ def test_it_is_due_after_an_interval_and_sooner_where_it_went_wrong() -> None:
     assert not is_due(bad, "2027-01-01T12:14:59Z", DAY) and is_due(bad, "2027-01-01T12:15:00Z", DAY)
     assert RETRY_SECONDS == 900
     assert is_due(DIRTY, "2026-12-31T12:00:00Z", DAY)  # the clock was set back
+
+
+UNREAD = replace(DIRTY, outcome=ControlOutcome.NOT_RUN)
+BLIND = replace(DIRTY, outcome=ControlOutcome.PASSED, reasons=(), found=(), found_total=0)
+
+
+@pytest.mark.parametrize(
+    ("control", "is_blind"),
+    [
+        (BLIND, True),
+        (replace(DIRTY, found=(0,), found_total=1), True),
+        (replace(CANARY, known_left=1), True),
+        (DIRTY, False),
+        (CANARY, False),
+        (UNREAD, False),
+        (replace(DIRTY, found=(0, 512, 4096), found_total=3), False),  # it saw more than it had to
+        (replace(DIRTY, found=(), found_total=0, verified_bytes=0), False),  # it failed before it was read back
+        (replace(DIRTY, outcome=ControlOutcome.PASSED, dirtied=(), found=(), found_total=0), False),  # nothing to see
+        (replace(CANARY, outcome=ControlOutcome.FAILED, known_left=1), False),
+    ],
+)
+def test_a_control_is_blind_where_it_let_pass_what_was_not_erased(control: Control, is_blind: bool) -> None:
+    assert control.is_blind is is_blind
+
+
+def test_what_was_read_back_next_to_a_blind_control_is_not_believed_until_a_good_one_lies_between() -> None:
+    assert why_doubted([], []) == why_doubted([DIRTY], [DIRTY]) == why_doubted([DIRTY, BLIND], [DIRTY, BLIND]) == ""
+    for before, after in (([BLIND], []), ([], [BLIND]), ([UNREAD, BLIND], [DIRTY]), ([DIRTY], [UNREAD, BLIND])):
+        assert "verification does not see" in why_doubted(before, after)

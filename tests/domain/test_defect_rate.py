@@ -28,11 +28,15 @@ def accepted(lot: int, defective: int, sampled: int, accepts: int) -> Fraction:
 
 @given(LOTS, st.integers(1, MILLION), CONFIDENCES, st.integers(0, 4))
 def test_the_sample_is_the_smallest_that_shows_it(lot: int, rate: int, confidence: int, accepts: int) -> None:
-    size = sample_size(lot, rate, confidence, accepts)
     defective = max(1, -(-lot * rate // MILLION))
+    if defective <= accepts:
+        with pytest.raises(UsageError, match="no sample can show"):
+            sample_size(lot, rate, confidence, accepts)
+        return
+    size = sample_size(lot, rate, confidence, accepts)
     allowed = 1 - Fraction(confidence, MILLION)
     enough = [n for n in range(1, lot + 1) if accepted(lot, defective, n, accepts) <= allowed]
-    assert size == (enough[0] if enough else lot)
+    assert size == enough[0]
 
 
 @given(st.data(), LOTS, CONFIDENCES)

@@ -176,7 +176,7 @@ LEGAL: dict[str, set[str]] = {
     "cancelled": {*_ANY_TIME_HELD, "refused"},
     "back": _WRITTEN,
     "refused": set(),
-    "passed": {"certificate"},
+    "passed": {"certificate", "abandoned"},  # what was read back may be no longer believed before anybody was told
     "failed": {"certificate"},
     "certified": set(),
 }
@@ -191,6 +191,15 @@ def test_every_event_follows_only_where_it_can(place, event):
     else:
         with pytest.raises(JournalError):
             apply(state, EVENTS[event], "")
+
+
+def test_a_job_that_passed_and_is_not_believed_ends_as_failed() -> None:
+    doubted = folded((*JOURNALS["passed"], JobAbandoned("the control was blind")))
+    assert doubted.outcome is None and doubted.is_open
+    outcome, reasons = judge(doubted.facts())
+    assert outcome is Outcome.FAILED and "the control was blind" in reasons[0].what
+    ended = apply(doubted, JobFinished(outcome, reasons), "")
+    assert (ended.phase, ended.outcome) == (Phase.FAILED, Outcome.FAILED)
 
 
 @pytest.mark.parametrize("event", [name for name in EVENTS if name != "queued"])

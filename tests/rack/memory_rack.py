@@ -192,6 +192,10 @@ class At:
         """Of what is shown now."""
         await self.station.start(bay, standard, self.bay(bay).sighting, operator=operator)
 
+    async def resume(self, bay: str) -> None:
+        """Of what is shown now."""
+        await self.station.resume(bay, self.bay(bay).sighting)
+
     async def retry(self, bay: str) -> None:
         """Of what is shown now."""
         await self.station.retry(bay, self.bay(bay).sighting)

@@ -411,16 +411,59 @@ async def test_a_fault_of_this_program_in_a_control_closes_and_does_not_end_the_
     assert "a fault of this program" in plant.controls.why_withheld()
 
 
-async def test_jobs_end_while_nothing_is_certified_and_their_certificates_are_issued_when_the_control_is_good_again(
+def controlled_station(plant: Station1) -> Any:
+    at = station(plant.folder / "home")
+    issue = ControlledIssuer(at.issue, lambda: plant.controls.why_withheld())
+    return replace(at, issue=issue, why_doubted=lambda at: plant.controls.why_doubted(at), now_utc=plant.clock)
+
+
+async def test_a_job_that_was_read_back_while_a_control_was_blind_never_passes_however_good_the_next_control_is(
     plant: Station1,
 ) -> None:
-    at = station(plant.folder / "home")
-    at = replace(at, issue=ControlledIssuer(at.issue, lambda: plant.controls.why_withheld()))
+    at = controlled_station(plant)
     with image_drive(SIZE) as elsewhere, image_drive(SIZE) as image:
         plant.broken = broken(elsewhere, Operation.WRITE, Operation.READ)
         await plant.until(lambda: plant.have_run(NOON))
         assert "PASSED although 3 sectors were dirty" in plant.problems["control"]
         assert "left known data at" in plant.problems["control"]
+        plant.clock.now = "2027-01-01T12:05:00.000Z"
+        result = await Erasing(at, str(image)).begin(prepare(str(image), Request("random"), at.random_bytes))
+        assert result.outcome is Ended.INTERRUPTED and "it failed, and its certificate waits" in result.reason
+        plant.broken = None
+        plant.clock.now = "2027-01-01T12:15:00.000Z"
+        await plant.until(lambda: plant.have_run(plant.clock.now))
+        assert plant.problems == {}
+        issued = await Erasing(at, "").issue_due(result.job_id)
+        assert issued.outcome is Ended.FAILED and "known data" in issued.reason
+        assert await at.journal.open_states() == []
+
+
+async def test_a_job_that_waited_for_an_overdue_control_which_then_was_blind_has_failed(plant: Station1) -> None:
+    at = controlled_station(plant)
+    with image_drive(SIZE) as elsewhere, image_drive(SIZE) as image:
+        plant.clock.now = "2027-01-01T11:00:00.000Z"  # none has run yet
+        result = await Erasing(at, str(image)).begin(prepare(str(image), Request("random"), at.random_bytes))
+        assert result.outcome is Ended.INTERRUPTED and "it passed, and its certificate waits" in result.reason
+        plant.clock.now = NOON
+        plant.broken = broken(elsewhere, Operation.WRITE, Operation.READ)
+        await plant.until(lambda: plant.have_run(NOON))
+        plant.broken = None
+        plant.clock.now = "2027-01-01T12:15:00.000Z"
+        plant.controls = plant.begun()  # the station began anew in between: what is on record counts
+        await plant.controls.load()
+        await plant.until(lambda: plant.have_run(plant.clock.now))
+        issued = await Erasing(at, "").issue_due(result.job_id)
+        assert issued.outcome is Ended.FAILED and "canary control" in issued.reason
+
+
+async def test_jobs_end_while_nothing_is_certified_and_their_certificates_are_issued_when_the_control_is_good_again(
+    plant: Station1,
+) -> None:
+    at = controlled_station(plant)
+    with image_drive(SIZE) as image:
+        plant.broken = in_use
+        await plant.until(lambda: plant.have_run(NOON))
+        assert "could not be run" in plant.problems["control"]
         erasing = Erasing(at, str(image))
         result = await erasing.begin(prepare(str(image), Request("random"), at.random_bytes))
         assert result.outcome is Ended.INTERRUPTED and result.certificate is None
@@ -435,6 +478,10 @@ async def test_jobs_end_while_nothing_is_certified_and_their_certificates_are_is
         issued = await Erasing(at, "").issue_due(result.job_id)
         assert issued.outcome is Ended.PASSED and issued.certificate is not None
         assert await at.journal.open_states() == []
+
+
+def in_use(drive: Drive) -> ClaimedDrive:
+    raise Refused("mounted", "it is in use", subject=drive.path)
 
 
 def test_the_gate_names_its_reason() -> None:

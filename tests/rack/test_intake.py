@@ -267,7 +267,7 @@ def test_a_cancel_in_the_queue_that_the_ledger_does_not_take_at_once_begins_one_
         assert "it was cancelled" in (await at.until("A2", BayState.ASKING)).waits_for
         (job,) = await desk.journal.open_states()
         assert job.is_cancelled and drive.has_customers_data
-        await at.station.resume("A2")
+        await at.resume("A2")
         await at.until("A2", BayState.PASSED)
 
     played(tmp_path, story, bays=a_map(2, hub))
@@ -286,7 +286,7 @@ def test_a_cancel_that_the_ledger_did_not_take_is_not_forgotten(tmp_path: Path, 
         assert "it was cancelled" in (await at.until("A1", BayState.ASKING)).waits_for
         (job,) = await desk.journal.open_states()
         assert job.is_cancelled
-        await at.station.resume("A1")
+        await at.resume("A1")
         await at.until("A1", BayState.PASSED)
 
     played(tmp_path, story)

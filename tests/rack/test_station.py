@@ -296,7 +296,7 @@ def test_a_paused_job_rests_and_goes_on(tmp_path: Path) -> None:
         before = drive.ios
         await asyncio.sleep(500)
         assert drive.ios == before
-        await at.station.resume("A1")
+        await at.resume("A1")
         await at.until("A1", BayState.PASSED)
 
     played(tmp_path, story)
@@ -310,7 +310,7 @@ def test_a_cancelled_job_stays_interrupted_until_it_is_resumed(tmp_path: Path) -
         assert (await at.until("A1", BayState.INTERRUPTED)).reason == "stopped on request"
         await asyncio.sleep(500)
         assert at.bay("A1").state is BayState.INTERRUPTED
-        await at.station.resume("A1")
+        await at.resume("A1")
         assert (await at.until("A1", BayState.PASSED)).job_id == "job-1"
 
     played(tmp_path, story)

@@ -44,6 +44,26 @@ def test_an_order_that_was_given_before_a_swap_is_refused(tmp_path: Path, order:
     assert other.ios == 0
 
 
+def test_a_resume_that_names_no_drive_does_not_hit_one_that_was_cancelled_and_came_in_its_place(tmp_path: Path) -> None:
+    other = MemoryDrive(serial="S2")
+
+    async def story(at: At) -> None:
+        await at.station.drain(on=True)
+        at.memory.plug(other, "A1")
+        await at.until("A1", BayState.WAITING)
+        await at.station.cancel("A1")  # it stays as it is
+        await at.until("A1", BayState.ASKING)
+        with pytest.raises(Refused) as told:  # meant for the drive that was there before
+            await at.station.resume("A1")
+        assert told.value.reason == "not-seen"
+        await at.station.drain(on=False)
+        await asyncio.sleep(100)
+        assert at.bay("A1").state is BayState.ASKING
+
+    played(tmp_path, story)
+    assert other.has_customers_data
+
+
 def test_the_same_drive_plugged_in_again_has_to_be_looked_at_again(tmp_path: Path) -> None:
     drive = MemoryDrive()
 
@@ -225,7 +245,7 @@ def test_a_job_that_was_resumed_after_a_cancel_goes_on_by_itself_again(tmp_path:
         await at.until("A1", BayState.WRITING)
         await at.station.cancel("A1")
         await at.until("A1", BayState.INTERRUPTED)
-        await at.station.resume("A1")
+        await at.resume("A1")
         await at.until("A1", BayState.WRITING)
         await asyncio.sleep(3)
         at.memory.pull("A1")

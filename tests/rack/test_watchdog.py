@@ -155,7 +155,7 @@ def test_a_pause_makes_nobody_slow(tmp_path: Path) -> None:
         await asyncio.sleep(60)
         await at.station.pause("A1")
         await asyncio.sleep(200)
-        await at.station.resume("A1")
+        await at.resume("A1")
         await at.until("A1", BayState.PASSED, seconds=1000)
 
     assert alarms(played(tmp_path, story)) == []
@@ -229,10 +229,10 @@ def test_a_person_s_resume_does_not_override_heat(tmp_path: Path) -> None:
         at.memory.plug(drive, "A1")
         await at.until("A1", BayState.PAUSED)
         with pytest.raises(Refused, match="rests until it is below 50 °C"):
-            await at.station.resume("A1")
+            await at.resume("A1")
         await at.station.pause("A1")
         assert at.station._bays["A1"].snapshot().pauses == ("heat", "person")
-        await at.station.resume("A1")  # takes back the person's own pause
+        await at.resume("A1")  # takes back the person's own pause
         await assert_rests(at, drive, 30)
         assert at.bay("A1").pauses == ("heat",)
         drive.celsius = 40.0
@@ -258,7 +258,7 @@ def test_cooling_does_not_resume_what_a_person_paused(tmp_path: Path, person_fir
         await asyncio.sleep(READ_EVERY_SECONDS + 2)
         await assert_rests(at, drive, 60)
         assert at.bay("A1").pauses == ("person",)
-        await at.station.resume("A1")
+        await at.resume("A1")
         await at.until("A1", BayState.PASSED, seconds=1000)
 
     played(tmp_path, story)
@@ -285,7 +285,7 @@ def test_a_hot_drive_can_be_cancelled_and_begins_to_rest_when_it_is_resumed(tmp_
         await at.until("A1", BayState.PAUSED)
         await at.station.cancel("A1")
         await at.until("A1", BayState.INTERRUPTED)
-        await at.station.resume("A1")
+        await at.resume("A1")
         await at.until("A1", BayState.PAUSED)
         drive.celsius = 30.0
         await at.until("A1", BayState.PASSED, seconds=1000)
@@ -427,7 +427,7 @@ def test_a_job_that_rests_is_not_too_slow(tmp_path: Path) -> None:
         await at.until("A1", BayState.WRITING)
         await at.station.pause("A1")
         await asyncio.sleep(500)
-        await at.station.resume("A1")
+        await at.resume("A1")
         await at.until("A1", BayState.PASSED, seconds=1000)
 
     played(tmp_path, story, request=failing(min_bytes_per_second=int(0.5 * STEP_BYTES / STEP_SECONDS)))

@@ -81,7 +81,15 @@ def parts_of(configuration: Configuration, ledger: StationLedger, gate: SigningG
     )
     journal = BesideFiles(ledger.journal, FileJournal(data / "journal", now_utc), in_own_thread)
     controlled = ControlledIssuer(issuer, lambda: gate.why_withheld())
-    return Station(journal, controlled, now_utc, os.urandom, new_id, waits_for_room=True)
+    return Station(
+        journal,
+        controlled,
+        now_utc,
+        os.urandom,
+        new_id,
+        waits_for_room=True,
+        why_doubted=lambda finished_at: gate.why_doubted(finished_at),
+    )
 
 
 def taking_back(

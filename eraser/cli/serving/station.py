@@ -58,6 +58,7 @@ async def serve(read: Callable[[], Configuration], simulation: Simulation | None
         if (controls := positive_control(configuration, ledger, rack, gate)) is not None:
             await controls.load()
             gate.why_withheld = controls.why_withheld
+            gate.why_doubted = controls.why_doubted
         await answer(rack, configuration, ledger, leftovers, controls, gate, stack, is_demo=simulation is not None)
         await leftovers.first()
         async with asyncio.TaskGroup() as tasks:

@@ -151,7 +151,7 @@ def _lot_of(asked: dict[str, str]) -> Lot:
     """Raises UsageError for what is no lot."""
     standard_named(asked.get("standard", ""))
     count = asked.get("expected_drives", "").strip()
-    if count and not count.isdecimal():
+    if count and not (count.isdecimal() and len(count) < 10):
         raise UsageError("the number of drives is no number", subject=count)
     serials = tuple(
         dict.fromkeys(line.strip() for line in asked.get("expected_serials", "").splitlines() if line.strip())
