@@ -16,7 +16,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.comparison import Better, Comparison, middle, record
-from eraser.certificates.bundle import Bundle
+from eraser.certificates.bundle import bundle
 from eraser.certificates.checking import Held, check, check_all
 from eraser.certificates.issuer import StationIssuer
 from eraser.certificates.verifying import entry_of
@@ -81,7 +81,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[Pat
     paths = []
     for place, document in documents.items():
         paths.append(folder / f"{place}.bundle")
-        paths[-1].write_bytes(Bundle(document, place, tree.inclusion_proof(place), checkpoint, ()).dump())
+        paths[-1].write_bytes(bundle(document, place, tree.inclusion_proof(place), checkpoint, ()).dump())
     yield paths, Held(trusting(signer), (log_key.key(ORIGIN),))
 
 

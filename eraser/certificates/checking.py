@@ -4,15 +4,16 @@ verifier in one file).
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from eraser.certificates.attached import attached_document
-from eraser.certificates.bundle import Bundle, Standing, is_bundle, load, standing
+from eraser.certificates.bundle import Bundle, Standing, is_bundle, load, logged_restart, standing
 from eraser.certificates.canonical import MAX_DOCUMENT_BYTES
-from eraser.certificates.envelope import CERTIFICATE, CONTROL, DESTRUCTION, WITHDRAWAL, DocumentKind, unseal
+from eraser.certificates.describing import drive_names, form_of, sentence_of
+from eraser.certificates.envelope import AUDIT, CERTIFICATE, unseal
 from eraser.certificates.errors import (
     AnotherDriveError,
     DuplicateError,
@@ -24,19 +25,18 @@ from eraser.certificates.keys import TrustedKeys
 from eraser.certificates.receipt import HeldReceipt, expect_theirs
 from eraser.certificates.verifying import (
     Opened,
+    OpenedNote,
     Verified,
     content,
-    kind_of,
-    verify_control,
-    verify_destruction,
+    verify_note,
     verify_opened,
-    verify_withdrawal,
+    verify_record,
 )
+from eraser.certificates.verifying import opened as open_document
 from eraser.domain.certificate import Certificate
-from eraser.domain.control import Control
 from eraser.domain.custody import own_serial
-from eraser.domain.destruction import Destruction
 from eraser.domain.json_form import to_json
+from eraser.domain.log_entry import EntryKind
 from eraser.domain.withdrawal import Withdrawal
 from eraser.errors import CertificateError, EraserError, ExitStatus, UsageError
 from eraser.log.checkpoint import Checkpoint, Withdrawals, confirm
@@ -44,7 +44,6 @@ from eraser.log.errors import NotLoggedError, RewrittenLogError
 from eraser.log.history import Growth, is_one_history
 from eraser.log.note import Note, NoteKey
 from eraser.log.restart import Restart, RestartedLogError
-from eraser.log.restart import confirmed as confirmed_restart
 from eraser.log.witnessing import Update
 
 GENUINE = "genuine"
@@ -70,6 +69,7 @@ class Held:
     """What whoever checks has got by other ways than the files: keys, a drive, a checkpoint, and how the log grew."""
 
     keys: TrustedKeys
+    """Those that sign certificates, and the plant's other records."""
     logs: tuple[NoteKey, ...] = ()
     witnesses: tuple[NoteKey, ...] = ()
     drive: str = ""
@@ -77,7 +77,9 @@ class Held:
     checkpoint: Note | None = None
     updates: tuple[Update, ...] = ()
     restarts: tuple[bytes, ...] = ()
-    """Records of restarts (`eraser.log.restart`), not believed yet."""
+    """Bundles of records of restarts (`eraser.log.restart`), not believed yet."""
+    audit_keys: TrustedKeys = field(default_factory=dict)
+    """Those that sign audits, and nothing else."""
     receipt: HeldReceipt | None = None
     """A customer's, whose the certificate should be."""
     open_pdf: Callable[[bytes], OpenedPdf] | None = None
@@ -105,8 +107,9 @@ class Check:
     error: EraserError | None
     key_ids: tuple[str, ...] = ()
     certificate: Certificate | None = None
-    withdrawal: Withdrawal | None = None
-    record: Destruction | Control | None = None
+    record: Any = None
+    """A document that is no certificate: of which kind it is, is `kind`."""
+    kind: str = EntryKind.CERTIFICATE.value
     form: Any = None
     signed: bytes = b""
     """The bytes under the signatures, of a genuine one."""
@@ -121,6 +124,11 @@ class Check:
     def is_genuine_but_for_its_page(self) -> bool:
         """Whether what the document says may be believed; a page around it may say anything."""
         return self.error is None or isinstance(self.error, PageNotCheckedError)
+
+    @property
+    def withdrawal(self) -> Withdrawal | None:
+        """If it is one."""
+        return self.record if isinstance(self.record, Withdrawal) else None
 
     @property
     def result(self) -> str:
@@ -141,15 +149,13 @@ class Check:
             "message": "" if self.error is None else _short(self.error),
             "key_ids": list(self.key_ids),
             "outcome": genuine.outcome.value if genuine else None,
-            "certificate_id": genuine.certificate_id if genuine else self.withdrawal and self.withdrawal.certificate_id,
+            "certificate_id": genuine.certificate_id if genuine else None,
             "job_id": genuine.job_id if genuine else None,
             "serial": genuine.drive.identity.serial if genuine else None,
             "log": self._log_form(),
         }
-        if self.withdrawal is not None:
-            form |= {"withdraws": {"at": self.withdrawal.withdrawn_at, "reason": self.withdrawal.reason}}
-        if self.record is not None:
-            form |= self._record_form(self.record)
+        if self.record is not None and self.error is None:
+            form |= form_of(self.kind, self.record)
         if self.pdf is not None:
             seen = {"key_id": self.pdf.key_id, "redrawn": self.pdf.is_redrawn}
             form["pdf"] = seen if self.pdf.is_checked else {"checked": False}
@@ -159,10 +165,9 @@ class Check:
         """For people."""
         if self.error is not None:
             return f"{self.path}: NOT VERIFIED ({self.result}): {_short(self.error)}"
-        if (taken := self.withdrawal) is not None:
-            return f"{self.path}: genuine withdrawal of {taken.certificate_id}, at {taken.withdrawn_at}: {taken.reason}"
         if self.record is not None:
-            return f"{self.path}: genuine {_said(self.record)}" + self._log_sentence() + self._held_sentence()
+            said = f"{self.path}: genuine {sentence_of(self.kind, self.record)}"
+            return said + self._pdf_sentence() + self._log_sentence() + self._held_sentence()
         assert self.certificate is not None
         outcome = self.certificate.outcome.value.upper()
         keys = ", ".join(self.key_ids)
@@ -176,18 +181,6 @@ class Check:
         if self.pdf.is_redrawn:
             return f"; its page, signed by key {self.pdf.key_id}, says the same"
         return f"; its page is as key {self.pdf.key_id} signed it (drawn by another version, so not drawn again here)"
-
-    def _record_form(self, record: Destruction | Control) -> dict[str, Any]:
-        if isinstance(record, Destruction):
-            destroyed = {"id": record.destruction_id, "at": record.destroyed_at, "how": record.how}
-            return {"outcome": record.outcome, "serial": record.drive.serial, "destruction": destroyed}
-        control = {
-            "id": record.control_id,
-            "at": record.ended_at,
-            "test": record.test.value,
-            "as_expected": record.is_good,
-        }
-        return {"outcome": record.outcome.value, "serial": record.drive.serial, "control": control}
 
     def _log_form(self) -> dict[str, Any] | None:
         if self.log is None:
@@ -254,20 +247,18 @@ def check(path: Path, held: Held) -> Check:
 
 def check_document(path: Path, document: bytes, held: Held) -> Check:
     """The content of a file, which need not lie anywhere: `path` only names it. Nothing is raised."""
+    bundle = None
     try:
         pdf = _opened(document, held) if document.startswith(b"%PDF-") else None
         if pdf is not None:
             document = pdf.document
         bundle = load(document) if is_bundle(document) else None
-        if bundle is not None:
-            document = bundle.document
-        kind = kind_of(document)
-        opened = bundle.opened() if bundle is not None else Opened(unseal(document, kind))
+        opened = bundle.opened() if bundle is not None else open_document(document)
         seen = standing(bundle, opened, held.logs, held.witnesses) if bundle is not None else None
-        if kind is not CERTIFICATE and pdf is not None:
-            raise MalformedError("what is attached to it is no certificate")
-        if kind is not CERTIFICATE:
-            return _record(path, document, kind, held, bundle, seen)
+        if isinstance(opened, OpenedNote) or opened.kind is not CERTIFICATE:
+            if pdf is not None:
+                raise MalformedError("what is attached to it is no certificate")
+            return _record(path, opened, held, bundle, seen)
         verified = verify_opened(opened, held.keys)
         if bundle is not None and seen is not None:
             _expect_kept(bundle, seen, verified.certificate, held)
@@ -279,7 +270,7 @@ def check_document(path: Path, document: bytes, held: Held) -> Check:
     except UsageError as error:
         return Check(path, error)
     except CertificateError as error:
-        certificate = _unproved(document)
+        certificate = _unproved(bundle.document if bundle is not None else document)
         return Check(path, error, (), certificate, form=certificate and to_json(certificate))
     holds = held.checkpoint is not None
     return Check(
@@ -297,34 +288,19 @@ def check_document(path: Path, document: bytes, held: Held) -> Check:
     )
 
 
-def _record(
-    path: Path, document: bytes, kind: DocumentKind, held: Held, bundle: Bundle | None, seen: Standing | None
-) -> Check:
+def _record(path: Path, opened: Opened | OpenedNote, held: Held, bundle: Bundle | None, seen: Standing | None) -> Check:
     """A document that is no certificate. Raises CertificateError."""
-    key_ids = tuple(item.key_id for item in unseal(document, kind).signatures if item.key_id in held.keys)
-    if kind is WITHDRAWAL:
-        return Check(path, None, key_ids, withdrawal=verify_withdrawal(document, held.keys), log=seen)
-    if kind is DESTRUCTION:
-        destruction = verify_destruction(document, held.keys)
-        names = {destruction.drive.serial, destruction.drive.world_wide_name, destruction.drive.asset_tag}
-        record: Destruction | Control = destruction
+    if isinstance(opened, OpenedNote):
+        record, key_ids = verify_note(opened, held.logs)
     else:
-        assert kind is CONTROL
-        control = verify_control(document, held.keys)
-        record, names = control, {control.drive.serial, control.drive.world_wide_name}
-    expect_name(names, held.drive)
+        record, key_ids = verify_record(opened, held.audit_keys if opened.kind is AUDIT else held.keys)
+    kind = opened.entry.kind.value
+    if (names := drive_names(kind, record)) is not None:
+        expect_name(names, held.drive)
     # Its own id is on no list of withdrawals: what is said of that is only how far the log is known.
     compared = _compared(bundle, seen, "", held) if bundle is not None and seen else None
     holds = held.checkpoint is not None
-    return Check(path, None, key_ids, record=record, log=seen, compared=compared, holds_checkpoint=holds)
-
-
-def _said(record: Destruction | Control) -> str:
-    if isinstance(record, Destruction):
-        name = record.drive.serial or record.drive.world_wide_name or record.drive.asset_tag
-        return f"destruction record: {name}: DESTROYED at {record.destroyed_at}: {record.how}"
-    found = f"{record.test.value} control of {record.ended_at}: {record.drive.label}: {record.outcome.value.upper()}"
-    return found + (", as it must" if record.is_good else ", which it MUST NOT")
+    return Check(path, None, key_ids, record=record, kind=kind, log=seen, compared=compared, holds_checkpoint=holds)
 
 
 def _opened(file: bytes, held: Held) -> OpenedPdf:
@@ -405,7 +381,7 @@ def _expect_kept(bundle: Bundle, seen: Standing, certificate: Certificate, held:
 
 
 def _restarts(held: Held) -> list[Restart]:
-    return [confirmed_restart(item, held.logs) for item in held.restarts]
+    return [logged_restart(item, held.logs)[0] for item in held.restarts]
 
 
 def _growth(update: Update, held: Held) -> Growth:

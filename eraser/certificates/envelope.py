@@ -3,7 +3,7 @@ else.
 
 What is signed: the ASCII bytes `eraser certificate v1`, a line feed, then RFC 8785 of `certificate`. The file itself
 may be laid out and ordered otherwise; the signature holds for what it says, not for how it is written. A withdrawal, a
-destruction and a control have the same envelope under names of their own.
+destruction, a control and an audit have the same envelope under names of their own.
 """
 
 import base64
@@ -32,6 +32,8 @@ CERTIFICATE = DocumentKind("certificate", PREFIX)
 WITHDRAWAL = DocumentKind("withdrawal", b"eraser withdrawal v1\n")
 DESTRUCTION = DocumentKind("destruction", b"eraser destruction v1\n")
 CONTROL = DocumentKind("control", b"eraser control v1\n")
+AUDIT = DocumentKind("audit", b"eraser audit v1\n")
+"""Signed with keys of its own: whoever may audit a plant may not certify for it."""
 
 ALGORITHM = "Ed25519"
 SIGNATURE_BYTES = 64

@@ -54,6 +54,12 @@ class UnfoundedClaimError(CertificateError):
     code = "unfounded-claim"
 
 
+class RecordError(CertificateError):
+    """The record of an audit contradicts itself, or is not of the audit that somebody asked for."""
+
+    code = "audit-record"
+
+
 class DuplicateError(CertificateError):
     """A job has one certificate, and here is another one; or two that differ bear one id."""
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
-from eraser.certificates.bundle import Bundle
+from eraser.certificates.bundle import Bundle, bundle
 from eraser.certificates.canonical import MAX_DOCUMENT_BYTES
 from eraser.certificates.envelope import unseal
 from eraser.certificates.errors import AlteredError
@@ -196,7 +196,7 @@ def bundled(document: bytes, signed: Note, connection: Connection) -> Bundle:
         if item.entry.kind is own.kind and item.index < size:
             proof = log.tree(connection, size).inclusion_proof(item.index)
             withdrawn = tuple(sorted(log.withdrawn(connection, size)))
-            return Bundle(document, item.index, proof, signed, withdrawn)
+            return bundle(document, item.index, proof, signed, withdrawn)
     raise NotLoggedError(
         f"the log of {size} entries does not have it", subject=own.subject, remedy="The next checkpoint may."
     )
