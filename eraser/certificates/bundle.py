@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from eraser.certificates.canonical import parse
+from eraser.certificates.envelope import laid_out
 from eraser.certificates.errors import MalformedError, WithdrawnError
 from eraser.certificates.verifying import Opened, OpenedNote, is_note, opened_form, opened_note, verify_note
 from eraser.domain.log_entry import EntryKind
@@ -49,7 +50,7 @@ class Bundle:
         return opened_note(self.document) if isinstance(self.content, str) else opened_form(self.content)
 
     def dump(self) -> bytes:
-        """The file, indented for people."""
+        """The file."""
         form = {
             "bundle": FORMAT,
             "document": self.content,
@@ -60,7 +61,7 @@ class Bundle:
                 "withdrawn": list(self.withdrawn),
             },
         }
-        return json.dumps(form, ensure_ascii=False, indent=1).encode() + b"\n"
+        return laid_out(form).encode() + b"\n"
 
 
 @dataclass(frozen=True, slots=True)

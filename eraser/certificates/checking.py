@@ -10,19 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from eraser.certificates.attached import attached_document
-from eraser.certificates.bundle import Bundle, Standing, is_bundle, load, logged_restart, standing
+from eraser.certificates.bundle import Bundle, is_bundle, load, logged_restart, standing
+from eraser.certificates.bundle import Standing as StandingInLog
 from eraser.certificates.canonical import MAX_DOCUMENT_BYTES
-from eraser.certificates.describing import drive_names, form_of, sentence_of
+from eraser.certificates.describing import LOT, drive_names, form_of, sentence_of
 from eraser.certificates.envelope import AUDIT, CERTIFICATE, unseal
 from eraser.certificates.errors import (
     AnotherDriveError,
     DuplicateError,
+    LotDiffersError,
     MalformedError,
     PageNotCheckedError,
     WithdrawnError,
 )
 from eraser.certificates.keys import TrustedKeys
+from eraser.certificates.lot_summary import Listed, LotSummary, Standing, read_summary
 from eraser.certificates.receipt import HeldReceipt, expect_theirs
+from eraser.certificates.validity import ordered
 from eraser.certificates.verifying import (
     Opened,
     OpenedNote,
@@ -62,6 +66,8 @@ class OpenedPdf:
     is_redrawn: bool
     is_checked: bool = True
     """Whether its page and signature were looked at at all."""
+    is_lot: bool = False
+    """Whether the document is a lot's summary, which is signed by nothing but the PDF."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +119,7 @@ class Check:
     form: Any = None
     signed: bytes = b""
     """The bytes under the signatures, of a genuine one."""
-    log: Standing | None = None
+    log: StandingInLog | None = None
     compared: Compared | None = None
     holds_checkpoint: bool = False
     pdf: OpenedPdf | None = None
@@ -231,9 +237,10 @@ def read_document(path: Path) -> bytes:
 
 def check_all(paths: Sequence[Path], held: Held) -> list[Check]:
     """Each file by itself, and all against one another: of genuine ones that bear one id or are of one job, and differ, none
-    is believed; nor is one whose withdrawal is among them.
+    is believed; nor is one whose withdrawal is among them, nor the summary of a lot that says something else of one of them.
     """
-    return _without_withdrawn(_without_duplicates([check(path, held) for path in paths]))
+    checks = _without_withdrawn(_without_duplicates([check(path, held) for path in paths]))
+    return [_not_another_lot(item, checks) for item in checks]
 
 
 def check(path: Path, held: Held) -> Check:
@@ -252,6 +259,8 @@ def check_document(path: Path, document: bytes, held: Held) -> Check:
         pdf = _opened(document, held) if document.startswith(b"%PDF-") else None
         if pdf is not None:
             document = pdf.document
+            if pdf.is_lot:
+                return _lot(path, pdf, held)
         bundle = load(document) if is_bundle(document) else None
         opened = bundle.opened() if bundle is not None else open_document(document)
         seen = standing(bundle, opened, held.logs, held.witnesses) if bundle is not None else None
@@ -288,7 +297,17 @@ def check_document(path: Path, document: bytes, held: Held) -> Check:
     )
 
 
-def _record(path: Path, opened: Opened | OpenedNote, held: Held, bundle: Bundle | None, seen: Standing | None) -> Check:
+def _lot(path: Path, pdf: OpenedPdf, held: Held) -> Check:
+    """The summary of a lot, in its PDF. Raises CertificateError."""
+    holds = held.checkpoint is not None
+    return Check(
+        path, None, (pdf.key_id,), record=read_summary(pdf.document), kind=LOT, pdf=pdf, holds_checkpoint=holds
+    )
+
+
+def _record(
+    path: Path, opened: Opened | OpenedNote, held: Held, bundle: Bundle | None, seen: StandingInLog | None
+) -> Check:
     """A document that is no certificate. Raises CertificateError."""
     if isinstance(opened, OpenedNote):
         record, key_ids = verify_note(opened, held.logs)
@@ -336,7 +355,7 @@ def expect_name(names: set[str], drive: str) -> None:
     )
 
 
-def _compared(bundle: Bundle, seen: Standing, certificate_id: str, held: Held) -> Compared | None:
+def _compared(bundle: Bundle, seen: StandingInLog, certificate_id: str, held: Held) -> Compared | None:
     """Raises RewrittenLogError, WithdrawnError, NotLoggedError, and what a note raises that no trusted log signed."""
     if held.checkpoint is None:
         return None
@@ -369,7 +388,7 @@ def _is_one_history(ours: Checkpoint, theirs: Checkpoint, growths: list[Growth],
         raise
 
 
-def _expect_kept(bundle: Bundle, seen: Standing, certificate: Certificate, held: Held) -> None:
+def _expect_kept(bundle: Bundle, seen: StandingInLog, certificate: Certificate, held: Held) -> None:
     """Raises RestartedLogError for a certificate whose place in the log was lost since, as the log itself says."""
     for restart in _restarts(held):
         if restart.has_lost(seen.checkpoint) and bundle.index >= restart.resumed_size:
@@ -417,6 +436,32 @@ def _not_withdrawn(item: Check, taken: Mapping[tuple[str, bytes], Withdrawal]) -
         return item
     said = f"it was withdrawn at {found.withdrawn_at}: {found.reason}"
     return replace(item, error=WithdrawnError(said, subject=found.certificate_id))
+
+
+def _not_another_lot(item: Check, checks: list[Check]) -> Check:
+    if item.kind != LOT or item.error is not None:
+        return item
+    listed = {entry.certificate_id: entry for entry in item.record.certificates}
+    for other in checks:
+        if (said := _against_lot(item.record, listed, other)) is not None:
+            return replace(item, error=LotDiffersError(said))
+    return item
+
+
+def _against_lot(lot: LotSummary, listed: Mapping[str, Listed], other: Check) -> str | None:
+    """What another file, if it is genuine, contradicts."""
+    if (taken := other.withdrawal) is not None and (entry := listed.get(taken.certificate_id)) is not None:
+        is_told = entry.standing is Standing.WITHDRAWN or ordered(taken.withdrawn_at) >= ordered(lot.made_at)
+        return None if is_told else f"it does not say that {taken.certificate_id} was withdrawn at {taken.withdrawn_at}"
+    certificate = other.certificate
+    is_proved = other.is_genuine_but_for_its_page or isinstance(other.error, WithdrawnError)
+    if certificate is None or not is_proved or (entry := listed.get(certificate.certificate_id)) is None:
+        return None
+    drive = certificate.drive
+    says = (sha256(other.signed).digest(), certificate.outcome, drive.identity.serial, drive.geometry.capacity_bytes)
+    if says == (entry.digest, entry.outcome, entry.serial, entry.capacity_bytes):
+        return None
+    return f"it lists certificate {entry.certificate_id} of {entry.serial!a} as {entry.standing.value}: that one is another"
 
 
 def _ids(item: Check) -> list[tuple[str, str]]:

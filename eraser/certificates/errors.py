@@ -96,6 +96,12 @@ class PdfDiffersError(CertificateError):
     code = "pdf-differs"
 
 
+class LotDiffersError(CertificateError):
+    """The summary of a lot says something else of a certificate than that certificate, or its withdrawal, does."""
+
+    code = "lot-differs"
+
+
 class PageNotCheckedError(CertificateError):
     """The certificate in a PDF is genuine; whether the page says the same, and who signed it, was not looked at."""
 

@@ -190,10 +190,9 @@ def _drawing(language: str, check_url: str, keys: Path) -> "Callable[[Path], byt
             from eraser.cli.station import now_utc
 
             signer = open_pdf_signer(keys)
-            signer.expect_valid_at(now_utc())
-            tools.extend((Renderer(), signer, Language(language)))
-        render, sign, chosen = tools
-        pdf: bytes = sign(render(document, chosen, check_url))
+            tools.extend((Renderer(), signer, Language(language), now_utc))
+        render, sign, chosen, now = tools
+        pdf: bytes = sign(render(document, chosen, check_url), now())
         return pdf
 
     return draw
