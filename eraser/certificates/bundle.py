@@ -2,53 +2,58 @@
 
 `{"bundle": "eraser certificate bundle v1", "document": {the file}, "log": {"checkpoint", "index", "inclusion",
 "withdrawn"}}`: the checkpoint's note, the entry's number from 0, the proof's hashes (Base64, RFC 9162 §2.1.3), and the ids of
-all certificates that were withdrawn by then, to which the checkpoint commits.
+all certificates that were withdrawn by then, to which the checkpoint commits. The document of whatever the log has an entry of:
+a certificate or a sealed record as the object that it is, a record that the log itself signed (a note) as a text.
 """
 
 import base64
 import binascii
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from eraser.certificates.canonical import parse
-from eraser.certificates.envelope import unseal, unsealed
+from eraser.certificates.envelope import laid_out
 from eraser.certificates.errors import MalformedError, WithdrawnError
-from eraser.certificates.verifying import Opened, kind_of
+from eraser.certificates.verifying import Opened, OpenedNote, is_note, opened_form, opened_note, verify_note
 from eraser.domain.log_entry import EntryKind
 from eraser.domain.merkle import HASH_BYTES, is_included
 from eraser.log import note
 from eraser.log.checkpoint import Checkpoint, Withdrawals, confirm
-from eraser.log.errors import NotLoggedError
+from eraser.log.errors import NoteError, NotLoggedError
 from eraser.log.note import Confirmed, Note, NoteKey
+from eraser.log.restart import Restart
 
 FORMAT = "eraser certificate bundle v1"
 MAX_PROOF_HASHES = 63
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Bundle:
-    """Nothing of it is believed yet. `document` is the file of a certificate, or of another signed record."""
+    """Nothing of it is believed yet. `content` is the document as JSON has it: an object, or the text of a note."""
 
-    document: bytes
+    content: Any
     index: int
     inclusion: tuple[bytes, ...]
     checkpoint: Note
     withdrawn: tuple[str, ...]
-    form: Any = field(default=None, compare=False, repr=False)
-    """The document as it was read, for whoever reads on; None in a bundle that was put together here."""
 
-    def opened(self) -> Opened:
-        """Its document. Raises MalformedError."""
-        kind = kind_of(self.document)
-        return Opened(unseal(self.document, kind) if self.form is None else unsealed(self.form, kind))
+    @cached_property
+    def document(self) -> bytes:
+        """As a file of its own."""
+        return (self.content if isinstance(self.content, str) else json.dumps(self.content)).encode()
+
+    def opened(self) -> Opened | OpenedNote:
+        """Its document. Raises MalformedError, or NoteError."""
+        return opened_note(self.document) if isinstance(self.content, str) else opened_form(self.content)
 
     def dump(self) -> bytes:
-        """The file, indented for people."""
+        """The file."""
         form = {
             "bundle": FORMAT,
-            "document": json.loads(self.document),
+            "document": self.content,
             "log": {
                 "checkpoint": str(self.checkpoint),
                 "index": self.index,
@@ -56,7 +61,7 @@ class Bundle:
                 "withdrawn": list(self.withdrawn),
             },
         }
-        return json.dumps(form, ensure_ascii=False, indent=1).encode() + b"\n"
+        return laid_out(form).encode() + b"\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,14 @@ class Standing:
 
     checkpoint: Checkpoint
     witnesses: tuple[Confirmed, ...]
+
+
+def bundle(
+    document: bytes, index: int, inclusion: tuple[bytes, ...], checkpoint: Note, withdrawn: tuple[str, ...]
+) -> Bundle:
+    """Of a document's file, which somebody has verified."""
+    content = document.decode() if is_note(document) else json.loads(document)
+    return Bundle(content, index, inclusion, checkpoint, withdrawn)
 
 
 def is_bundle(file: bytes) -> bool:
@@ -85,13 +98,12 @@ def load(file: bytes) -> Bundle:
         raise MalformedError("its proof is no array of hashes")
     if not isinstance(withdrawn, list) or not all(isinstance(item, str) for item in withdrawn):
         raise MalformedError("what is withdrawn is no array of ids")
-    document = json.dumps(value["document"]).encode()
     proof = tuple(_hash(item) for item in inclusion)
-    return Bundle(document, index, proof, note.parse(log["checkpoint"].encode()), tuple(withdrawn), value["document"])
+    return Bundle(value["document"], index, proof, note.parse(log["checkpoint"].encode()), tuple(withdrawn))
 
 
 def standing(
-    bundle: Bundle, opened: Opened, log_keys: Iterable[NoteKey], witness_keys: Iterable[NoteKey] = ()
+    bundle: Bundle, opened: Opened | OpenedNote, log_keys: Iterable[NoteKey], witness_keys: Iterable[NoteKey] = ()
 ) -> Standing:
     """What the log says of the bundle's document, which is `opened`; its own signature is verified elsewhere.
 
@@ -110,6 +122,25 @@ def standing(
     seen = note.confirm(bundle.checkpoint, [*logs, *witnesses]) if witnesses else ()
     # The log's own key is no witness, whoever gives it as one.
     return Standing(checkpoint, tuple(item for item in seen if item.key in witnesses and item.at is not None))
+
+
+def logged_restart(file: bytes, log_keys: Iterable[NoteKey]) -> tuple[Restart, Checkpoint]:
+    """The record of a restart in a bundle, and the checkpoint under which it is the entry that it says: the one that the log
+    went on with. A record that nobody sees in the log could be shown to some and hidden from others.
+
+    Raises what `standing` does, NoteError for what is no such record or is not by its log, MalformedError, NotLoggedError.
+    """
+    logs, found = list(log_keys), load(file)
+    opened = found.opened()
+    if not isinstance(opened, OpenedNote) or not isinstance(opened.record, Restart):
+        raise NoteError("it is no bundle of a log's restart", remedy="`eraser log bundle` of the record makes one.")
+    verify_note(opened, logs)
+    seen = standing(found, opened, logs)
+    if found.index != opened.record.resumed_size:
+        raise NotLoggedError(
+            f"the log was restarted at {opened.record.resumed_size} entries, and has it as {found.index}"
+        )
+    return opened.record, seen.checkpoint
 
 
 def _members(value: Any, names: set[str]) -> dict[str, Any]:

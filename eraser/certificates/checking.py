@@ -4,39 +4,43 @@ verifier in one file).
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from eraser.certificates.attached import attached_document
-from eraser.certificates.bundle import Bundle, Standing, is_bundle, load, standing
+from eraser.certificates.bundle import Bundle, is_bundle, load, logged_restart, standing
+from eraser.certificates.bundle import Standing as StandingInLog
 from eraser.certificates.canonical import MAX_DOCUMENT_BYTES
-from eraser.certificates.envelope import CERTIFICATE, CONTROL, DESTRUCTION, WITHDRAWAL, DocumentKind, unseal
+from eraser.certificates.describing import LOT, drive_names, form_of, sentence_of
+from eraser.certificates.envelope import AUDIT, CERTIFICATE, unseal
 from eraser.certificates.errors import (
     AnotherDriveError,
     DuplicateError,
+    LotDiffersError,
     MalformedError,
     PageNotCheckedError,
     WithdrawnError,
 )
 from eraser.certificates.keys import TrustedKeys
+from eraser.certificates.lot_summary import Listed, LotSummary, Standing, read_summary
 from eraser.certificates.receipt import HeldReceipt, expect_theirs
+from eraser.certificates.validity import ordered
 from eraser.certificates.verifying import (
     Opened,
+    OpenedNote,
     Verified,
     content,
-    kind_of,
-    verify_control,
-    verify_destruction,
+    verify_note,
     verify_opened,
-    verify_withdrawal,
+    verify_record,
 )
+from eraser.certificates.verifying import opened as open_document
 from eraser.domain.certificate import Certificate
-from eraser.domain.control import Control
 from eraser.domain.custody import own_serial
-from eraser.domain.destruction import Destruction
 from eraser.domain.json_form import to_json
+from eraser.domain.log_entry import EntryKind
 from eraser.domain.withdrawal import Withdrawal
 from eraser.errors import CertificateError, EraserError, ExitStatus, UsageError
 from eraser.log.checkpoint import Checkpoint, Withdrawals, confirm
@@ -44,7 +48,6 @@ from eraser.log.errors import NotLoggedError, RewrittenLogError
 from eraser.log.history import Growth, is_one_history
 from eraser.log.note import Note, NoteKey
 from eraser.log.restart import Restart, RestartedLogError
-from eraser.log.restart import confirmed as confirmed_restart
 from eraser.log.witnessing import Update
 
 GENUINE = "genuine"
@@ -63,6 +66,8 @@ class OpenedPdf:
     is_redrawn: bool
     is_checked: bool = True
     """Whether its page and signature were looked at at all."""
+    is_lot: bool = False
+    """Whether the document is a lot's summary, which is signed by nothing but the PDF."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,7 @@ class Held:
     """What whoever checks has got by other ways than the files: keys, a drive, a checkpoint, and how the log grew."""
 
     keys: TrustedKeys
+    """Those that sign certificates, and the plant's other records."""
     logs: tuple[NoteKey, ...] = ()
     witnesses: tuple[NoteKey, ...] = ()
     drive: str = ""
@@ -77,7 +83,9 @@ class Held:
     checkpoint: Note | None = None
     updates: tuple[Update, ...] = ()
     restarts: tuple[bytes, ...] = ()
-    """Records of restarts (`eraser.log.restart`), not believed yet."""
+    """Bundles of records of restarts (`eraser.log.restart`), not believed yet."""
+    audit_keys: TrustedKeys = field(default_factory=dict)
+    """Those that sign audits, and nothing else."""
     receipt: HeldReceipt | None = None
     """A customer's, whose the certificate should be."""
     open_pdf: Callable[[bytes], OpenedPdf] | None = None
@@ -105,12 +113,13 @@ class Check:
     error: EraserError | None
     key_ids: tuple[str, ...] = ()
     certificate: Certificate | None = None
-    withdrawal: Withdrawal | None = None
-    record: Destruction | Control | None = None
+    record: Any = None
+    """A document that is no certificate: of which kind it is, is `kind`."""
+    kind: str = EntryKind.CERTIFICATE.value
     form: Any = None
     signed: bytes = b""
     """The bytes under the signatures, of a genuine one."""
-    log: Standing | None = None
+    log: StandingInLog | None = None
     compared: Compared | None = None
     holds_checkpoint: bool = False
     pdf: OpenedPdf | None = None
@@ -121,6 +130,11 @@ class Check:
     def is_genuine_but_for_its_page(self) -> bool:
         """Whether what the document says may be believed; a page around it may say anything."""
         return self.error is None or isinstance(self.error, PageNotCheckedError)
+
+    @property
+    def withdrawal(self) -> Withdrawal | None:
+        """If it is one."""
+        return self.record if isinstance(self.record, Withdrawal) else None
 
     @property
     def result(self) -> str:
@@ -141,15 +155,13 @@ class Check:
             "message": "" if self.error is None else _short(self.error),
             "key_ids": list(self.key_ids),
             "outcome": genuine.outcome.value if genuine else None,
-            "certificate_id": genuine.certificate_id if genuine else self.withdrawal and self.withdrawal.certificate_id,
+            "certificate_id": genuine.certificate_id if genuine else None,
             "job_id": genuine.job_id if genuine else None,
             "serial": genuine.drive.identity.serial if genuine else None,
             "log": self._log_form(),
         }
-        if self.withdrawal is not None:
-            form |= {"withdraws": {"at": self.withdrawal.withdrawn_at, "reason": self.withdrawal.reason}}
-        if self.record is not None:
-            form |= self._record_form(self.record)
+        if self.record is not None and self.error is None:
+            form |= form_of(self.kind, self.record)
         if self.pdf is not None:
             seen = {"key_id": self.pdf.key_id, "redrawn": self.pdf.is_redrawn}
             form["pdf"] = seen if self.pdf.is_checked else {"checked": False}
@@ -159,10 +171,9 @@ class Check:
         """For people."""
         if self.error is not None:
             return f"{self.path}: NOT VERIFIED ({self.result}): {_short(self.error)}"
-        if (taken := self.withdrawal) is not None:
-            return f"{self.path}: genuine withdrawal of {taken.certificate_id}, at {taken.withdrawn_at}: {taken.reason}"
         if self.record is not None:
-            return f"{self.path}: genuine {_said(self.record)}" + self._log_sentence() + self._held_sentence()
+            said = f"{self.path}: genuine {sentence_of(self.kind, self.record)}"
+            return said + self._pdf_sentence() + self._log_sentence() + self._held_sentence()
         assert self.certificate is not None
         outcome = self.certificate.outcome.value.upper()
         keys = ", ".join(self.key_ids)
@@ -176,18 +187,6 @@ class Check:
         if self.pdf.is_redrawn:
             return f"; its page, signed by key {self.pdf.key_id}, says the same"
         return f"; its page is as key {self.pdf.key_id} signed it (drawn by another version, so not drawn again here)"
-
-    def _record_form(self, record: Destruction | Control) -> dict[str, Any]:
-        if isinstance(record, Destruction):
-            destroyed = {"id": record.destruction_id, "at": record.destroyed_at, "how": record.how}
-            return {"outcome": record.outcome, "serial": record.drive.serial, "destruction": destroyed}
-        control = {
-            "id": record.control_id,
-            "at": record.ended_at,
-            "test": record.test.value,
-            "as_expected": record.is_good,
-        }
-        return {"outcome": record.outcome.value, "serial": record.drive.serial, "control": control}
 
     def _log_form(self) -> dict[str, Any] | None:
         if self.log is None:
@@ -238,9 +237,10 @@ def read_document(path: Path) -> bytes:
 
 def check_all(paths: Sequence[Path], held: Held) -> list[Check]:
     """Each file by itself, and all against one another: of genuine ones that bear one id or are of one job, and differ, none
-    is believed; nor is one whose withdrawal is among them.
+    is believed; nor is one whose withdrawal is among them, nor the summary of a lot that says something else of one of them.
     """
-    return _without_withdrawn(_without_duplicates([check(path, held) for path in paths]))
+    checks = _without_withdrawn(_without_duplicates([check(path, held) for path in paths]))
+    return [_not_another_lot(item, checks) for item in checks]
 
 
 def check(path: Path, held: Held) -> Check:
@@ -254,20 +254,20 @@ def check(path: Path, held: Held) -> Check:
 
 def check_document(path: Path, document: bytes, held: Held) -> Check:
     """The content of a file, which need not lie anywhere: `path` only names it. Nothing is raised."""
+    bundle = None
     try:
         pdf = _opened(document, held) if document.startswith(b"%PDF-") else None
         if pdf is not None:
             document = pdf.document
+            if pdf.is_lot:
+                return _lot(path, pdf, held)
         bundle = load(document) if is_bundle(document) else None
-        if bundle is not None:
-            document = bundle.document
-        kind = kind_of(document)
-        opened = bundle.opened() if bundle is not None else Opened(unseal(document, kind))
+        opened = bundle.opened() if bundle is not None else open_document(document)
         seen = standing(bundle, opened, held.logs, held.witnesses) if bundle is not None else None
-        if kind is not CERTIFICATE and pdf is not None:
-            raise MalformedError("what is attached to it is no certificate")
-        if kind is not CERTIFICATE:
-            return _record(path, document, kind, held, bundle, seen)
+        if isinstance(opened, OpenedNote) or opened.kind is not CERTIFICATE:
+            if pdf is not None:
+                raise MalformedError("what is attached to it is no certificate")
+            return _record(path, opened, held, bundle, seen)
         verified = verify_opened(opened, held.keys)
         if bundle is not None and seen is not None:
             _expect_kept(bundle, seen, verified.certificate, held)
@@ -279,7 +279,7 @@ def check_document(path: Path, document: bytes, held: Held) -> Check:
     except UsageError as error:
         return Check(path, error)
     except CertificateError as error:
-        certificate = _unproved(document)
+        certificate = _unproved(bundle.document if bundle is not None else document)
         return Check(path, error, (), certificate, form=certificate and to_json(certificate))
     holds = held.checkpoint is not None
     return Check(
@@ -297,34 +297,29 @@ def check_document(path: Path, document: bytes, held: Held) -> Check:
     )
 
 
+def _lot(path: Path, pdf: OpenedPdf, held: Held) -> Check:
+    """The summary of a lot, in its PDF. Raises CertificateError."""
+    holds = held.checkpoint is not None
+    return Check(
+        path, None, (pdf.key_id,), record=read_summary(pdf.document), kind=LOT, pdf=pdf, holds_checkpoint=holds
+    )
+
+
 def _record(
-    path: Path, document: bytes, kind: DocumentKind, held: Held, bundle: Bundle | None, seen: Standing | None
+    path: Path, opened: Opened | OpenedNote, held: Held, bundle: Bundle | None, seen: StandingInLog | None
 ) -> Check:
     """A document that is no certificate. Raises CertificateError."""
-    key_ids = tuple(item.key_id for item in unseal(document, kind).signatures if item.key_id in held.keys)
-    if kind is WITHDRAWAL:
-        return Check(path, None, key_ids, withdrawal=verify_withdrawal(document, held.keys), log=seen)
-    if kind is DESTRUCTION:
-        destruction = verify_destruction(document, held.keys)
-        names = {destruction.drive.serial, destruction.drive.world_wide_name, destruction.drive.asset_tag}
-        record: Destruction | Control = destruction
+    if isinstance(opened, OpenedNote):
+        record, key_ids = verify_note(opened, held.logs)
     else:
-        assert kind is CONTROL
-        control = verify_control(document, held.keys)
-        record, names = control, {control.drive.serial, control.drive.world_wide_name}
-    expect_name(names, held.drive)
+        record, key_ids = verify_record(opened, held.audit_keys if opened.kind is AUDIT else held.keys)
+    kind = opened.entry.kind.value
+    if (names := drive_names(kind, record)) is not None:
+        expect_name(names, held.drive)
     # Its own id is on no list of withdrawals: what is said of that is only how far the log is known.
     compared = _compared(bundle, seen, "", held) if bundle is not None and seen else None
     holds = held.checkpoint is not None
-    return Check(path, None, key_ids, record=record, log=seen, compared=compared, holds_checkpoint=holds)
-
-
-def _said(record: Destruction | Control) -> str:
-    if isinstance(record, Destruction):
-        name = record.drive.serial or record.drive.world_wide_name or record.drive.asset_tag
-        return f"destruction record: {name}: DESTROYED at {record.destroyed_at}: {record.how}"
-    found = f"{record.test.value} control of {record.ended_at}: {record.drive.label}: {record.outcome.value.upper()}"
-    return found + (", as it must" if record.is_good else ", which it MUST NOT")
+    return Check(path, None, key_ids, record=record, kind=kind, log=seen, compared=compared, holds_checkpoint=holds)
 
 
 def _opened(file: bytes, held: Held) -> OpenedPdf:
@@ -360,7 +355,7 @@ def expect_name(names: set[str], drive: str) -> None:
     )
 
 
-def _compared(bundle: Bundle, seen: Standing, certificate_id: str, held: Held) -> Compared | None:
+def _compared(bundle: Bundle, seen: StandingInLog, certificate_id: str, held: Held) -> Compared | None:
     """Raises RewrittenLogError, WithdrawnError, NotLoggedError, and what a note raises that no trusted log signed."""
     if held.checkpoint is None:
         return None
@@ -393,7 +388,7 @@ def _is_one_history(ours: Checkpoint, theirs: Checkpoint, growths: list[Growth],
         raise
 
 
-def _expect_kept(bundle: Bundle, seen: Standing, certificate: Certificate, held: Held) -> None:
+def _expect_kept(bundle: Bundle, seen: StandingInLog, certificate: Certificate, held: Held) -> None:
     """Raises RestartedLogError for a certificate whose place in the log was lost since, as the log itself says."""
     for restart in _restarts(held):
         if restart.has_lost(seen.checkpoint) and bundle.index >= restart.resumed_size:
@@ -405,7 +400,7 @@ def _expect_kept(bundle: Bundle, seen: Standing, certificate: Certificate, held:
 
 
 def _restarts(held: Held) -> list[Restart]:
-    return [confirmed_restart(item, held.logs) for item in held.restarts]
+    return [logged_restart(item, held.logs)[0] for item in held.restarts]
 
 
 def _growth(update: Update, held: Held) -> Growth:
@@ -441,6 +436,32 @@ def _not_withdrawn(item: Check, taken: Mapping[tuple[str, bytes], Withdrawal]) -
         return item
     said = f"it was withdrawn at {found.withdrawn_at}: {found.reason}"
     return replace(item, error=WithdrawnError(said, subject=found.certificate_id))
+
+
+def _not_another_lot(item: Check, checks: list[Check]) -> Check:
+    if item.kind != LOT or item.error is not None:
+        return item
+    listed = {entry.certificate_id: entry for entry in item.record.certificates}
+    for other in checks:
+        if (said := _against_lot(item.record, listed, other)) is not None:
+            return replace(item, error=LotDiffersError(said))
+    return item
+
+
+def _against_lot(lot: LotSummary, listed: Mapping[str, Listed], other: Check) -> str | None:
+    """What another file, if it is genuine, contradicts."""
+    if (taken := other.withdrawal) is not None and (entry := listed.get(taken.certificate_id)) is not None:
+        is_told = entry.standing is Standing.WITHDRAWN or ordered(taken.withdrawn_at) >= ordered(lot.made_at)
+        return None if is_told else f"it does not say that {taken.certificate_id} was withdrawn at {taken.withdrawn_at}"
+    certificate = other.certificate
+    is_proved = other.is_genuine_but_for_its_page or isinstance(other.error, WithdrawnError)
+    if certificate is None or not is_proved or (entry := listed.get(certificate.certificate_id)) is None:
+        return None
+    drive = certificate.drive
+    says = (sha256(other.signed).digest(), certificate.outcome, drive.identity.serial, drive.geometry.capacity_bytes)
+    if says == (entry.digest, entry.outcome, entry.serial, entry.capacity_bytes):
+        return None
+    return f"it lists certificate {entry.certificate_id} of {entry.serial!a} as {entry.standing.value}: that one is another"
 
 
 def _ids(item: Check) -> list[tuple[str, str]]:

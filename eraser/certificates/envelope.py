@@ -3,7 +3,7 @@ else.
 
 What is signed: the ASCII bytes `eraser certificate v1`, a line feed, then RFC 8785 of `certificate`. The file itself
 may be laid out and ordered otherwise; the signature holds for what it says, not for how it is written. A withdrawal, a
-destruction and a control have the same envelope under names of their own.
+destruction, a control and an audit have the same envelope under names of their own.
 """
 
 import base64
@@ -32,10 +32,13 @@ CERTIFICATE = DocumentKind("certificate", PREFIX)
 WITHDRAWAL = DocumentKind("withdrawal", b"eraser withdrawal v1\n")
 DESTRUCTION = DocumentKind("destruction", b"eraser destruction v1\n")
 CONTROL = DocumentKind("control", b"eraser control v1\n")
+AUDIT = DocumentKind("audit", b"eraser audit v1\n")
+"""Signed with keys of its own: whoever may audit a plant may not certify for it."""
 
 ALGORITHM = "Ed25519"
 SIGNATURE_BYTES = 64
 MAX_SIGNATURES = 8
+_PLAIN = json.JSONEncoder(ensure_ascii=False)
 _KEY_ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -84,11 +87,15 @@ def signed_bytes(form: dict[str, Any], kind: DocumentKind = CERTIFICATE) -> byte
 
 
 def seal(form: dict[str, Any], signer: Signer, kind: DocumentKind = CERTIFICATE) -> bytes:
-    """The document for this JSON form: signed, indented for people, ending in one line feed."""
+    """The document for this JSON form: signed, a line for each member, ending in one line feed."""
     signature = base64.b64encode(signer.sign(signed_bytes(form, kind))).decode("ascii")
     entry = {"key_id": signer.key_id, "algorithm": ALGORITHM, "signature": signature}
-    document = json.dumps({kind.member: form, "signatures": [entry]}, ensure_ascii=False, indent=1)
-    return document.encode("utf-8") + b"\n"
+    return f'{{"{kind.member}": {laid_out(form)},\n"signatures": [{laid_out(entry)}]}}\n'.encode()
+
+
+def laid_out(form: dict[str, Any]) -> str:
+    """JSON that a person finds their way in, a member a line: Python's `indent` takes eight times as long."""
+    return "{\n" + ",\n".join(f" {_PLAIN.encode(name)}: {_PLAIN.encode(value)}" for name, value in form.items()) + "}"
 
 
 def unseal(document: bytes, kind: DocumentKind = CERTIFICATE) -> Envelope:

@@ -54,6 +54,12 @@ class UnfoundedClaimError(CertificateError):
     code = "unfounded-claim"
 
 
+class RecordError(CertificateError):
+    """The record of an audit contradicts itself, or is not of the audit that somebody asked for."""
+
+    code = "audit-record"
+
+
 class DuplicateError(CertificateError):
     """A job has one certificate, and here is another one; or two that differ bear one id."""
 
@@ -88,6 +94,12 @@ class PdfDiffersError(CertificateError):
     """The page of a PDF is not the one that its certificate gives."""
 
     code = "pdf-differs"
+
+
+class LotDiffersError(CertificateError):
+    """The summary of a lot says something else of a certificate than that certificate, or its withdrawal, does."""
+
+    code = "lot-differs"
 
 
 class PageNotCheckedError(CertificateError):

@@ -9,7 +9,7 @@ import hashlib
 import io
 import zipfile
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
-from eraser.certificates.bundle import Bundle
+from eraser.certificates.bundle import Bundle, bundle
 from eraser.certificates.canonical import MAX_DOCUMENT_BYTES
 from eraser.certificates.envelope import unseal
 from eraser.certificates.errors import AlteredError
@@ -82,12 +82,12 @@ class Folders:
 class FiledCertificates:
     """Of one station. Files are read in threads; pages are drawn one at a time in a thread of their own."""
 
-    def __init__(self, store: Store, folders: Folders) -> None:
+    def __init__(self, store: Store, folders: Folders, now_utc: Callable[[], str]) -> None:
         self.folders = folders
         self.index = CertificateIndex(store)
         self.reports = Reports(store)
         self._store = store
-        self._pages = _Pages(folders.keys)
+        self._pages = _Pages(folders.keys, now_utc)
 
     async def document(self, certificate_id: str) -> bytes:
         """The certificate's file. Raises UnknownCertificate; CertificateError where the file is not the one on record."""
@@ -196,7 +196,7 @@ def bundled(document: bytes, signed: Note, connection: Connection) -> Bundle:
         if item.entry.kind is own.kind and item.index < size:
             proof = log.tree(connection, size).inclusion_proof(item.index)
             withdrawn = tuple(sorted(log.withdrawn(connection, size)))
-            return Bundle(document, item.index, proof, signed, withdrawn)
+            return bundle(document, item.index, proof, signed, withdrawn)
     raise NotLoggedError(
         f"the log of {size} entries does not have it", subject=own.subject, remedy="The next checkpoint may."
     )
@@ -269,8 +269,9 @@ _Key = tuple[bytes, str, str]
 class _Pages:
     """Draws and signs pages, one at a time: a renderer is not for two at once."""
 
-    def __init__(self, keys: Path) -> None:
+    def __init__(self, keys: Path, now_utc: Callable[[], str]) -> None:
         self._keys = keys
+        self._now_utc = now_utc
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="certificate-pages")
         self._kept: OrderedDict[_Key, bytes] = OrderedDict()
         self._drawing: dict[_Key, asyncio.Future[bytes]] = {}
@@ -317,4 +318,4 @@ class _Pages:
         verify(load(document).document if is_bundle(document) else document, station_keys(self._keys))
         self._renderer = self._renderer or Renderer()
         # Opened anew for each page: the key may have been changed since the last one.
-        return open_pdf_signer(self._keys)(self._renderer(document, chosen, check_url))
+        return open_pdf_signer(self._keys)(self._renderer(document, chosen, check_url), self._now_utc())

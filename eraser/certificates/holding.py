@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
+from eraser.certificates.bundle import is_bundle, load
 from eraser.certificates.checking import Held, read_document
 from eraser.certificates.keys import TrustedKeys
 from eraser.certificates.receipt import held_in, read_file
 from eraser.errors import CertificateError, UsageError
 from eraser.log import note
 from eraser.log.note import given_keys
-from eraser.log.restart import parse_restart
 from eraser.log.witnessing import parse_update
 
 T = TypeVar("T")
@@ -26,6 +27,7 @@ def held(
     restarts: Sequence[Path] = (),
     receipt: Path | None = None,
     code: str = "",
+    audit_keys: TrustedKeys = MappingProxyType({}),
 ) -> Held:
     """Raises UsageError for a file that is not what it was given as, and where what was given needs something more."""
     if checkpoint is not None and not log_keys:
@@ -40,17 +42,23 @@ def held(
         keys,
         tuple(key for item in log_keys for key in given_keys(item)),
         tuple(key for item in witness_keys for key in given_keys(item)),
-        drive,
-        _given(checkpoint, note.parse) if checkpoint is not None else None,
-        tuple(_given(item, parse_update) for item in updates),
-        tuple(_given(item, _restart) for item in restarts),
-        held_in(read_file(receipt), code) if receipt is not None else None,
+        drive=drive,
+        checkpoint=_given(checkpoint, note.parse) if checkpoint is not None else None,
+        updates=tuple(_given(item, parse_update) for item in updates),
+        restarts=tuple(_given(item, _restart) for item in restarts),
+        audit_keys=audit_keys,
+        receipt=held_in(read_file(receipt), code) if receipt is not None else None,
     )
 
 
 def _restart(content: bytes) -> bytes:
-    """What is a record at all; whose it is is known with the keys."""
-    parse_restart(content)
+    """What is a bundle of a record at all; whose it is is known with the keys."""
+    if not is_bundle(content):
+        raise UsageError(
+            "it is no bundle: whether the log has the record is not to be seen",
+            remedy="Ask the plant for `eraser log bundle` of its record.",
+        )
+    load(content)
     return content
 
 
@@ -58,6 +66,6 @@ def _given(path: Path, parse: Callable[[bytes], T]) -> T:
     try:
         return parse(read_document(path))
     except UsageError as error:
-        raise UsageError(error.what, subject=str(path)) from error
+        raise UsageError(error.what, subject=str(path), remedy=error.remedy) from error
     except CertificateError as error:
         raise UsageError(error.what, subject=str(path), remedy=error.remedy) from error

@@ -31,6 +31,8 @@ from eraser.certificates.validity import ALWAYS, Validity, validity_of
 from eraser.durable import sync_directory, write_new, write_over
 
 PRIVATE_NAME = "certificate.key"
+AUDIT_FOLDER = "audit"
+"""Of the keys that sign audits: every public key beside the certificates' is trusted to sign certificates."""
 MAX_KEY_FILE_BYTES = 1 << 20
 _PUBLIC_PEM = re.compile(rb"-----BEGIN PUBLIC KEY-----\r?\n.*?-----END PUBLIC KEY-----", re.DOTALL)
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from eraser.certificates.canonical import parse
-from eraser.certificates.errors import MalformedError, UnsupportedError
+from eraser.certificates.errors import ContradictoryError, MalformedError, UnsupportedError
+from eraser.domain.certificate import UTC_FORM
 from eraser.domain.events import Outcome
 from eraser.domain.json_form import from_json, to_json
 from eraser.domain.rulebook import Rulebook
@@ -79,13 +80,21 @@ class LotSummary:
 
 
 def read_summary(document: bytes) -> LotSummary:
-    """Raises MalformedError, or UnsupportedError for another version."""
+    """Raises MalformedError, UnsupportedError for another version, ContradictoryError."""
     form = parse(document)
     if form.get("format") != FORMAT:
         raise MalformedError(f"it is no {FORMAT!r}")
     if form.get("version") != VERSION:
         raise UnsupportedError(f"its version is not {VERSION}", remedy="A newer Eraser may know it.")
     try:
-        return from_json(LotSummary, form, where="summary")
+        summary = from_json(LotSummary, form, where="summary")
     except UsageError as error:
         raise MalformedError(error.what) from None
+    if not UTC_FORM.fullmatch(summary.made_at):
+        raise MalformedError(f"made_at: {summary.made_at[:40]!a} is no UTC time of RFC 3339")
+    for item in summary.certificates:
+        if item.standing.value in (Outcome.PASSED, Outcome.FAILED) and item.standing.value != item.outcome.value:
+            raise ContradictoryError(
+                f"it counts {item.certificate_id} as {item.standing.value}, and says that it {item.outcome.value}"
+            )
+    return summary

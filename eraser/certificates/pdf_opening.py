@@ -59,7 +59,8 @@ def _answer(out: bytes) -> OpenedPdf:
         raise MalformedError("it takes more memory or time to read than any page of ours") from None
     if (code := told.get("error")) is not None:
         raise _ERRORS.get(code, MalformedError)(str(told["what"]), remedy=str(told["remedy"]))
-    return OpenedPdf(base64.b64decode(told["document"]), str(told["key_id"]), bool(told["is_redrawn"]))
+    document = base64.b64decode(told["document"])
+    return OpenedPdf(document, str(told["key_id"]), bool(told["is_redrawn"]), is_lot=bool(told["is_lot"]))
 
 
 def main(keys_folder: str) -> None:
@@ -76,7 +77,8 @@ def main(keys_folder: str) -> None:
         answer: dict[str, Any] = {"error": error.code, "what": error.what, "remedy": error.remedy}
     else:
         document = base64.b64encode(opened.document).decode()
-        answer = {"document": document, "key_id": opened.key_id, "is_redrawn": opened.is_redrawn}
+        answer = {"document": document, "key_id": opened.key_id}
+        answer |= {"is_redrawn": opened.is_redrawn, "is_lot": opened.is_lot}
     json.dump(answer, sys.stdout)
 
 

@@ -1,27 +1,30 @@
 """Whether a document may be believed. Trust comes from the keys given, never from what the document brings."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
+from eraser.certificates.canonical import parse
 from eraser.certificates.envelope import (
     ALGORITHM,
+    AUDIT,
     CERTIFICATE,
     CONTROL,
     DESTRUCTION,
     WITHDRAWAL,
-    DocumentKind,
     Envelope,
     Signature,
     unseal,
+    unsealed,
 )
 from eraser.certificates.errors import (
     AlteredError,
     ContradictoryError,
     KeyNotValidThenError,
     MalformedError,
+    RecordError,
     UnfoundedClaimError,
     UnknownKeyError,
     UnsupportedError,
@@ -35,9 +38,12 @@ from eraser.domain.destruction import read as read_destruction
 from eraser.domain.log_entry import EntryKind, LogEntry
 from eraser.domain.withdrawal import Withdrawal
 from eraser.domain.withdrawal import read as read_withdrawal
-from eraser.errors import UsageError
-
-T = TypeVar("T")
+from eraser.errors import CertificateError, UsageError
+from eraser.log import note, removal, restart
+from eraser.log.errors import NoteError
+from eraser.log.note import Note, NoteKey
+from eraser.log.removal import RemovalRecord
+from eraser.log.restart import Restart
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +54,51 @@ class Verified:
     key_ids: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How a sealed record that is no certificate is read; `subject` names it in the log, `moment` says when it was made."""
+
+    entry: EntryKind
+    read: Callable[[Any], Any]
+    subject: str
+    moment: str
+    error: type[CertificateError] = MalformedError
+
+
+def _read_audit(form: Any) -> Any:
+    from eraser.domain.audit import read  # its tables are for nobody else
+
+    return read(form)
+
+
+_READINGS = {
+    WITHDRAWAL: _Reading(EntryKind.WITHDRAWAL, read_withdrawal, "certificate_id", "withdrawn_at"),
+    DESTRUCTION: _Reading(EntryKind.DESTRUCTION, read_destruction, "destruction_id", "destroyed_at"),
+    CONTROL: _Reading(EntryKind.CONTROL, read_control, "control_id", "ended_at"),
+    AUDIT: _Reading(EntryKind.AUDIT, _read_audit, "audit_id", "done_at", RecordError),
+}
+
+
 class Opened:
-    """A document that is read once, however often it is asked for. Nothing of it is believed yet."""
+    """A sealed document that is read once, however often it is asked for. Nothing of it is believed yet."""
 
     def __init__(self, envelope: Envelope) -> None:
         self.envelope = envelope
+        self.kind = envelope.kind
 
     @cached_property
     def certificate(self) -> Certificate:
         """Raises as `content` does."""
         return content(self.envelope)
+
+    @cached_property
+    def record(self) -> Any:
+        """What it is if it is no certificate. Raises MalformedError, of an audit RecordError."""
+        reading = _READINGS[self.kind]
+        try:
+            return reading.read(self.envelope.form)
+        except UsageError as error:
+            raise reading.error(error.what) from None
 
     @cached_property
     def signed_bytes(self) -> bytes:
@@ -66,19 +107,55 @@ class Opened:
 
     @cached_property
     def entry(self) -> LogEntry:
-        """Its entry in the log. Raises as `content` does, and MalformedError for another document that is broken."""
-        digest, form = hashlib.sha256(self.signed_bytes).digest(), self.envelope.form
-        kind = self.envelope.kind
-        if kind is CERTIFICATE:
+        """Its entry in the log. Raises as `content` does, and as `record`."""
+        digest = hashlib.sha256(self.signed_bytes).digest()
+        if self.kind is CERTIFICATE:
             return LogEntry(EntryKind.CERTIFICATE, self.certificate.certificate_id, digest)
-        try:
-            if kind is DESTRUCTION:
-                return LogEntry(EntryKind.DESTRUCTION, read_destruction(form).destruction_id, digest)
-            if kind is CONTROL:
-                return LogEntry(EntryKind.CONTROL, read_control(form).control_id, digest)
-            return LogEntry(EntryKind.WITHDRAWAL, read_withdrawal(form).certificate_id, digest)
-        except UsageError as error:
-            raise MalformedError(error.what) from None
+        reading = _READINGS[self.kind]
+        return LogEntry(reading.entry, getattr(self.record, reading.subject), digest)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedNote:
+    """A record that the log itself signed, as it was read. Nothing of it is believed yet."""
+
+    record: Restart | RemovalRecord
+    note: Note
+
+    @property
+    def entry(self) -> LogEntry:
+        """Its entry in the log."""
+        return self.record.entry()
+
+
+_NOTES: dict[bytes, Callable[[bytes], tuple[Restart | RemovalRecord, Note]]] = {
+    f"{restart.FORMAT}\n".encode(): restart.parse_restart,
+    f"{removal.FORMAT}\n".encode(): removal.parse_removal,
+}
+
+
+def is_note(document: bytes) -> bool:
+    """Whether a file is to be read as a record that the log itself signed; it may be a broken one."""
+    return document.startswith(tuple(_NOTES))
+
+
+def opened(document: bytes) -> Opened | OpenedNote:
+    """The document of whatever kind. Raises MalformedError, or NoteError."""
+    return opened_note(document) if is_note(document) else opened_form(parse(document))
+
+
+def opened_form(form: Any) -> Opened:
+    """Of what `parse` gave: its kind is told by the member that leads. Raises MalformedError."""
+    first = next(iter(form), "") if isinstance(form, dict) else ""
+    return Opened(unsealed(form, next((kind for kind in _READINGS if kind.member == first), CERTIFICATE)))
+
+
+def opened_note(document: bytes) -> OpenedNote:
+    """Raises NoteError."""
+    for head, read_note in _NOTES.items():
+        if document.startswith(head):
+            return OpenedNote(*read_note(document))
+    raise NoteError("it is no record that a log signs")
 
 
 def verify(document: bytes, trusted: TrustedKeys) -> Verified:
@@ -102,46 +179,48 @@ def verify_opened(opened: Opened, trusted: TrustedKeys) -> Verified:
     return Verified(certificate, key_ids)
 
 
+def verify_record(found: Opened, trusted: TrustedKeys) -> tuple[Any, tuple[str, ...]]:
+    """The record in a sealed document that is no certificate, and which trusted keys signed it. Raises as `verify_opened`."""
+    key_ids = _good_signatures(found.envelope, found.signed_bytes, trusted)
+    record = found.record
+    if not key_ids:
+        raise _unknown_key(found.envelope)
+    _expect_valid_then(key_ids, getattr(record, _READINGS[found.kind].moment), trusted)
+    return record, key_ids
+
+
+def verify_note(found: OpenedNote, log_keys: Sequence[NoteKey]) -> tuple[Restart | RemovalRecord, tuple[str, ...]]:
+    """The record that one of these logs signed of itself, and by which keys.
+
+    Raises UnknownLogError, ForgedNoteError, NoteError.
+    """
+    signers = [item.key for item in note.confirm(found.note, log_keys) if item.key.name == found.record.origin]
+    if not signers:
+        raise NoteError(f"it tells of the log {found.record.origin}, which did not sign it")
+    return found.record, tuple(key.key_id.hex() for key in signers)
+
+
 def verify_withdrawal(document: bytes, trusted: TrustedKeys) -> Withdrawal:
     """The withdrawal in the document, if it may be believed. Raises CertificateError as `verify` does."""
-    return _record(document, WITHDRAWAL, trusted, read_withdrawal, lambda found: found.withdrawn_at)
+    found: Withdrawal = verify_record(Opened(unseal(document, WITHDRAWAL)), trusted)[0]
+    return found
 
 
 def verify_destruction(document: bytes, trusted: TrustedKeys) -> Destruction:
     """The destruction record in the document, if it may be believed. Raises CertificateError as `verify` does."""
-    return _record(document, DESTRUCTION, trusted, read_destruction, lambda found: found.destroyed_at)
+    found: Destruction = verify_record(Opened(unseal(document, DESTRUCTION)), trusted)[0]
+    return found
 
 
 def verify_control(document: bytes, trusted: TrustedKeys) -> Control:
     """The control record in the document, if it may be believed. Raises CertificateError as `verify` does."""
-    return _record(document, CONTROL, trusted, read_control, lambda found: found.ended_at)
-
-
-def kind_of(document: bytes) -> DocumentKind:
-    """As what a document is to be read, by the member that leads; it may be a broken one."""
-    head = document[:200].replace(b" ", b"").replace(b"\n", b"")
-    kinds = (kind for kind in (WITHDRAWAL, DESTRUCTION, CONTROL) if head.startswith(b'{"%b":' % kind.member.encode()))
-    return next(kinds, CERTIFICATE)
+    found: Control = verify_record(Opened(unseal(document, CONTROL)), trusted)[0]
+    return found
 
 
 def entry_of(document: bytes) -> LogEntry:
     """The log's entry of a document, whose signature is verified elsewhere. Raises as the verifying does for what it holds."""
-    return Opened(unseal(document, kind_of(document))).entry
-
-
-def _record(
-    document: bytes, kind: DocumentKind, trusted: TrustedKeys, read_form: Callable[[Any], T], moment: Callable[[T], str]
-) -> T:
-    envelope = unseal(document, kind)
-    key_ids = _good_signatures(envelope, envelope.signed_bytes, trusted)
-    try:
-        record = read_form(envelope.form)
-    except UsageError as error:
-        raise MalformedError(error.what) from None
-    if not key_ids:
-        raise _unknown_key(envelope)
-    _expect_valid_then(key_ids, moment(record), trusted)
-    return record
+    return opened(document).entry
 
 
 def content(envelope: Envelope) -> Certificate:
@@ -170,9 +249,10 @@ def content(envelope: Envelope) -> Certificate:
 
 def _unknown_key(envelope: Envelope) -> UnknownKeyError:
     names = ", ".join(item.key_id for item in envelope.signatures)
+    signer = "auditor" if envelope.kind is AUDIT else "plant"
     return UnknownKeyError(
         f"it is signed with the key {names}, which is not trusted here; whether the signature is good is not known",
-        remedy="Get the plant's public key by another way than this file, and give it with --keys.",
+        remedy=f"Get the {signer}'s public key by another way than this file, and give it.",
     )
 
 

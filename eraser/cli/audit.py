@@ -302,7 +302,7 @@ def _read_drives(
 
 
 def _enter(sources: Sources, document: bytes) -> None:
-    from eraser.audits.records import entry_of
+    from eraser.certificates.verifying import entry_of
     from eraser.cli.station import now_utc
     from eraser.ledger import audits
 

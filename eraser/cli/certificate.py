@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from eraser.cli.trust import keys_option, pdf_opener, read_document, trusted_keys
+from eraser.cli.trust import keys_option, pdf_opener, read_document, trusted_audit_keys, trusted_keys
 from eraser.cli.withdraw import withdraw_command
 from eraser.errors import UsageError
 
@@ -38,6 +38,14 @@ def certificate_group() -> None:
 @certificate_group.command("verify")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 @keys_option
+@click.option(
+    "--audit-keys",
+    "audit_key_paths",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="PATH",
+    help="PEM file or folder of auditors' public keys: for records of audits.",
+)
 @click.option("--log-key", multiple=True, metavar="KEY", help="The log's public key, or a file with it: for bundles.")
 @click.option("--witness-key", multiple=True, metavar="KEY", help="A witness's public key, or a file with it.")
 @click.option("--drive", default="", metavar="SERIAL", help="The drive in the hand: its serial number or WWN.")
@@ -51,7 +59,7 @@ def certificate_group() -> None:
     type=click.Path(path_type=Path),
     multiple=True,
     metavar="FILE",
-    help="The log's own record.",
+    help="The bundle of the log's own record.",
 )
 @click.option("--receipt", type=click.Path(path_type=Path), metavar="FILE", help="A customer's, as JSON: is it theirs?")
 @click.option("--code", default="", metavar="CODE", help="The receipt's, where FILE has the customer's details alone.")
@@ -59,6 +67,7 @@ def certificate_group() -> None:
 def verify_command(
     files: tuple[Path, ...],
     key_paths: tuple[Path, ...],
+    audit_key_paths: tuple[Path, ...],
     log_key: tuple[str, ...],
     witness_key: tuple[str, ...],
     drive: str,
@@ -69,17 +78,20 @@ def verify_command(
     code: str,
     as_json: bool,
 ) -> None:
-    """Check that certificates are genuine, unaltered and free of contradiction; of bundles also that the log has them.
+    """Check that certificates and other signed records are genuine, unaltered and free of contradiction; of bundles also that
+    the log has them.
 
     Genuine does not mean passed: a certificate that says "failed" is just as genuine. Both are printed. What no witness
     signed, the plant alone says: a log that shows each of us another history looks the same. --checkpoint takes one
     that you got by another way, older or newer than the bundle's; --update (from `eraser log update`) leads between the two.
-    --restart takes the record of a log that lost entries and says so. --receipt shows whose it is (docs/privacy.md).
+    --restart takes the bundle of a log's record that it lost entries. --receipt shows whose it is (docs/privacy.md).
     """
     from eraser.certificates.checking import check_all
     from eraser.certificates.holding import held
 
-    known = held(trusted_keys(key_paths), log_key, witness_key, drive, checkpoint, updates, restarts, receipt, code)
+    audit_keys = trusted_audit_keys(audit_key_paths, key_paths)
+    trusted = trusted_keys(key_paths)
+    known = held(trusted, log_key, witness_key, drive, checkpoint, updates, restarts, receipt, code, audit_keys)
     checks = check_all(files, replace(known, open_pdf=pdf_opener(key_paths)))
     for check in checks:
         click.echo(json.dumps(check.summary()) if as_json else check.sentence())
@@ -178,10 +190,9 @@ def _drawing(language: str, check_url: str, keys: Path) -> "Callable[[Path], byt
             from eraser.cli.station import now_utc
 
             signer = open_pdf_signer(keys)
-            signer.expect_valid_at(now_utc())
-            tools.extend((Renderer(), signer, Language(language)))
-        render, sign, chosen = tools
-        pdf: bytes = sign(render(document, chosen, check_url))
+            tools.extend((Renderer(), signer, Language(language), now_utc))
+        render, sign, chosen, now = tools
+        pdf: bytes = sign(render(document, chosen, check_url), now())
         return pdf
 
     return draw

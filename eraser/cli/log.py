@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from eraser.certificates.log_keys import StationLogKeys
     from eraser.log.checkpoint import Checkpoint
-    from eraser.log.note import Note
+    from eraser.log.note import Note, NoteKey
     from eraser.log.restart import Restart
 
 T = TypeVar("T")
@@ -78,21 +78,25 @@ def checkpoint_command(data: Path | None) -> None:
 
 
 @log_group.command("bundle")
-@click.argument("certificates", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="CERTIFICATE...")
+@click.argument("documents", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DOCUMENT...")
 @click.option("--to", type=click.Path(path_type=Path, file_okay=False), default=".", help="Folder for the bundles.")
 @click.option("--as-of", type=click.Path(path_type=Path), metavar="FILE", help="Checkpoint to prove it against.")
 @_data
 @_database
 def bundle_command(
-    certificates: tuple[Path, ...], to: Path, as_of: Path | None, data: Path | None, database: str | None
+    documents: tuple[Path, ...], to: Path, as_of: Path | None, data: Path | None, database: str | None
 ) -> None:
-    """Put certificates together with the proof that the log has them: `<name>.bundle`, for a verifier without network."""
+    """Put documents together with the proof that the log has them: `<name>.bundle`, for a verifier without network.
+
+    A document is whatever the log has an entry of: a certificate, a withdrawal, the record of a destruction, a control, an
+    audit, a restart or a removal; its file, or the name of a record that the station keeps (`eraser log entries`).
+    """
     from eraser.durable import write_over
 
     note = _note(as_of.read_bytes() if as_of is not None else _kept(data, CHECKPOINT_NAME).encode())
     to.mkdir(parents=True, exist_ok=True)
-    for path in certificates:
-        bundle = _read(data, database, _bundling(path, note))
+    for path in documents:
+        bundle = _read(data, database, _bundling(path, _folder(data), note))
         target = to / f"{path.stem}.bundle"
         write_over(target, bundle, 0o644)
         click.echo(str(target))
@@ -139,27 +143,32 @@ def update_command(earlier: int, data: Path | None, database: str | None) -> Non
 @click.option("--name", required=True, metavar="NAME", help="Who witnesses: a name without spaces.")
 @click.option("--state", required=True, type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Kept.")
 @click.option(
-    "--restart", "record", type=click.Path(path_type=Path), metavar="FILE", help="The log's record of a restart."
+    "--restart",
+    "record",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The bundle of its record of a restart.",
 )
 def witness_command(update: Path, log_key: tuple[str, ...], name: str, state: Path, record: Path | None) -> None:
     """Sign a log's checkpoint, if it continues everything that was signed here before.
 
     A log whose key was changed needs all its keys (`eraser log key` at the plant), and first a checkpoint that both
-    have signed. With --restart also one that goes on from where the log says that it was restarted; what is lost is told.
+    have signed. With --restart (the record's bundle, as of the same checkpoint) also one that goes on from where the log says
+    that it was restarted; what is lost is told.
 
     The folder holds the witness's own key, made on first use, and what it knows of each log. The signed checkpoint is printed.
     """
     from eraser.certificates.keys import open_signer
     from eraser.durable import write_over
     from eraser.log.note import NoteKey, SignatureType, given_keys
-    from eraser.log.restart import confirmed
     from eraser.log.witnessing import parse_update, witness
 
     signer = open_signer(state)
     keys = [key for item in log_key for key in given_keys(item)]
     seen = _remembered(state, {key.name for key in keys})
-    restart = confirmed(_content(record), keys) if record is not None else None
-    signed, new = witness(parse_update(_content(update)), seen, keys, name, signer, int(time.time()), restart)
+    grown = parse_update(_content(update))
+    restart = _logged_restart(_content(record), keys, _checkpoint(grown.note)) if record is not None else None
+    signed, new = witness(grown, seen, keys, name, signer, int(time.time()), restart)
     if restart is not None:
         click.echo(f"log-restarted: {restart.sentence()}", err=True)
         _forget_lost(state, restart)
@@ -168,6 +177,19 @@ def witness_command(update: Path, log_key: tuple[str, ...], name: str, state: Pa
     own = NoteKey(name, SignatureType.COSIGNATURE_V1, signer.raw_public_key)
     click.echo(f"witness key {own}", err=True)
     click.echo(str(signed), nl=False)
+
+
+def _logged_restart(bundle: bytes, keys: "list[NoteKey]", new: "Checkpoint") -> "Restart":
+    """The record of a restart that the log has as of this very checkpoint. Raises CertificateError, UsageError."""
+    from eraser.certificates.bundle import logged_restart
+
+    restart, seen = logged_restart(bundle, keys)
+    if seen != new:
+        raise UsageError(
+            f"the record is shown to be in the log of {seen.size} entries, the update is of {new.size}",
+            remedy="Ask for both as of one checkpoint: `eraser log bundle`, `eraser log update`.",
+        )
+    return restart
 
 
 def _remembered(state: Path, origins: set[str]) -> "Note | None":
@@ -233,11 +255,20 @@ def restart_command(reason: str, operator: str, data: Path | None, database: str
         click.echo(f"The ledger lacks certificate {item.certificate_id} of {item.serial}: {item.path}")
 
 
-def _bundling(path: Path, note: "Note") -> "Callable[[Connection], bytes]":
+def _bundling(path: Path, folder: Path, note: "Note") -> "Callable[[Connection], bytes]":
     from eraser.certificates.filed import bundled
+    from eraser.ledger import signed_records
 
-    document = _content(path)
-    return lambda connection: bundled(document, note, connection).dump()
+    file = next((item for item in (path, folder / "log" / "restarts" / path.name) if item.exists()), None)
+    document = _content(file) if file is not None else None
+
+    def work(connection: "Connection") -> bytes:
+        found = document or signed_records.named(str(path), connection)
+        if found is None:
+            raise UsageError("there is no such file, and the ledger has no record of this name", subject=str(path))
+        return bundled(found, note, connection).dump()
+
+    return work
 
 
 def _read(data: Path | None, database: str | None, work: "Callable[[Connection], T]") -> T:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import socket
-from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,6 +14,7 @@ from eraser.certificates.pdf.rendering import Renderer
 from eraser.certificates.pdf.signing import open_pdf_signer
 from eraser.certificates.pdf.words import Language
 from eraser.certificates.summarizing import summarize
+from eraser.cli.station import now_utc
 from eraser.ledger.engine import explained, open_engine, sqlite_url
 from eraser.ledger.lots import Lots
 from eraser.ledger.migrating import require_current
@@ -35,7 +35,7 @@ def lot_pdf(lot_id: str, language: str, data: Path | None, database: str | None)
     url = database or sqlite_url(folder / "ledger.db")
     _expect_current(url)
     summary = asyncio.run(_summary(url, folder, lot_id))
-    return open_pdf_signer(folder / "keys")(Renderer().lot(summary.dump(), Language(language)))
+    return open_pdf_signer(folder / "keys")(Renderer().lot(summary.dump(), Language(language)), now_utc())
 
 
 def _expect_current(url: str) -> None:
@@ -49,10 +49,10 @@ def _expect_current(url: str) -> None:
 
 
 async def _summary(url: str, folder: Path, lot_id: str) -> LotSummary:
-    now = f"{datetime.now(UTC).replace(microsecond=0, tzinfo=None).isoformat()}Z"
+    now = now_utc()
     store = await open_store(url)
     try:
-        filed = FiledCertificates(store, Folders(folder / "certificates", folder / "keys", folder / "log"))
+        filed = FiledCertificates(store, Folders(folder / "certificates", folder / "keys", folder / "log"), now_utc)
         try:
             return await summarize(filed, Lots(store, lambda: now), lot_id, socket.gethostname(), now)
         finally:

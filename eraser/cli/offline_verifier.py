@@ -11,7 +11,7 @@ from pathlib import Path
 
 from eraser.certificates.checking import check_all
 from eraser.certificates.holding import held
-from eraser.certificates.keys import load_all, station_keys
+from eraser.certificates.keys import AUDIT_FOLDER, load_all, station_keys
 from eraser.errors import EraserError, ExitStatus
 from eraser.settings import keys_dir
 
@@ -32,6 +32,8 @@ def main() -> None:
 
 def _verify(given: argparse.Namespace) -> int:
     trusted = load_all(given.keys) if given.keys else station_keys(keys_dir(os.environ))
+    is_own = not given.keys and not given.audit_keys
+    audit_keys = station_keys(keys_dir(os.environ) / AUDIT_FOLDER) if is_own else load_all(given.audit_keys)
     holding = held(
         trusted,
         given.log_key,
@@ -42,6 +44,7 @@ def _verify(given: argparse.Namespace) -> int:
         given.restart,
         given.receipt,
         given.code,
+        audit_keys,
     )
     checks = check_all(given.files, holding)
     for check in checks:
@@ -60,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--keys", action="append", default=[], type=Path, metavar="PATH", help="public keys to trust")
     parser.add_argument(
+        "--audit-keys", action="append", default=[], type=Path, metavar="PATH", help="auditors' public keys"
+    )
+    parser.add_argument(
         "--log-key", action="append", default=[], metavar="KEY", help="the log's public key, or its file"
     )
     parser.add_argument("--witness-key", action="append", default=[], metavar="KEY", help="a witness's, or its file")
@@ -67,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="one that you hold of the log")
     parser.add_argument("--update", action="append", default=[], type=Path, metavar="FILE", help="how the log grew")
     parser.add_argument(
-        "--restart", action="append", default=[], type=Path, metavar="FILE", help="of the log, by itself"
+        "--restart", action="append", default=[], type=Path, metavar="FILE", help="bundle of the log's record"
     )
     parser.add_argument("--receipt", type=Path, metavar="FILE", help="a customer's, as JSON: is it theirs?")
     parser.add_argument("--code", default="", metavar="CODE", help="the receipt's, where FILE has the details alone")

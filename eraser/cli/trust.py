@@ -32,6 +32,19 @@ def trusted_keys(key_paths: tuple[Path, ...]) -> "TrustedKeys":
     return load_all(key_paths)
 
 
+def trusted_audit_keys(audit_key_paths: tuple[Path, ...], key_paths: tuple[Path, ...]) -> "TrustedKeys":
+    """The keys in these files and folders; the station's own where neither they nor other keys are given.
+
+    Raises KeyFileError.
+    """
+    from eraser.certificates.keys import AUDIT_FOLDER, load_all, station_keys
+    from eraser.settings import keys_dir
+
+    if audit_key_paths or key_paths:
+        return load_all(audit_key_paths)
+    return station_keys(keys_dir(os.environ) / AUDIT_FOLDER)
+
+
 def pdf_opener(key_paths: tuple[Path, ...]) -> "Callable[[bytes], OpenedPdf]":
     """Opens PDFs under the P-256 keys in these files and folders; without any, under the station's.
 

@@ -15,10 +15,14 @@ WORD_BYTES = 16
 WORD_BITS = 8 * WORD_BYTES
 
 
+def seeded_bytes(purpose: bytes, seed: bytes, count: int) -> bytes:
+    """The first `count` bytes of SHAKE-256 (FIPS 202) over purpose, a zero byte and seed."""
+    return shake_256(purpose + b"\x00" + seed).digest(count)
+
+
 def seeded_words(purpose: bytes, seed: bytes, count: int) -> list[int]:
-    """The first `count` words of SHAKE-256 over purpose, a zero byte and seed (FIPS 202): the same on every machine."""
-    stream = shake_256(purpose + b"\x00" + seed).digest(count * WORD_BYTES)
-    halves = struct.unpack(f">{2 * count}Q", stream)
+    """The first `count` words of `seeded_bytes`: the same on every machine."""
+    halves = struct.unpack(f">{2 * count}Q", seeded_bytes(purpose, seed, count * WORD_BYTES))
     return [high << 64 | low for high, low in zip(halves[::2], halves[1::2], strict=True)]
 
 

@@ -5,6 +5,7 @@ since they pass 2^53; members of a union an object that leads with `kind`, the c
 above 2^53-1: what is written can be read by any JSON reader and canonicalised by RFC 8785.
 """
 
+import re
 import types
 from collections.abc import Callable
 from dataclasses import Field, fields, is_dataclass
@@ -29,6 +30,7 @@ MAX_INTEGER = 2**53 - 1
 
 MAX_NANOSECONDS = 2**64 - 1
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 T = TypeVar("T")
 Json = dict[str, "Json"] | list["Json"] | str | int | bool | None
 
@@ -219,7 +221,7 @@ def _read_scalar(hint: Any, form: Any, where: str) -> Any:
 
 def _is_unicode(text: str) -> bool:
     """Whether it can be written as UTF-8: no half of a surrogate pair, as in file names that are not."""
-    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+    return text.isascii() or _SURROGATE.search(text) is None
 
 
 def _read_bytes(form: Any, where: str) -> bytes:

@@ -8,6 +8,7 @@ from eraser.domain.merkle import HASH_BYTES, leaf_hash
 from eraser.errors import UsageError
 
 _VERSION = 1
+_PLAIN = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 class EntryKind(StrEnum):
@@ -41,7 +42,7 @@ class LogEntry:
     def leaf(self) -> bytes:
         """The entry's bytes: RFC 8785 of its members, all of which are plain ASCII, so that anybody can write it anew."""
         form = {"digest": self.digest.hex(), "kind": self.kind.value, "subject": self.subject, "version": _VERSION}
-        return json.dumps(form, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+        return _PLAIN.encode(form).encode()
 
     def leaf_hash(self) -> bytes:
         """RFC 9162 §2.1.1 of it."""

@@ -34,10 +34,14 @@ not erased are fewer than the largest k * m with q(m)^k >= 5 %, over all k. On a
 it: one part and a bit.
 """
 
+from collections.abc import Sequence
 from decimal import ROUND_CEILING, Context, Decimal, localcontext
 from functools import lru_cache
+from itertools import compress
+from operator import add, gt
+from struct import Struct
 
-from eraser.domain.chance import WORD_BITS, seeded_words
+from eraser.domain.chance import WORD_BITS, WORD_BYTES, seeded_bytes
 from eraser.domain.evidence import Extent, SamplingEvidence
 from eraser.domain.pattern import SEED_BYTES
 from eraser.errors import UsageError
@@ -48,6 +52,11 @@ SAMPLES_PER_LENGTH = 20
 """A sample is a twentieth of its part: 5 %."""
 PURPOSE = b"eraser sampling v1"
 CONFIDENCE_MISS = Decimal("0.05")
+_SLOT_BYTES = 2 * WORD_BYTES
+_SLOT = bytes(WORD_BYTES) + b"\xff" * WORD_BYTES
+_WORDS = int.from_bytes(_SLOT * PARTS, "big")
+_FLOORS = Struct(">" + "8xQ16x" * PARTS)
+"""The upper halves of the slots: below 2^64, as a drive's sectors are."""
 
 Run = tuple[int, int]
 """First sector, and the first one behind."""
@@ -55,42 +64,36 @@ Run = tuple[int, int]
 
 def sample(capacity_bytes: int, sector_bytes: int, seed: bytes) -> tuple[tuple[Extent, ...], SamplingEvidence]:
     """The places to read back, sorted and merged, with how they were drawn. Raises UsageError for senseless sizes."""
-    runs, evidence = _sampled(capacity_bytes, sector_bytes, seed)
+    evidence = sampling_evidence(capacity_bytes, sector_bytes, seed)
     extents = (
         Extent(first * sector_bytes, min(behind * sector_bytes, capacity_bytes) - first * sector_bytes)
-        for first, behind in runs
+        for first, behind in _runs(-(-capacity_bytes // sector_bytes), seed)
     )
     return tuple(extents), evidence
 
 
-def sampling_evidence(capacity_bytes: int, sector_bytes: int, seed: bytes) -> SamplingEvidence:
-    """How `sample` draws, without the places themselves."""
-    return _sampled(capacity_bytes, sector_bytes, seed)[1]
-
-
 @lru_cache(maxsize=2)  # a verdict and the claims that rest on it draw the same places, one after the other
-def _sampled(capacity_bytes: int, sector_bytes: int, seed: bytes) -> tuple[list[Run], SamplingEvidence]:
+def sampling_evidence(capacity_bytes: int, sector_bytes: int, seed: bytes) -> SamplingEvidence:
+    """How `sample` draws, without the places themselves: every check of a certificate asks for it."""
     if capacity_bytes < 1 or sector_bytes < 1:
         raise UsageError(f"nothing to sample in {capacity_bytes} bytes of {sector_bytes}-byte sectors")
     if len(seed) != SEED_BYTES:
         raise UsageError(f"a sampling seed has {SEED_BYTES} bytes, not {len(seed)}")
     sectors = -(-capacity_bytes // sector_bytes)
-    if sectors < PARTS * SAMPLES_PER_PART:
-        return [(0, sectors)], _whole(capacity_bytes, seed)
-    length = sample_sectors(sectors)
-    runs = _drawn(sectors, length, seed)
-    read_sectors = sum([behind - first for first, behind in runs])
-    evidence = SamplingEvidence(
+    if _is_whole(sectors):
+        return _whole(capacity_bytes, seed)
+    starts, ends = _pieces(sectors, seed)
+    return SamplingEvidence(
         seed=seed,
         parts=PARTS,
         samples_per_part=SAMPLES_PER_PART,
-        sample_bytes=length * sector_bytes,
-        places=len(runs),
+        sample_bytes=sample_sectors(sectors) * sector_bytes,
+        # No two pieces overlap: as many runs as pieces, less one wherever a piece begins where another ends.
+        places=len(starts) - len(set(starts).intersection(ends)),
         # The last sector is always among them, and may be cut short.
-        bytes_sampled=read_sectors * sector_bytes - (sectors * sector_bytes - capacity_bytes),
+        bytes_sampled=(sum(ends) - sum(starts)) * sector_bytes - (sectors * sector_bytes - capacity_bytes),
         bound_ppb=bound_ppb(sectors),
     )
-    return runs, evidence
 
 
 def sample_sectors(sectors: int) -> int:
@@ -128,6 +131,11 @@ def _unseen(part: int, length: int, miss: Decimal) -> Decimal:
     return ((x + y) - ((x - y) ** 2 + 4 * miss * part * y).sqrt()) / 2
 
 
+def _is_whole(sectors: int) -> bool:
+    """Whether a drive of so few sectors is read as a whole."""
+    return sectors < PARTS * SAMPLES_PER_PART
+
+
 def _whole(capacity_bytes: int, seed: bytes) -> SamplingEvidence:
     return SamplingEvidence(
         seed=seed,
@@ -144,39 +152,75 @@ def _largest_part(sectors: int) -> int:
     return -(-sectors // PARTS)
 
 
-def _drawn(sectors: int, length: int, seed: bytes) -> list[Run]:
-    """Steps 2 to 5 of the module's text, and both ends of the drive: sorted, those that touch as one.
-
-    Written in one piece, since every check of a certificate draws. In a part the samples are disjoint, so a piece that wrapped
-    to its beginning lies before both, and all of it comes in the drive's order.
-    """
+def _runs(sectors: int, seed: bytes) -> list[Run]:
+    """All that is read, in the drive's order: pieces that touch are one run."""
+    if _is_whole(sectors):
+        return [(0, sectors)]
     runs: list[Run] = []
-    words = iter(seeded_words(PURPOSE, seed, PARTS * SAMPLES_PER_PART))
-    low, high, first = 0, 1, 0  # the run that is being put together, from the drive's first sector on; the part
-    for index in range(1, PARTS + 1):
-        behind = index * sectors // PARTS
-        size = behind - first
-        a = next(words) * size >> WORD_BITS
-        b = a + length + (next(words) * (size - 2 * length + 1) >> WORD_BITS)
-        if b >= size:
-            a, b = b - size, a
-        wrapped = b + length - size
-        if wrapped > 0:
-            if first > high:
-                runs.append((low, high))
-                low = first
-            high = max(high, first + wrapped)
-        if first + a > high:
-            runs.append((low, high))
-            low = first + a
-        high = first + a + length
-        if first + b > high:
-            runs.append((low, high))
-            low = first + b
-        high = min(first + b + length, behind)
-        first = behind
-    if high < sectors - 1:
-        runs.append((low, high))
-        low = sectors - 1
-    runs.append((low, sectors))
+    for first, behind in sorted(zip(*_pieces(sectors, seed), strict=True)):
+        if runs and runs[-1][1] == first:
+            runs[-1] = (runs[-1][0], behind)
+        else:
+            runs.append((first, behind))
     return runs
+
+
+def _pieces(sectors: int, seed: bytes) -> tuple[list[int], list[int]]:
+    """Steps 2 to 5 of the module's text, and both ends of the drive: where each piece begins, and the first sector behind it.
+
+    No two overlap. A sample that goes on at its part's beginning is two pieces.
+    """
+    length, (firsts, behinds) = sample_sectors(sectors), _parts(sectors)
+    begins, gaps = _drawn(sectors, length, seed)
+    starts = list(map(add, firsts, begins))
+    others = [at + length + gap for at, gap in zip(starts, gaps, strict=True)]
+    parts = zip(others, firsts, behinds, strict=True)
+    starts += [at if at < behind else at - behind + first for at, first, behind in parts]
+    ends = list(map(length.__add__, starts))
+    for place in list(compress(range(len(ends)), map(gt, ends, behinds * 2))):
+        first, behind = firsts[place % PARTS], behinds[place % PARTS]
+        starts.append(first)
+        ends.append(first + ends[place] - behind)
+        ends[place] = behind
+    if 0 not in starts:
+        starts.append(0)
+        ends.append(1)
+    if sectors not in ends:
+        starts.append(sectors - 1)
+        ends.append(sectors)
+    return starts, ends
+
+
+@lru_cache(maxsize=8)
+def _parts(sectors: int) -> tuple[list[int], list[int]]:
+    """The first sector of each part, and the first one behind it."""
+    bounds = [index * sectors // PARTS for index in range(PARTS + 1)]
+    return bounds[:-1], bounds[1:]
+
+
+def _drawn(sectors: int, length: int, seed: bytes) -> tuple[Sequence[int], Sequence[int]]:
+    """Of each part: floor(u L / 2^128), where its first sample begins in it, and the d of step 5.
+
+    All words are one number here and are multiplied at once: each has 256 bits to itself, whose upper half is then the floor.
+    Most of what checking a sampled drive's certificate costs would be 2,000 multiplications one by one.
+    """
+    size, longer = sectors // PARTS, _longer_parts(sectors)
+    words = int.from_bytes(seeded_bytes(PURPOSE, seed, PARTS * _SLOT_BYTES), "big")
+    u, v = words >> WORD_BITS & _WORDS, words & _WORDS
+    begins = u * size + (u & longer)
+    gaps = v * (size - 2 * length + 1) + (v & longer)
+    return (
+        _FLOORS.unpack(begins.to_bytes(PARTS * _SLOT_BYTES, "big")),
+        _FLOORS.unpack(gaps.to_bytes(PARTS * _SLOT_BYTES, "big")),
+    )
+
+
+@lru_cache(maxsize=8)
+def _longer_parts(sectors: int) -> int:
+    """All bits of the words of those parts that have a sector more than the others."""
+    firsts, behinds = _parts(sectors)
+    size = sectors // PARTS
+    slots = (
+        _SLOT if behind - first > size else bytes(_SLOT_BYTES) for first, behind in zip(firsts, behinds, strict=True)
+    )
+    return int.from_bytes(b"".join(slots), "big")

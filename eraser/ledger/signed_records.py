@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert, select
 
 from eraser.domain.log_entry import EntryKind, LogEntry
 from eraser.ledger import log
-from eraser.ledger.schema import log_entries, signed_records
+from eraser.ledger.schema import log_entries, removals, signed_records
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,14 @@ def document(file: str, connection: Connection) -> bytes:
     return bytes(
         connection.execute(select(signed_records.c.document).where(signed_records.c.file == file)).scalar_one()
     )
+
+
+def named(subject: str, connection: Connection) -> bytes | None:
+    """The document of the record that the log knows by this id: also what it signed itself of a removal."""
+    kept = select(signed_records.c.document).where(signed_records.c.subject == subject)
+    removed = select(removals.c.note).where(removals.c.name == subject)
+    found = connection.execute(kept).scalar() or connection.execute(removed).scalar()
+    return None if found is None else bytes(found)
 
 
 def newest(station_id: str, kind: EntryKind, about: str, connection: Connection) -> bytes | None:

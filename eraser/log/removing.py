@@ -8,13 +8,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from hashlib import sha256
 from itertools import islice
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from eraser.domain.log_entry import EntryKind, LogEntry
 from eraser.errors import Refused
 from eraser.ledger import log, retention
 from eraser.ledger.custody import hold_gate
@@ -22,9 +20,9 @@ from eraser.ledger.engine import explained, writing
 from eraser.ledger.retention import KINDS, Expired
 from eraser.log import note
 from eraser.log.publishing import LogKeys, Outside, expect_continued
+from eraser.log.removal import RemovalRecord
 from eraser.log.restart import one_line
 
-FORMAT = "eraser ledger removal v1"
 DRIVES_AT_ONCE = 200
 """In one removal: the station waits for so long at the most."""
 MAX_SILENCE = timedelta(days=31)
@@ -101,22 +99,19 @@ class Removing:
                 found = select(before, connection)
                 if not found.count:
                     return None
-                text = self._text(before, at, found)
-                signed = str(note.sign(text, self.origin, self.keys.signers(size)[0]))
-                digest = sha256(text.encode()).digest()
-                name = f"removal-{digest.hex()[:32]}"
+                record = self._record(before, at, found)
+                signed = str(note.sign(record.text(), self.origin, self.keys.signers(size)[0]))
                 retention.remove(found, connection)
-                retention.keep_record(name, at, signed.encode(), found, connection)
-                log.append(connection, [LogEntry(EntryKind.REMOVAL, name, digest)])
+                retention.keep_record(record.name, at, signed.encode(), found, connection)
+                log.append(connection, [record.entry()])
         except SQLAlchemyError as error:
             raise explained(error, self.engine) from error
-        return Removal(name, found, text)
+        return Removal(record.name, found, record.text())
 
-    def _text(self, before: str, at: str, found: Expired) -> str:
-        lines = [FORMAT, self.origin, f"before {before}", f"from {found.first_at}", f"to {found.last_at}"]
-        lines += [f"{kind} {len(found.rows[kind])}" for kind in KINDS]
-        lines += [f"sha256 {found.digest.hex()}", f"at {at}", f"operator {one_line(self.operator)}"]
-        return "\n".join(lines) + "\n"
+    def _record(self, before: str, at: str, found: Expired) -> RemovalRecord:
+        rows = tuple((kind, len(found.rows[kind])) for kind in KINDS)
+        times = (before, found.first_at, found.last_at)
+        return RemovalRecord(self.origin, *times, rows, found.digest.hex(), at, one_line(self.operator))
 
     def _before(self, connection: Connection) -> str:
         now = self.now_utc()

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from eraser.audits.page import MAX_TEXT_CHARACTERS, report_form
-from eraser.audits.records import Verified, entry_of, trusted_audit_keys, verify
+from eraser.audits.records import Verified, trusted_audit_keys, verify
 from eraser.audits.words import RESULTS, WORDS, AuditWords
 from eraser.certificates.pdf.fonts import drawable
 from eraser.certificates.pdf.words import Language
+from eraser.certificates.verifying import entry_of
 from eraser.domain.audit import CRITICAL, DriveResult
 from tests.audits.plants import Plant, answer, sampled
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from eraser.certificates.bundle import Bundle
+from eraser.certificates.bundle import bundle
 from eraser.certificates.envelope import CONTROL, DESTRUCTION, WITHDRAWAL, seal, unseal
 from eraser.certificates.keys import FileSigner
 from eraser.certificates.validity import Validity
@@ -80,7 +80,7 @@ class Plant:
         entries, document = list(self.log if log is None else log), of or self.document
         index = entries.index(entry_of(document))
         proof = rfc9162.path(index, [item.leaf() for item in entries])
-        return Bundle(document, index, tuple(proof), checkpoint or self.note(entries), withdrawn(entries)).dump()
+        return bundle(document, index, tuple(proof), checkpoint or self.note(entries), withdrawn(entries)).dump()
 
     def update(self, earlier: int, log: Log | None = None) -> bytes:
         """How the log grew."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,18 @@ from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 
 from eraser.certificates.attached import attached_document
 from eraser.certificates.checking import Check, check, check_all
-from eraser.certificates.errors import MalformedError
+from eraser.certificates.errors import ContradictoryError, MalformedError
 from eraser.certificates.holding import held
+from eraser.certificates.lot_summary import LotSummary, read_summary
+from eraser.certificates.lot_summary import Standing as InLot
+from eraser.certificates.pdf.checking import open_pdf
 from eraser.certificates.pdf.signing import public_pem
 from eraser.certificates.pdf.words import Language
 from eraser.cli.certificate import certificate_group
 from eraser.domain.events import Outcome
 from tests.certificates.builders import a_certificate, a_document, a_failed_job, trusting
-from tests.certificates.pdf.builders import a_lot, a_pdf_signer, a_renderer, another_pdf_signer
-from tests.certificates.plant import Plant, changed
+from tests.certificates.pdf.builders import a_lot, a_pdf_signer, a_renderer, another_pdf_signer, trusting_pdf
+from tests.certificates.plant import ID_A, Plant, certificate_of, changed, entry_of
 
 Forge = Callable[[Plant], bytes]
 
@@ -59,11 +63,24 @@ def painted_over(writer: IncrementalPdfFileWriter) -> None:
     writer.update_container(first)
 
 
-def attached_instead(document: bytes) -> Callable[[IncrementalPdfFileWriter], None]:
+def lot_pages(lot: LotSummary) -> bytes:
+    return a_renderer().lot(lot.dump(), Language.ENGLISH)
+
+
+def lot_pdf(lot: LotSummary) -> bytes:
+    return a_pdf_signer()(lot_pages(lot))
+
+
+def counted_as(lot: LotSummary, outcome: Outcome, standing: InLot) -> LotSummary:
+    first = replace(lot.certificates[0], outcome=outcome, standing=standing)
+    return replace(lot, certificates=(first, *lot.certificates[1:]))
+
+
+def attached_instead(document: bytes, name: str = "certificate.json") -> Callable[[IncrementalPdfFileWriter], None]:
     def change(writer: IncrementalPdfFileWriter) -> None:
         for item in writer.root["/AF"]:
             file = item.get_object()
-            if file["/UF"] == "certificate.json":
+            if file["/UF"] == name:
                 file["/EF"]["/F"] = writer.add_object(generic.StreamObject(stream_data=document))
                 writer.update_container(file)
 
@@ -104,10 +121,21 @@ FORGERIES: dict[str, tuple[Forge, str]] = {
         ),
         "altered",
     ),
-    "a lot's summary": (
-        lambda plant: a_pdf_signer()(a_renderer().lot(a_lot(1).dump(), Language.ENGLISH)),
-        "unsupported",
+    "a lot's pages drawn over before the station signed": (
+        lambda plant: a_pdf_signer()(added(lot_pages(a_lot(3)), painted_over)),
+        "pdf-differs",
     ),
+    "a lot's pages around another summary": (
+        lambda plant: a_pdf_signer()(added(lot_pages(a_lot(3)), attached_instead(a_lot(2).dump(), "lot.json"))),
+        "pdf-differs",
+    ),
+    "a lot's summary replaced after the signature": (
+        lambda plant: added(lot_pdf(a_lot(3)), attached_instead(a_lot(2).dump(), "lot.json")),
+        "altered",
+    ),
+    "a lot's pages drawn over after the signature": (lambda plant: added(lot_pdf(a_lot(3)), painted_over), "altered"),
+    "a lot's summary signed by somebody else": (lambda plant: another_pdf_signer()(lot_pages(a_lot(3))), "unknown-key"),
+    "a lot's summary without a signature": (lambda plant: lot_pages(a_lot(3)), "altered"),
 }
 
 
@@ -153,6 +181,56 @@ def test_of_a_true_pdf_the_verifier_in_one_file_knows_the_certificate_and_says_t
     assert found.summary()["pdf"] == {"checked": False}
     assert found.certificate is not None
     assert found.certificate.outcome is Outcome.PASSED
+
+
+def test_a_lots_summary_is_genuine_in_its_pdf_however_long_it_is(plant: Plant, tmp_path: Path) -> None:
+    for count in (0, 3, 200):
+        status, answer = asked(plant, lot_pdf(a_lot(count)), tmp_path)
+        assert (status, answer["result"], answer["pdf"]["redrawn"]) == (0, "genuine", True)
+        assert (answer["lot"]["id"], answer["outcome"]) == (a_lot(count).lot_id, None)
+
+
+def test_a_summary_that_counts_a_failed_drive_as_passed_is_neither_drawn_nor_read() -> None:
+    lot = counted_as(a_lot(3), Outcome.FAILED, InLot.PASSED)
+    for use in (read_summary, lambda document: a_renderer().lot(document, Language.ENGLISH)):
+        with pytest.raises(ContradictoryError):
+            use(lot.dump())
+
+
+def of_the_plant(plant: Plant, **changes: Any) -> LotSummary:
+    """Of a lot that has A alone."""
+    entry, certificate = entry_of(plant.document), certificate_of(ID_A, "A1")
+    told = {"certificate_id": ID_A, "digest": entry.digest, "serial": "A1", "standing": InLot.PASSED} | changes
+    capacity = certificate.drive.geometry.capacity_bytes
+    first = replace(a_lot(1).certificates[0], outcome=Outcome.PASSED, capacity_bytes=capacity, **told)
+    return replace(a_lot(1), certificates=(first,), made_at="2026-06-01T00:00:00Z")
+
+
+def beside_it(plant: Plant, lot: LotSummary, *others: bytes) -> list[str]:
+    """What each of the files is found to be."""
+    trusted = trusting_pdf(a_pdf_signer())
+    known = replace(held(trusting(plant.signer), (), (), "", None, ()), open_pdf=lambda file: open_pdf(file, trusted))
+    files = [plant.file(f"{number}", content) for number, content in enumerate([lot_pdf(lot), *others])]
+    return [item.result for item in check_all(files, known)]
+
+
+def test_a_lots_summary_is_held_against_the_certificates_beside_it(plant: Plant) -> None:
+    assert beside_it(plant, of_the_plant(plant), plant.document, plant.other) == ["genuine"] * 3
+    assert (
+        beside_it(plant, of_the_plant(plant), plant.signed(outcome=Outcome.FAILED))[0] == "genuine"
+    )  # not proved itself
+    assert beside_it(plant, of_the_plant(plant, digest=bytes(32)), plant.document) == ["lot-differs", "genuine"]
+    assert beside_it(plant, of_the_plant(plant, serial="A2"), plant.document) == ["lot-differs", "genuine"]
+    of_another = plant.signed(job_id="d" * 32)
+    assert beside_it(plant, of_the_plant(plant), of_another) == ["lot-differs", "genuine"]
+
+
+def test_a_lots_summary_tells_of_the_withdrawals_before_it(plant: Plant) -> None:
+    taken = plant.withdrawal(withdrawn_at="2026-05-01T00:00:00Z")
+    assert beside_it(plant, of_the_plant(plant), taken) == ["lot-differs", "genuine"]
+    assert beside_it(plant, of_the_plant(plant, standing=InLot.WITHDRAWN), taken) == ["genuine", "genuine"]
+    later = plant.withdrawal(withdrawn_at="2026-07-01T00:00:00Z")
+    assert beside_it(plant, of_the_plant(plant), later, plant.document) == ["genuine", "genuine", "withdrawn"]
 
 
 def test_what_is_attached_is_found_as_it_was_put_in(plant: Plant) -> None:

@@ -13,7 +13,7 @@ from click.testing import Result
 
 from eraser.cli.ledger import ledger_group
 from eraser.cli.log import log_group
-from eraser.errors import ExitStatus
+from eraser.errors import ExitStatus, UsageError
 from tests.cli.test_log import Desk, entry_of
 
 
@@ -60,6 +60,11 @@ class RestoredDesk(Desk):
         [record] = (self.data / "log" / "restarts").iterdir()
         return record
 
+    def bundled(self, record: Path) -> Path:
+        done = self.run(log_group, "bundle", record.name, "--to", self.home)
+        assert done.exit_code == 0, (done.output, done.exception)
+        return self.home / f"{record.name}.bundle"
+
 
 @pytest.fixture
 def desk(tmp_path: Path) -> RestoredDesk:
@@ -76,7 +81,7 @@ def test_the_command_says_what_is_lost_and_which_certificates_the_ledger_lacks(d
 
 
 def test_a_certificate_of_the_part_that_is_lost_is_named_so(desk: RestoredDesk) -> None:
-    record = desk.restart()
+    record = desk.bundled(desk.restart())
     answer = desk.verify(desk.lost_bundle, "--log-key", desk.key, "--restart", record)
     found = json.loads(answer.stdout)
     assert (found["result"], answer.exit_code) == ("log-restarted", ExitStatus.FAILED)
@@ -86,7 +91,7 @@ def test_a_certificate_of_the_part_that_is_lost_is_named_so(desk: RestoredDesk) 
 
 
 def test_a_checkpoint_from_before_a_restart_is_not_called_consistent(desk: RestoredDesk) -> None:
-    record = desk.restart()
+    record = desk.bundled(desk.restart())
     desk.publish(entry_of(desk.certificates[1]))
     new = desk.bundle(1)
     told = ["--log-key", desk.key, "--checkpoint", desk.before]
@@ -106,22 +111,50 @@ def test_without_the_record_a_restart_is_a_rewriting(desk: RestoredDesk) -> None
 
 
 def test_a_record_that_another_key_signed_is_refused(desk: RestoredDesk) -> None:
-    record = desk.home / "forged"
-    record.write_bytes(desk.restart().read_bytes().replace(b"lost 2", b"lost 3"))
+    record = desk.bundled(desk.restart())
+    record.write_bytes(record.read_bytes().replace(b"lost 2", b"lost 3"))
     answer = json.loads(desk.verify(desk.lost_bundle, "--log-key", desk.key, "--restart", record).stdout)
     assert answer["result"] == "altered-checkpoint"
+
+
+def test_a_record_that_the_log_does_not_show_excuses_nothing(desk: RestoredDesk) -> None:
+    record = desk.restart()
+    answer = desk.verify(desk.lost_bundle, "--log-key", desk.key, "--restart", record)
+    assert isinstance(answer.exception, UsageError) and "whether the log has the record" in str(answer.exception)
+    bundle = desk.bundled(record)
+    form = json.loads(bundle.read_text())
+    form["log"]["index"] = 0
+    bundle.write_text(json.dumps(form))
+    answer = json.loads(desk.verify(desk.lost_bundle, "--log-key", desk.key, "--restart", bundle).stdout)
+    assert answer["result"] == "not-in-log"
+
+
+def test_the_record_itself_is_checked_like_any_document(desk: RestoredDesk) -> None:
+    record = desk.restart()
+    for file, is_logged in ((record, False), (desk.bundled(record), True)):
+        answer = json.loads(desk.verify(file, "--log-key", desk.key).stdout)
+        assert (answer["result"], answer["restart"]["lost"], answer["restart"]["resumed"]) == ("genuine", 2, 1)
+        assert (answer["log"] is not None) is is_logged
+    forged = desk.home / "forged"
+    forged.write_bytes(record.read_bytes().replace(b"lost 2", b"lost 3"))
+    assert json.loads(desk.verify(forged, "--log-key", desk.key).stdout)["result"] == "altered-checkpoint"
+    assert json.loads(desk.verify(record).stdout)["result"] == "unknown-log"
 
 
 def test_a_witness_asks_for_the_record_and_tells_of_the_gap(desk: RestoredDesk) -> None:
     options = ["--log-key", desk.key, "--name", "city.example", "--state", desk.home / "witness"]
     assert desk.run(log_group, "witness", desk.update, *options).exit_code == 0
     record = desk.restart()
+    early = desk.bundled(record).rename(desk.home / "early.bundle")
+    desk.publish(entry_of(desk.certificates[1]))
     later = desk.home / "later"
     later.write_text(desk.run(log_group, "update", "--from", 1).stdout)
     done = desk.run(log_group, "witness", later, *options)
     assert done.exit_code != 0
     assert "known are 2" in str(done.exception)
-    done = desk.run(log_group, "witness", later, *options, "--restart", record)
+    done = desk.run(log_group, "witness", later, *options, "--restart", early)
+    assert "in the log of 2 entries, the update is of 3" in str(done.exception)
+    done = desk.run(log_group, "witness", later, *options, "--restart", desk.bundled(record))
     assert done.exit_code == 0, done.output
     assert "log-restarted: the log was restarted" in done.stderr
 

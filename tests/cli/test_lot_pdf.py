@@ -6,11 +6,13 @@ import asyncio
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
-from eraser.certificates.errors import AlteredError
+from eraser.certificates.errors import AlteredError, KeyFileError
+from eraser.certificates.pdf.signing import rotate_pdf_key
 from eraser.cli.certificate import certificate_group
 from eraser.domain.custody import CustodyRecord, Received, drive_name
 from eraser.domain.events import Outcome
@@ -88,14 +90,39 @@ def test_the_summary_of_a_lot_names_each_certificate_and_what_it_says_today(data
     assert "Jo Public" not in (tmp_path / "lot.json").read_text()
 
 
-@poppler
-def test_no_verifier_takes_it_for_a_certificate(data: Path, tmp_path: Path) -> None:
+def test_the_verifier_believes_it_under_the_key_for_pdfs_and_holds_it_against_the_certificates(
+    data: Path, tmp_path: Path
+) -> None:
     asyncio.run(a_station(data))
-    target = tmp_path / "lot.pdf"
+    target, keys = tmp_path / "lot.pdf", tmp_path / "plant.pem"
     assert run(data, "--lot", LOT, "--out", target).exit_code == 0
-    answer = CliRunner().invoke(certificate_group, ["verify", "--json", str(target), "--keys", str(data / "keys")])
-    assert json.loads(answer.stdout)["result"] == "unsupported"
-    assert "summary of a lot" in answer.stdout
+    key_words = [["key", "--data", str(data)], ["key", "--pdf", "--data", str(data)]]
+    keys.write_text("".join(CliRunner().invoke(certificate_group, words).stdout for words in key_words))
+
+    def verified(*files: Path) -> list[dict[str, Any]]:
+        words = ["verify", "--json", *map(str, files), "--keys", str(keys)]
+        return [json.loads(line) for line in CliRunner().invoke(certificate_group, words).stdout.splitlines()]
+
+    summary, *certificates = verified(target, *(data / "certificates").glob("*.json"))
+    assert summary["result"] == "genuine"
+    counts = {name: summary["lot"][name] for name in ("passed", "failed", "withdrawn", "replaced")}
+    assert counts == {"passed": 2, "failed": 1, "withdrawn": 1, "replaced": 1}
+    assert {item["result"] for item in certificates} == {"genuine"}
+    (without_its_key,) = verified_with(data / "keys", target)
+    assert without_its_key["result"] == "unknown-key"
+
+
+def verified_with(keys: Path, target: Path) -> list[dict[str, Any]]:
+    answer = CliRunner().invoke(certificate_group, ["verify", "--json", str(target), "--keys", str(keys)])
+    return [json.loads(line) for line in answer.stdout.splitlines()]
+
+
+def test_a_key_out_of_its_time_signs_no_summary(data: Path, tmp_path: Path) -> None:
+    asyncio.run(a_station(data))
+    rotate_pdf_key(data / "keys", "2999-01-01T00:00:00Z", "2999-01-02T00:00:00Z")
+    done = run(data, "--lot", LOT, "--out", tmp_path / "lot.pdf")
+    assert isinstance(done.exception, KeyFileError)
+    assert not (tmp_path / "lot.pdf").exists()
 
 
 def test_a_certificate_that_is_not_to_be_believed_leaves_the_lot_without_a_summary(data: Path, tmp_path: Path) -> None:

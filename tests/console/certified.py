@@ -22,7 +22,7 @@ from tests.ledger.stories import a_request, drive_number, whole_job
 
 def filed_in(ledger: StationLedger, data: Path) -> FiledCertificates:
     """What the desk gives away of this folder."""
-    return FiledCertificates(ledger.store, Folders(data / "certificates", data / "keys", data / "log"))
+    return FiledCertificates(ledger.store, Folders(data / "certificates", data / "keys", data / "log"), now_utc)
 
 
 def issuer_of(data: Path) -> StationIssuer:

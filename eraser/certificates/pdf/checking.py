@@ -1,4 +1,4 @@
-"""Whether a PDF is what a station made of the certificate that it carries.
+"""Whether a PDF is what a station made of the certificate, or the summary of a lot, that it carries.
 
 Two things must hold besides the certificate's own signature. The PDF's signature, by a trusted key, covers the whole file:
 so the page was not changed after it left the station. And the page made once more from the certificate is the same, byte for
@@ -28,7 +28,6 @@ from eraser.certificates.errors import (
     MalformedError,
     PdfDiffersError,
     UnknownKeyError,
-    UnsupportedError,
 )
 from eraser.certificates.pdf.rendering import ATTACHMENT, LOT_ATTACHMENT, MAKING, Making, Renderer, renderer
 from eraser.certificates.pdf.signing import PdfKeys, key_id
@@ -40,7 +39,7 @@ _OF_A_SIGNATURE = {"/AcroForm", "/Perms", "/Extensions", "/Version"}
 
 
 def open_pdf(file: bytes, trusted: PdfKeys) -> OpenedPdf:
-    """The document in the PDF, whose own signature is verified elsewhere.
+    """The document in the PDF: a certificate's, whose own signature is verified elsewhere, or a lot's summary, which has none.
 
     Raises MalformedError for what is no PDF of ours, AlteredError when its signature does not cover all of it, or is not by the
     key that it names, UnknownKeyError when that key is not trusted, KeyNotValidThenError when it did not sign then,
@@ -50,8 +49,10 @@ def open_pdf(file: bytes, trusted: PdfKeys) -> OpenedPdf:
     try:
         reader = PdfFileReader(BytesIO(file), strict=True)
         signatures = reader.embedded_signatures
-        _expect_no_lot(reader)
-        document = _attached(reader, ATTACHMENT)
+        is_lot = bool(_attachments(reader, LOT_ATTACHMENT))
+        if is_lot and _attachments(reader, ATTACHMENT):
+            raise MalformedError("it carries a certificate and the summary of a lot")
+        document = _attached(reader, LOT_ATTACHMENT if is_lot else ATTACHMENT)
         making = json.loads(_attached(reader, MAKING))
     except CertificateError:
         raise
@@ -60,22 +61,17 @@ def open_pdf(file: bytes, trusted: PdfKeys) -> OpenedPdf:
     if len(signatures) != 1:
         raise AlteredError(f"it bears {len(signatures)} signatures instead of the station's one: it was altered")
     signer = _signer(signatures[0], trusted)
-    return OpenedPdf(document, signer, _is_redrawn(file, reader, document, making))
+    return OpenedPdf(document, signer, _is_redrawn(file, reader, document, making, is_lot), is_lot=is_lot)
 
 
-def _expect_no_lot(reader: PdfFileReader) -> None:
-    """Raises UnsupportedError for a lot's summary, which names certificates and is none."""
-    if any(item.get_object()["/UF"] == LOT_ATTACHMENT for item in reader.root["/AF"]):
-        raise UnsupportedError(
-            "it is the summary of a lot and no certificate: neither its pages nor its signature were checked",
-            remedy="Check the certificates that it names, each by its own file.",
-        )
+def _attachments(reader: PdfFileReader, name: str) -> list[Any]:
+    files = (item.get_object() for item in reader.root["/AF"])
+    return [item for item in files if item["/UF"] == name]
 
 
 def _attached(reader: PdfFileReader, name: str) -> bytes:
     """The one attachment of this name. Raises MalformedError when there is none or more than one."""
-    files = (item.get_object() for item in reader.root["/AF"])
-    found = [item["/EF"]["/F"].data for item in files if item["/UF"] == name]
+    found = [item["/EF"]["/F"].data for item in _attachments(reader, name)]
     if len(found) != 1 or not isinstance(found[0], bytes) or len(found[0]) > MAX_DOCUMENT_BYTES:
         raise MalformedError(f"it does not carry exactly one {name}")
     return found[0]
@@ -114,7 +110,7 @@ def _expect_valid_then(signature: EmbeddedPdfSignature, validity: Validity, sign
         )
 
 
-def _is_redrawn(file: bytes, reader: PdfFileReader, document: bytes, making: Any) -> bool:
+def _is_redrawn(file: bytes, reader: PdfFileReader, document: bytes, making: Any, is_lot: bool) -> bool:
     """Whether the page could be made once more; it is then the same. Raises PdfDiffersError if not."""
     try:
         made = Making(str(making["renderer"]), Language(making["language"]), str(making["check_url"]))
@@ -122,7 +118,9 @@ def _is_redrawn(file: bytes, reader: PdfFileReader, document: bytes, making: Any
         raise MalformedError(f"its {MAKING} does not say how the page was made") from error
     if made.renderer != renderer():
         return False
-    if not file.startswith(Renderer()(document, made.language, made.check_url)) or not _adds_only_a_signature(reader):
+    render = Renderer()
+    drawn = render.lot(document, made.language) if is_lot else render(document, made.language, made.check_url)
+    if not file.startswith(drawn) or not _adds_only_a_signature(reader):
         raise PdfDiffersError(
             "its page is not the one that its certificate gives: believe the certificate, not the page"
         )
@@ -134,7 +132,7 @@ def _adds_only_a_signature(reader: PdfFileReader) -> bool:
     if reader.total_revisions != 2:
         return False
     old_root, new_root = reader.get_historical_root(0), reader.root
-    page = new_root["/Pages"]["/Kids"].raw_get(0).reference
+    page = _first_page(new_root["/Pages"])
     old_page, new_page = _object(reader.get_historical_resolver(0), page), _object(reader, page)
     redefined = reader.xrefs.explicit_refs_in_revision(0) & reader.xrefs.explicit_refs_in_revision(1)
     about = {new_root.container_ref, page, *_references(reader.trailer, "/Info"), *_references(new_root, "/Metadata")}
@@ -147,6 +145,15 @@ def _adds_only_a_signature(reader: PdfFileReader) -> bool:
         and len(annotations) == len(fields) == 1
         and list(annotations[0]["/Rect"]) == [0, 0, 0, 0]
     )
+
+
+def _first_page(pages: Any) -> Any:
+    """Its reference; a document of many pages has them in a tree (ISO 32000-1 §7.7.3)."""
+    while True:
+        first = pages["/Kids"].raw_get(0)
+        pages = first.get_object()
+        if "/Kids" not in pages:
+            return first.reference
 
 
 def _object(source: Any, reference: Any) -> Any:

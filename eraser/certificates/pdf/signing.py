@@ -53,21 +53,23 @@ class PdfSigner:
             cert_registry=SimpleCertificateStore(),  # type: ignore[no-untyped-call]
         )
 
-    def expect_valid_at(self, moment: str) -> None:
-        """Raises KeyFileError where this key does not sign at that moment (RFC 3339, UTC)."""
+    def _expect_valid_at(self, moment: str) -> None:
         if not self.trusted.validity.covers(moment):
             raise KeyFileError(
                 f"it is {moment}, and the key for PDFs {self.key_id} signs {self.trusted.validity}",
                 remedy="If the clock is right, `eraser certificate key rotate --pdf` makes a new one.",
             )
 
-    def __call__(self, pdf: bytes, reason: str = "") -> bytes:
-        """The PDF with a signature over all of it, behind which nothing may be added; its own bytes stay as they are."""
+    def __call__(self, pdf: bytes, moment: str) -> bytes:
+        """The PDF with a signature over all of it, behind which nothing may be added; its own bytes stay as they are.
+
+        `moment` (RFC 3339, UTC) is now. Raises KeyFileError where this key does not sign then.
+        """
+        self._expect_valid_at(moment)
         writer = IncrementalPdfFileWriter(BytesIO(pdf))
         metadata = signers.PdfSignatureMetadata(
             field_name=FIELD,
             md_algorithm="sha256",
-            reason=reason or None,
             subfilter=fields.SigSeedSubFilter.PADES,
             certify=True,
             docmdp_permissions=fields.MDPPerm.NO_CHANGES,

@@ -109,7 +109,7 @@ def taking_back(
 def filed_certificates(configuration: Configuration, ledger: StationLedger) -> FiledCertificates:
     """What was issued, for whoever asks by id."""
     data = configuration.data
-    return FiledCertificates(ledger.store, Folders(data / "certificates", data / "keys", data / "log"))
+    return FiledCertificates(ledger.store, Folders(data / "certificates", data / "keys", data / "log"), now_utc)
 
 
 def expiring(configuration: Configuration, rack: Rack) -> Expiring:

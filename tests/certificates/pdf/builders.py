@@ -38,16 +38,27 @@ def a_renderer() -> Renderer:
     return Renderer()
 
 
+class SignerNow:
+    """Signs at one moment in its key's time."""
+
+    def __init__(self, signer: PdfSigner) -> None:
+        self._station, self._signer = signer, signer._signer
+        self.public, self.trusted, self.key_id = signer.public, signer.trusted, signer.key_id
+
+    def __call__(self, pdf: bytes) -> bytes:
+        return self._station(pdf, "2026-11-24T08:00:00Z")
+
+
 @cache
-def a_pdf_signer() -> PdfSigner:
-    return open_pdf_signer(Path(mkdtemp()) / "keys")
+def a_pdf_signer() -> SignerNow:
+    return another_pdf_signer()
 
 
-def another_pdf_signer() -> PdfSigner:
-    return open_pdf_signer(Path(mkdtemp()) / "keys")
+def another_pdf_signer() -> SignerNow:
+    return SignerNow(open_pdf_signer(Path(mkdtemp()) / "keys"))
 
 
-def trusting_pdf(*signers: PdfSigner) -> PdfKeys:
+def trusting_pdf(*signers: SignerNow) -> PdfKeys:
     return {signer.key_id: signer.trusted for signer in signers}
 
 

@@ -166,12 +166,12 @@ def moment(seconds: int) -> str:
 def test_after_a_change_of_keys_what_the_old_one_signed_in_its_time_is_still_good(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     old = open_pdf_signer(keys)
-    before = old(PAGE)
+    before = old(PAGE, moment(0))
     ended, new = rotate_pdf_key(keys, moment(-1), moment(60))
     assert (key_id(ended.key), new.key_id != old.key_id) == (old.key_id, True)
     trusted = station_pdf_keys(keys)
     assert open_pdf(before, trusted).key_id == old.key_id
-    assert open_pdf(open_pdf_signer(keys)(PAGE), trusted).key_id == new.key_id
+    assert open_pdf(open_pdf_signer(keys)(PAGE, moment(0)), trusted).key_id == new.key_id
     plant = tmp_path / "plant.pem"
     plant.write_bytes(b"".join(public_pem(item.key, item.validity) for item in trusted.values()))
     assert load_pdf_keys([plant]) == trusted
@@ -182,11 +182,15 @@ def test_a_page_that_was_signed_out_of_its_keys_time_has_its_own_answer(tmp_path
     keys = tmp_path / "keys"
     old = open_pdf_signer(keys)
     _, new = rotate_pdf_key(keys, moment(3600), moment(-3600))
-    for signer in (old, new):
+    for signer in (old, new):  # by a clock that is wrong: the signature itself says another time
         with pytest.raises(KeyNotValidThenError, match=signer.key_id):
-            open_pdf(signer(PAGE), station_pdf_keys(keys))
+            open_pdf(signer(PAGE, moment(7200)), station_pdf_keys(keys))
+
+
+def test_a_key_out_of_its_time_signs_no_page(tmp_path: Path) -> None:
+    rotate_pdf_key(tmp_path, moment(3600), moment(7200))
     with pytest.raises(KeyFileError, match="signs from"):
-        open_pdf_signer(keys).expect_valid_at(moment(0))
+        open_pdf_signer(tmp_path)(PAGE, moment(0))
 
 
 @pytest.mark.parametrize("step", [1, 2])
@@ -194,7 +198,7 @@ def test_after_a_crash_in_the_change_of_the_key_it_is_changed_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     keys = tmp_path / "keys"
-    before = open_pdf_signer(keys)(PAGE)
+    before = open_pdf_signer(keys)(PAGE, moment(0))
     calls = iter(range(10))
 
     def crashes(path: Path, content: bytes, mode: int) -> None:
@@ -208,7 +212,7 @@ def test_after_a_crash_in_the_change_of_the_key_it_is_changed_again(
             rotate_pdf_key(keys, moment(-1), moment(60))
     _, new = rotate_pdf_key(keys, moment(-1), moment(60))
     trusted = station_pdf_keys(keys)
-    assert open_pdf(before, trusted).document == open_pdf(open_pdf_signer(keys)(PAGE), trusted).document
+    assert open_pdf(before, trusted).document == open_pdf(open_pdf_signer(keys)(PAGE, moment(0)), trusted).document
     assert open_pdf_signer(keys).key_id == new.key_id
 
 
