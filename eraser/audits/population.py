@@ -15,13 +15,15 @@ from eraser.certificates.bundle import Bundle, is_bundle, load
 from eraser.certificates.checking import read_document
 from eraser.certificates.envelope import unseal
 from eraser.domain.audit import Member
-from eraser.domain.certificate import UTC_FORM, Certificate
+from eraser.domain.certificate import ID_FORM, UTC_FORM, Certificate
 from eraser.domain.log_entry import EntryKind, LogEntry
 from eraser.domain.merkle import is_included, root
 from eraser.errors import CertificateError, UsageError
 from eraser.log.checkpoint import Checkpoint, Withdrawals, parse_checkpoint
 from eraser.log.errors import NotLoggedError, RewrittenLogError
 
+MAX_LEAVES_BYTES = 64 << 20
+"""Of a drive of 2 PB in extents of 1 GiB."""
 _SUFFIXES = (".json", ".bundle")
 
 
@@ -68,6 +70,18 @@ class Documents:
 def read_documents(paths: Iterable[Path]) -> Documents:
     """The certificates and bundles in these files and folders. What is none is none: its entry then lacks its certificate."""
     return Documents(tuple(found for path in _files(paths) if (found := _document(path)) is not None))
+
+
+def leaves_beside(documents: Documents, certificate: Certificate) -> bytes | None:
+    """The hashes of a drive's extents, as the station keeps them beside its certificate; None where they are not at hand."""
+    found = documents.by_id.get(certificate.certificate_id)
+    if found is None or not ID_FORM.fullmatch(certificate.job_id):
+        return None
+    try:
+        with (found.path.parent / f"{certificate.job_id}.leaves").open("rb") as file:
+            return file.read(MAX_LEAVES_BYTES)
+    except OSError:
+        return None
 
 
 def whole_log(head: Checkpoint, entries: Sequence[LogEntry]) -> Logged:

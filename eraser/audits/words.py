@@ -50,6 +50,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "此结论针对证书。硬盘复读 {} 块；仅当样本中的硬盘全部复读时，结论才同样适用于硬盘。",
         "This is of the certificates. {} drives were read again; it is true of drives only where all of the sample's were.",
     ),
+    "bound-extents": (
+        "其中 {} 块只复读抽取的区段：在 95 % 的置信水平下，每块硬盘内容不符的区段至多占 {} %。",
+        "Of {} of them single extents were read: with 95 % confidence at most {} % of a drive's extents hold something else.",
+    ),
+    "extents": ("区段 {} / {}", "extents {} of {}"),
     "findings": ("不合格项", "Findings"),
     "none": ("无", "None"),
     "sample": ("样本", "Sample"),
@@ -59,8 +64,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "proof": ("真伪查验", "Proof"),
     "keys": ("签名密钥", "Signed by key"),
     "how": (
-        "本页不带签名。经签名的是附件 audit.json：eraser audit show audit.json --keys 审核方公钥",
-        "This page is not signed; what is signed is attached: eraser audit show audit.json --keys THE AUDITOR'S KEY",
+        "本 PDF 带签名（PAdES）；结论以所附 audit.json 的签名为准：eraser audit show audit.json --keys 审核方公钥",
+        "This PDF is signed (PAdES); what counts is the record attached: eraser audit show audit.json --keys THE AUDITOR'S KEY",
     ),
     "page": ("第 {} 页，共 {} 页", "Page {} of {}"),
 }

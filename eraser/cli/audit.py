@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from eraser.cli.audit_routine import routine_group
-from eraser.cli.audit_sources import Sources, read_file, source_options, station_options
+from eraser.cli.audit_sources import Sources, read_file, read_option, role_option, source_options, station_options
 from eraser.cli.desk import json_option
 from eraser.cli.trust import keys_option
 from eraser.errors import ExitStatus, Refused, UsageError
@@ -98,13 +98,7 @@ def plan_command(
 @click.option("--auditor", required=True, metavar="NAME", help="Who audits: a role or an organisation; not who erased.")
 @click.option("--nonce", metavar="HEX", help="The one that you drew: another plan is refused.")
 @click.option("--drive", "drives", multiple=True, metavar="DEVICE", help="A sampled drive at hand: it is read again.")
-@click.option(
-    "--read",
-    type=click.Choice(["sampled", "full"]),
-    default="sampled",
-    show_default=True,
-    help="How much of the drives.",
-)
+@read_option
 @click.option("--checkpoint", type=_PATH, metavar="FILE", help="The newest that you hold: what was withdrawn since.")
 @click.option("--out", type=_PATH, metavar="FILE", help="The record; else audits/ID.audit in the data folder.")
 @keys_option
@@ -125,7 +119,8 @@ def run_command(
     """Check the sample of a plan, and sign what was found; at a station the record is entered into its log.
 
     Every certificate: signature, key, content, place in the log, withdrawal. Every drive at hand: read again at places that the
-    plan's seed draws, some of them by dd, OpenSSL and cmp. It is never written to.
+    plan's seed draws, some of them by dd, OpenSSL and cmp. It is never written to. Where the hashes of a drive's extents lie
+    beside its certificate (JOB.leaves), up to 59 extents are read and hashed; else NIST's samples.
     """
     from eraser.audits.planning import expect_fair, head_of, load
     from eraser.audits.records import open_audit_signer, sign
@@ -134,7 +129,7 @@ def run_command(
     from eraser.certificates.issuer import tool
     from eraser.cli.station import new_id, now_utc
 
-    sources = Sources(**where)
+    sources, auditor = Sources(**where), role_option("--auditor", auditor)
     plan = load(read_file(plan_path, ""))
     _expect_nonce(plan, nonce)
     documents = sources.certificates()
@@ -225,10 +220,10 @@ def report_command(
     document = _document(record, sources)
     found = _verified(document, sources, key_paths)
     if form == "pdf":
-        from eraser.audits.page import pdf_report
+        from eraser.audits.page import signed_report
         from eraser.certificates.pdf.words import Language
 
-        content = pdf_report(found, document, Language(language))
+        content = signed_report(found, document, Language(language), sources.folder / "keys")
     else:
         content = json_report(found) if form == "json" else csv_report(found.record)
     if out is not None:
@@ -238,11 +233,21 @@ def report_command(
 
 
 @audit_group.command("key")
+@click.option(
+    "--pdf", "of_pdf", is_flag=True, help="The key that signs reports as PDF (P-256), instead of that of records."
+)
 @station_options
-def key_command(**where: Any) -> None:
+def key_command(of_pdf: bool, **where: Any) -> None:
     """Print the public key (PEM) that signs audits here; made on first use."""
-    from eraser.audits.records import open_audit_signer
+    from eraser.audits.records import audit_keys_folder, open_audit_signer
 
+    if of_pdf:
+        from eraser.certificates.pdf.signing import open_pdf_signer, public_pem
+
+        pdf_signer = open_pdf_signer(audit_keys_folder(Sources(**where).folder / "keys"))
+        click.echo(f"key id {pdf_signer.key_id}", err=True)
+        click.echo(public_pem(pdf_signer.public, pdf_signer.trusted.validity), nl=False)
+        return
     signer = open_audit_signer(Sources(**where).folder / "keys")
     click.echo(f"key id {signer.key_id}", err=True)
     click.echo(signer.public.pem(), nl=False)
@@ -272,7 +277,7 @@ def _read_drives(
 ) -> "Mapping[str, DriveReading]":
     if not paths:
         return {}  # whoever has no drive at hand needs no engine either
-    from eraser.audits.population import erased_again
+    from eraser.audits.population import erased_again, leaves_beside
     from eraser.cli.station import now_utc
     from eraser.domain.program import Verification
     from eraser.rack.audit_reading import certificate_of, read_drive
@@ -296,7 +301,13 @@ def _read_drives(
                 remedy="`eraser verify` reads it against that one.",
             )
         readings[certificate.certificate_id] = read_drive(
-            path, certificate, Verification(kind), plan.seed, now_utc=now_utc, on_progress=lambda done, total: None
+            path,
+            certificate,
+            Verification.FULL if kind == "full" else Verification.SAMPLED,
+            plan.seed,
+            leaves=leaves_beside(documents, certificate) if kind == "extents" else None,
+            now_utc=now_utc,
+            on_progress=lambda done, total: None,
         )
     return readings
 

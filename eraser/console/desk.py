@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
@@ -38,10 +38,7 @@ from eraser.ledger.intake import Intake
 from eraser.ledger.lots import Lots
 from eraser.ledger.specifications import Specifications
 from eraser.ledger.withdrawals import UnknownCertificate
-from eraser.rack.view import StationPort
-
-if TYPE_CHECKING:
-    from eraser.rack.controls import Controls
+from eraser.rack.view import ControlPort, StationPort
 
 Text = Annotated[str, Field(max_length=1000)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
@@ -79,7 +76,7 @@ class Desk:
     """Where the public reaches this station: what QR codes lead to. Empty: they hold id and digest."""
     specified: Specifications | None = None
     """What other programs ask of drives."""
-    controls: "Controls | None" = None
+    controls: ControlPort | None = None
     """The positive control, where the station has one."""
     attendances: Attendances | None = None
     """Customers who are there; without them nobody is shown their drive."""

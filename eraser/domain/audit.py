@@ -5,7 +5,7 @@ record holds the plan and what was found; its verdict is computed from them and 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import chain
 from typing import Any, ClassVar
@@ -13,9 +13,10 @@ from typing import Any, ClassVar
 from eraser.domain.acceptance import AcceptancePlan, InspectionLevel, Severity, acceptance_plan, next_severity
 from eraser.domain.blind_draw import AUDIT, drawn, seed_of
 from eraser.domain.certificate import ID_FORM, UTC_FORM, Tool, expect_printable
+from eraser.domain.chosen_extents import ExtentReading
 from eraser.domain.defect_rate import MILLION, most_defective, sample_size
 from eraser.domain.evidence import SamplingEvidence
-from eraser.domain.json_form import from_json
+from eraser.domain.json_form import LATER, from_json
 from eraser.errors import UsageError
 
 PLAN_FORMAT = "eraser audit plan"
@@ -129,7 +130,7 @@ class DriveResult(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DriveReading:
-    """A sampled drive, read again. `sampling` is None where all of it was read."""
+    """A sampled drive, read again. Without `sampling` and `extents`, all of it was read."""
 
     result: DriveResult
     bytes_read: int
@@ -138,6 +139,8 @@ class DriveReading:
     """The programs, such as `dd, openssl, cmp`; empty where they read nothing."""
     independent_places: int
     independent_bytes: int
+    extents: ExtentReading | None = field(default=None, metadata=LATER)
+    """Where single extents were held against their leaves."""
 
 
 @dataclass(frozen=True, slots=True)

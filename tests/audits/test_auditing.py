@@ -78,6 +78,14 @@ def test_an_auditor_far_from_the_plant_draws_the_same_sample_and_finds_the_same(
     assert (done.exit_code, answer(done)["result"]) == (0, "accepted"), done.output or done.exception
 
 
+def test_an_auditor_who_looks_like_a_person_is_warned_and_one_who_is_none_is_refused(plant: Plant) -> None:
+    plan = plant.plan(*SOME)
+    assert "warning" not in plant.run(plan).stderr
+    warned = plant("run", plan, "--auditor", "Jane Doe")
+    assert warned.exit_code == 0 and "looks like a person's name" in warned.stderr
+    assert said(plant("run", plan, "--auditor", "x" * 65)).startswith("usage")
+
+
 def test_the_plan_is_in_canonical_form(plant: Plant) -> None:
     content = plant.plan(*SOME).read_bytes()
     assert content == canonical(json.loads(content)) + b"\n"

@@ -32,7 +32,7 @@ async def answer(
     configuration: Configuration,
     ledger: StationLedger,
     leftovers: Leftovers,
-    controls: Controls | None,
+    controls: Controls,
     gate: SigningGate,
     stack: AsyncExitStack,
     *,
