@@ -6,7 +6,7 @@ each has its proof; a certificate counts for the entry that has its digest. What
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,9 +126,10 @@ def parse_entries(content: bytes) -> tuple[LogEntry, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """In the log's order. Of `undated` members the certificate is not at hand."""
+    """Numbers of the entries, in the log's order. Of `undated` members the certificate is not at hand."""
 
-    members: tuple[Member, ...]
+    indexes: Sequence[int]
+    member: Callable[[int], Member]
     undated: int
 
 
@@ -141,8 +142,11 @@ def population(logged: Logged, documents: Documents, days: tuple[str, str]) -> P
     """
     dates = dated(logged, documents)
     found = [index for index in span(logged, dates, days) if is_member(index, logged, dates, days)]
-    members = tuple(Member(index, logged.entries[index].subject, logged.entries[index].digest) for index in found)
-    return Population(members, sum(1 for index in found if index not in dates))
+
+    def member(index: int) -> Member:
+        return Member(index, logged.entries[index].subject, logged.entries[index].digest)
+
+    return Population(found, member, sum(1 for index in found if index not in dates))
 
 
 def span(logged: Logged, dates: Mapping[int, str], days: tuple[str, str]) -> range:

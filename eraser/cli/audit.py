@@ -17,12 +17,15 @@ from eraser.cli.trust import keys_option
 from eraser.errors import ExitStatus, Refused, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from eraser.audits.population import Documents, Logged
+    from sqlalchemy import Connection
+
+    from eraser.audits.population import Documents, Logged, Population
     from eraser.audits.records import Verified
     from eraser.audits.running import Checked
     from eraser.domain.audit import Criterion, DriveReading, Plan, Record
+    from eraser.log.checkpoint import Checkpoint
 
 _PATH = click.Path(path_type=Path)
 _PPM_OF_PERCENT = 10_000
@@ -83,9 +86,12 @@ def plan_command(
     criterion = _criterion(aql, inspection_level, severity, defect_rate, accept)
     drawn_nonce, days = _hex(nonce), _days(first, last)
     signed = sources.signed_checkpoint(checkpoint)
-    documents = sources.certificates()
-    logged = sources.log_under(confirmed(signed, sources.log_keys()), documents)
-    plan = draw_plan(logged, documents, signed, drawn_nonce, days, criterion, _ppm(confidence))
+    head = confirmed(signed, sources.log_keys())
+
+    def draw(found: "Population") -> "Plan":
+        return draw_plan(head, found, signed, drawn_nonce, days, criterion, _ppm(confidence))
+
+    plan = _drawn(sources, head, days, draw)
     if out is None:
         click.echo(dump(plan).decode(), nl=False)
     else:
@@ -122,7 +128,7 @@ def run_command(
     plan's seed draws, some of them by dd, OpenSSL and cmp. It is never written to. Where the hashes of a drive's extents lie
     beside its certificate (JOB.leaves), up to 59 extents are read and hashed; else NIST's samples.
     """
-    from eraser.audits.planning import expect_fair, head_of, load
+    from eraser.audits.planning import head_of, load
     from eraser.audits.records import open_audit_signer, sign
     from eraser.audits.running import check_documents, record, refuse_own_work
     from eraser.certificates.checking import Held
@@ -132,9 +138,7 @@ def run_command(
     sources, auditor = Sources(**where), role_option("--auditor", auditor)
     plan = load(read_file(plan_path, ""))
     _expect_nonce(plan, nonce)
-    documents = sources.certificates()
-    logged, now = _logs(plan, sources, documents, checkpoint)
-    expect_fair(plan, logged, documents)
+    documents, now = _looked_at(plan, sources, checkpoint, with_later=bool(drives))
     held = Held(sources.trusted(key_paths), sources.log_keys())
     checked = check_documents(plan, documents, now, held)
     refuse_own_work(auditor, checked)
@@ -253,18 +257,53 @@ def key_command(of_pdf: bool, **where: Any) -> None:
     click.echo(signer.public.pem(), nl=False)
 
 
-def _logs(plan: "Plan", sources: Sources, documents: "Documents", checkpoint: Path | None) -> "tuple[Logged, Logged]":
-    """The log under the plan's checkpoint, and under the newest."""
-    from eraser.audits.planning import confirmed
+def _drawn(sources: Sources, head: "Checkpoint", days: tuple[str, str], draw: "Callable[[Population], Plan]") -> "Plan":
+    """At a station by its index, as far as that knows all; else from the files of all certificates."""
+    from eraser.audits.at_station import station_log
+    from eraser.audits.population import population
+
+    def draw_here(connection: "Connection") -> "Plan | None":
+        found = station_log(connection, head, sources.folder / "certificates").population(days)
+        return draw(found) if found is not None else None
+
+    if sources.is_station:
+        sources.bring_up_index()
+        if (plan := sources.read(draw_here)) is not None:
+            return plan
+    documents = sources.certificates()
+    return draw(population(sources.log_under(head, documents), documents, days))
+
+
+def _looked_at(
+    plan: "Plan", sources: Sources, checkpoint: Path | None, *, with_later: bool
+) -> "tuple[Documents, Logged]":
+    """The certificates, and the log under the newest checkpoint, for a plan that is fair. `with_later`: with certificates of
+    the sampled drives that came afterwards.
+    """
+    from eraser.audits.at_station import station_log
+    from eraser.audits.planning import confirmed, expect_fair
 
     drawn_from = confirmed(plan.checkpoint, sources.log_keys())
-    logged = sources.log_under(drawn_from, documents)
-    if checkpoint is None and not sources.is_station:
-        return logged, logged
-    newest = confirmed(sources.signed_checkpoint(checkpoint), sources.log_keys())
+    newest = drawn_from
+    if checkpoint is not None or sources.is_station:
+        newest = confirmed(sources.signed_checkpoint(checkpoint), sources.log_keys())
     if newest.origin != drawn_from.origin or newest.size < drawn_from.size:
         raise UsageError("the checkpoint is older than the plan's, or of another log", remedy="Give a newer one.")
-    return logged, sources.log_under(newest, documents)
+    folder = sources.folder / "certificates"
+
+    def look_here(connection: "Connection") -> "tuple[Documents, Logged] | None":
+        if not station_log(connection, drawn_from, folder).expect_fair(plan):
+            return None
+        return station_log(connection, newest, folder).documents(plan, with_later=with_later)
+
+    if sources.is_station:
+        sources.bring_up_index()
+        if (found := sources.read(look_here)) is not None:
+            return found
+    documents = sources.certificates()
+    logged = sources.log_under(drawn_from, documents)
+    expect_fair(plan, logged, documents)
+    return documents, logged if newest == drawn_from else sources.log_under(newest, documents)
 
 
 def _read_drives(

@@ -157,6 +157,23 @@ class Sources:
         with self._engine() as engine, writing(engine) as connection, connection.begin():
             return work(connection)
 
+    def bring_up_index(self) -> None:
+        """So that the index of certificates knows all that the log has."""
+        from eraser.ledger import certificate_index
+        from eraser.ledger.engine import writing
+
+        with self._engine() as engine:
+
+            def read(work: "Callable[[Connection], Any]") -> Any:
+                with engine.connect() as connection, connection.begin():
+                    return work(connection)
+
+            def write(work: "Callable[[Connection], Any]") -> Any:
+                with writing(engine) as connection, connection.begin():
+                    return work(connection)
+
+            certificate_index.bring_up(read, write)
+
     @contextmanager
     def _engine(self) -> "Iterator[Engine]":
         from sqlalchemy.exc import SQLAlchemyError

@@ -4,7 +4,7 @@ The plan is fixed before anything is looked at, and follows from what it names: 
 record holds the plan and what was found; its verdict is computed from them and believed only where it is the same.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import chain
@@ -225,11 +225,15 @@ def fixed_plan(
     days: tuple[str, str],
     criterion: Criterion,
     confidence_ppm: int,
-    members: Sequence[Member],
+    members: Sequence[int],
+    member_of: Callable[[int], Member],
     *,
     undated_members: int = 0,
 ) -> Plan:
-    """Draws. The same for the same arguments, on every machine. Raises UsageError for an empty population."""
+    """Draws from the entries of these numbers, which ascend. The same for the same arguments, on every machine.
+
+    Raises UsageError for an empty population.
+    """
     how = _acceptance(criterion, len(members), confidence_ppm)
     seed = seed_of(AUDIT, nonce, head.root, head.size)
     chosen = drawn(members, how.sample_size, AUDIT, seed)
@@ -243,24 +247,22 @@ def fixed_plan(
         issued_before=days[1],
         criterion=criterion,
         confidence_ppm=confidence_ppm,
-        members=_pieces([item.index for item in members]),
+        members=_pieces(members),
         undated_members=undated_members,
         letter=how.letter,
         sample_size=how.sample_size,
         accepts=how.accepts,
         seed=seed,
-        sample=tuple(sorted(chosen, key=lambda item: item.index)),
+        sample=tuple(member_of(number) for number in sorted(chosen)),
     )
 
 
 def _pieces(indexes: Sequence[int]) -> tuple[Entries, ...]:
-    pieces: list[Entries] = []
-    for index in indexes:
-        if pieces and pieces[-1].behind == index:
-            pieces[-1] = Entries(pieces[-1].first, index + 1)
-        else:
-            pieces.append(Entries(index, index + 1))
-    return tuple(pieces)
+    if not indexes:
+        return ()
+    breaks = [place for place in range(1, len(indexes)) if indexes[place] != indexes[place - 1] + 1]
+    starts, ends = [0, *breaks], [*breaks, len(indexes)]
+    return tuple(Entries(indexes[one], indexes[other - 1] + 1) for one, other in zip(starts, ends, strict=True))
 
 
 def _acceptance(criterion: Criterion, population: int, confidence_ppm: int) -> AcceptancePlan:

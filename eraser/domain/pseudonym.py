@@ -16,7 +16,7 @@ _FAMILY_NAMES = frozenset(
     "熊白孟秦邱侯江尹薛闫段雷龙黎史陶贺毛郝顾龚邵万覃武钱戴严莫孔向常"
 )
 _CHINESE = re.compile(r"[\u4e00-\u9fff]{2,4}|[\u4e00-\u9fff]{1,2}[·•][\u4e00-\u9fff]+")
-_WORDS = re.compile(r"(?:(?:Mr|Mrs|Ms|Dr)\.? )?[A-Z][a-z'-]+(?: [A-Z]\.?)?(?: [A-Z][a-z'-]+){1,2}")
+_WORDS = re.compile(r"(?:(?:Mr|Mrs|Ms|Dr)\.? )?[A-Z][A-Za-z'-]+(?: [A-Z]\.?)?(?: [A-Z][A-Za-z'-]+){1,2}")
 _ROLES = re.compile(
     r"(?i)\b(?:audit\w*|quality|inspect\w*|control\w*|assess\w*|ltd|llc|inc|gmbh|group|company|services?|station|team|shift|"
     r"lab\w*|office|department|china|international|operator|clerk|checker)\b"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from eraser.audits.planning import confirmed, draw_plan, dump
-from eraser.audits.population import Documents, read_documents
+from eraser.audits.population import Documents, population, read_documents
 from eraser.certificates.canonical import canonical
 from eraser.certificates.keys import FileSigner
 from eraser.cli.audit_sources import Sources
@@ -260,7 +260,8 @@ def lying_plan(plant: Plant, documents: Documents) -> Plan:
     logged = sources.log_under(confirmed(signed, sources.log_keys()), documents)
     days = ("2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z")
     criterion = ByAql("6.5", InspectionLevel.II, Severity.NORMAL)
-    return draw_plan(logged, documents, signed, bytes.fromhex(NONCE), days, criterion, 950_000)
+    found = population(logged, documents, days)
+    return draw_plan(logged.head, found, signed, bytes.fromhex(NONCE), days, criterion, 950_000)
 
 
 def test_a_log_that_is_another_one_by_now_is_refused(plant: Plant, tmp_path: Path) -> None:
