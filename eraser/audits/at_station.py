@@ -5,14 +5,23 @@ certificate was issued, the index tells: it knows when its job had ended and whe
 between. Only where a day's end does, the certificate is read.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select
 
 from eraser.audits.errors import PlanNotFairError
-from eraser.audits.population import Documents, Logged, Population, is_within, read_documents
+from eraser.audits.planning import expect_fair
+from eraser.audits.population import (
+    Documents,
+    Logged,
+    Population,
+    is_within,
+    population,
+    read_documents,
+    whole_log,
+)
 from eraser.certificates.issuing import document_names
 from eraser.domain.audit import Member, Plan
 from eraser.domain.log_entry import EntryKind
@@ -198,6 +207,28 @@ def station_log(connection: Connection, head: Checkpoint, folder: Path) -> Stati
     if Withdrawals.of(withdrawn) != head.withdrawn:
         raise RewrittenLogError("the checkpoint commits to other withdrawals than the ledger has")
     return StationLog(connection, head, withdrawn, folder)
+
+
+def drawn_here(
+    head: Checkpoint, folder: Path, days: tuple[str, str], draw: Callable[[Population], Plan], connection: Connection
+) -> Plan:
+    """The plan by the index, as far as that knows all that it takes; else by the files of all certificates. Blocks."""
+    found = station_log(connection, head, folder).population(days)
+    if found is not None:
+        return draw(found)
+    documents = read_documents([folder] if folder.is_dir() else [])
+    return draw(population(whole_log(head, log.first_entries(connection, head.size)), documents, days))
+
+
+def looked_at_here(
+    plan: Plan, drawn_from: Checkpoint, newest: Checkpoint, folder: Path, with_later: bool, connection: Connection
+) -> tuple[Documents, Logged]:
+    """The certificates of a plan that is fair, and the log under the newest checkpoint. Raises PlanNotFairError. Blocks."""
+    if station_log(connection, drawn_from, folder).expect_fair(plan):
+        return station_log(connection, newest, folder).documents(plan, with_later=with_later)
+    documents = read_documents([folder] if folder.is_dir() else [])
+    expect_fair(plan, whole_log(drawn_from, log.first_entries(connection, drawn_from.size)), documents)
+    return documents, whole_log(newest, log.first_entries(connection, newest.size))
 
 
 _IS_CERTIFICATE = entries.c.kind == EntryKind.CERTIFICATE.value

@@ -19,9 +19,6 @@ from eraser.domain.audit import (
     CONFORMING,
     CRITICAL,
     MISSING,
-    ByAql,
-    ByDefectRate,
-    Criterion,
     Item,
     Plan,
     Record,
@@ -111,20 +108,12 @@ def _drawn(record: Record, words: AuditWords) -> Iterator[dict[str, Any]]:
     log = f"{plan.log.origin}, {plan.log.size:,} {words['entries']}"
     yield _row("log", log, words)
     yield _row("days", f"{plan.issued_from[:10]} – {_last_day(plan)} (UTC)", words)
-    yield _row("criterion", _criterion(plan.criterion, words), words)
+    yield _row("criterion", words.criterion(plan.criterion), words)
     yield _row("population", _population(plan, words), words)
     yield _row("nonce", plan.nonce.hex(), words, code=True)
     yield _row("as-of", f"{words['entry']} {record.log.size:,}", words)
     yield _row("root", plan.log.root.hex(), words, code=True)
     yield _row("seed", plan.seed.hex(), words, code=True)
-
-
-def _criterion(criterion: Criterion, words: AuditWords) -> str:
-    match criterion:
-        case ByAql():
-            return words["by-aql"].format(criterion.aql, criterion.level.value, words[criterion.severity.value])
-        case ByDefectRate():
-            return words["by-rate"].format(percent(criterion.defect_rate_ppm), criterion.accepts)
 
 
 def _population(plan: Plan, words: AuditWords) -> str:

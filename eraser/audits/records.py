@@ -73,6 +73,14 @@ def verify(document: bytes, trusted: TrustedKeys) -> Verified:
     return Verified(record, key_ids, entry_of(document))
 
 
+def readable(document: bytes) -> Record:
+    """What a record says, whoever signed it: only for one that the ledger has. Raises MalformedError, RecordError."""
+    try:
+        return read(unseal(document, AUDIT).form)
+    except UsageError as error:
+        raise RecordError(error.what) from None
+
+
 def entry_of(document: bytes) -> LogEntry:
     """What the log has of a record. Raises MalformedError."""
     envelope = unseal(document, AUDIT)

@@ -1,7 +1,8 @@
 """What an audit's report says around the record's own words, in Chinese and English."""
 
+from eraser.audits.reporting import percent
 from eraser.certificates.pdf.words import Language
-from eraser.domain.audit import CONFORMING, DriveResult
+from eraser.domain.audit import CONFORMING, ByAql, ByDefectRate, Criterion, DriveResult
 
 WORDS: dict[str, tuple[str, str]] = {
     "title": ("数据清除审核报告", "Audit of data sanitization"),
@@ -113,6 +114,14 @@ class AuditWords:
     def beside(self, name: str) -> str:
         """English beside Chinese; nothing beside English."""
         return WORDS[name][1] if self.language is Language.CHINESE else ""
+
+    def criterion(self, criterion: Criterion) -> str:
+        """Such as `ISO 2859-1, AQL 0.65, level II, normal inspection`."""
+        match criterion:
+            case ByAql():
+                return self["by-aql"].format(criterion.aql, criterion.level.value, self[criterion.severity.value])
+            case ByDefectRate():
+                return self["by-rate"].format(percent(criterion.defect_rate_ppm), criterion.accepts)
 
     def result(self, code: str) -> str:
         """What a code means, and the code where something is wrong."""

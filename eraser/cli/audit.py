@@ -2,8 +2,6 @@
 
 import json
 import sys
-from datetime import date, timedelta
-from decimal import Decimal, InvalidOperation
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,16 +17,13 @@ from eraser.errors import ExitStatus, Refused, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sqlalchemy import Connection
-
     from eraser.audits.population import Documents, Logged, Population
     from eraser.audits.records import Verified
     from eraser.audits.running import Checked
-    from eraser.domain.audit import Criterion, DriveReading, Plan, Record
+    from eraser.domain.audit import DriveReading, Plan, Record
     from eraser.log.checkpoint import Checkpoint
 
 _PATH = click.Path(path_type=Path)
-_PPM_OF_PERCENT = 10_000
 
 
 @click.group("audit", short_help="Draw, check and sign a sample of the log's certificates.")
@@ -80,16 +75,17 @@ def plan_command(
     Take the checkpoint first and draw the nonce afterwards (`openssl rand -hex 16`): then neither you nor the plant can have
     chosen.
     """
+    from eraser.audits.ordering import criterion_of, days_of, nonce_of, ppm
     from eraser.audits.planning import confirmed, draw_plan, dump
 
     sources = Sources(**where)
-    criterion = _criterion(aql, inspection_level, severity, defect_rate, accept)
-    drawn_nonce, days = _hex(nonce), _days(first, last)
+    criterion = criterion_of(aql or "", inspection_level, severity, defect_rate or "", accept)
+    drawn_nonce, days, confidence_ppm = nonce_of(nonce), days_of(first, last), ppm(confidence)
     signed = sources.signed_checkpoint(checkpoint)
     head = confirmed(signed, sources.log_keys())
 
     def draw(found: "Population") -> "Plan":
-        return draw_plan(head, found, signed, drawn_nonce, days, criterion, _ppm(confidence))
+        return draw_plan(head, found, signed, drawn_nonce, days, criterion, confidence_ppm)
 
     plan = _drawn(sources, head, days, draw)
     if out is None:
@@ -258,18 +254,12 @@ def key_command(of_pdf: bool, **where: Any) -> None:
 
 
 def _drawn(sources: Sources, head: "Checkpoint", days: tuple[str, str], draw: "Callable[[Population], Plan]") -> "Plan":
-    """At a station by its index, as far as that knows all; else from the files of all certificates."""
-    from eraser.audits.at_station import station_log
+    from eraser.audits.at_station import drawn_here
     from eraser.audits.population import population
-
-    def draw_here(connection: "Connection") -> "Plan | None":
-        found = station_log(connection, head, sources.folder / "certificates").population(days)
-        return draw(found) if found is not None else None
 
     if sources.is_station:
         sources.bring_up_index()
-        if (plan := sources.read(draw_here)) is not None:
-            return plan
+        return sources.read(partial(drawn_here, head, sources.folder / "certificates", days, draw))
     documents = sources.certificates()
     return draw(population(sources.log_under(head, documents), documents, days))
 
@@ -280,7 +270,7 @@ def _looked_at(
     """The certificates, and the log under the newest checkpoint, for a plan that is fair. `with_later`: with certificates of
     the sampled drives that came afterwards.
     """
-    from eraser.audits.at_station import station_log
+    from eraser.audits.at_station import looked_at_here
     from eraser.audits.planning import confirmed, expect_fair
 
     drawn_from = confirmed(plan.checkpoint, sources.log_keys())
@@ -289,17 +279,10 @@ def _looked_at(
         newest = confirmed(sources.signed_checkpoint(checkpoint), sources.log_keys())
     if newest.origin != drawn_from.origin or newest.size < drawn_from.size:
         raise UsageError("the checkpoint is older than the plan's, or of another log", remedy="Give a newer one.")
-    folder = sources.folder / "certificates"
-
-    def look_here(connection: "Connection") -> "tuple[Documents, Logged] | None":
-        if not station_log(connection, drawn_from, folder).expect_fair(plan):
-            return None
-        return station_log(connection, newest, folder).documents(plan, with_later=with_later)
-
     if sources.is_station:
         sources.bring_up_index()
-        if (found := sources.read(look_here)) is not None:
-            return found
+        folder = sources.folder / "certificates"
+        return sources.read(partial(looked_at_here, plan, drawn_from, newest, folder, with_later))
     documents = sources.certificates()
     logged = sources.log_under(drawn_from, documents)
     expect_fair(plan, logged, documents)
@@ -419,48 +402,10 @@ def _show(record: "Record", path: Path, as_json: bool) -> None:
 
 def _expect_nonce(plan: "Plan", given: str | None) -> None:
     from eraser.audits.errors import PlanNotFairError
+    from eraser.audits.ordering import nonce_of
 
-    if given is not None and _hex(given) != plan.nonce:
+    if given is not None and nonce_of(given) != plan.nonce:
         raise PlanNotFairError("it was drawn with another nonce than the auditor's", remedy="Draw a plan of your own.")
-
-
-def _criterion(aql: str | None, level: str, severity: str, defect_rate: str | None, accepts: int) -> "Criterion":
-    from eraser.domain.acceptance import InspectionLevel, Severity
-    from eraser.domain.audit import ByAql, ByDefectRate
-
-    if (aql is None) == (defect_rate is None):
-        raise UsageError("a plan has either --aql or --defect-rate")
-    if aql is not None:
-        return ByAql(aql, InspectionLevel(level), Severity(severity))
-    assert defect_rate is not None
-    return ByDefectRate(_ppm(defect_rate), accepts)
-
-
-def _ppm(percent: str) -> int:
-    try:
-        ppm = Decimal(percent) * _PPM_OF_PERCENT
-    except InvalidOperation:
-        ppm = Decimal("NaN")
-    if not ppm.is_finite() or ppm != int(ppm) or not 0 < ppm <= 100 * _PPM_OF_PERCENT:
-        raise UsageError(f"{percent[:40]!r} is no percentage above 0 and up to 100, with four places at most")
-    return int(ppm)
-
-
-def _hex(nonce: str) -> bytes:
-    try:
-        return bytes.fromhex(nonce)
-    except ValueError:
-        raise UsageError("a nonce is written in hex", remedy="`openssl rand -hex 16` draws one.") from None
-
-
-def _days(first: str, last: str) -> tuple[str, str]:
-    try:
-        begin, end = date.fromisoformat(first), date.fromisoformat(last) + timedelta(days=1)
-    except (ValueError, OverflowError):
-        raise UsageError("a day is written as 2026-11-30") from None
-    if begin >= end:
-        raise UsageError("the last day lies before the first one")
-    return f"{begin.isoformat()}T00:00:00Z", f"{end.isoformat()}T00:00:00Z"
 
 
 def _write_new(path: Path, content: bytes) -> None:

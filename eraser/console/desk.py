@@ -12,9 +12,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
+from eraser.audits.filed import FiledAudits
 from eraser.certificates.destroying import Destroying
 from eraser.certificates.filed import FiledCertificates
 from eraser.certificates.withdrawing import Withdrawing
+from eraser.console.audits import audits_router
 from eraser.console.certificates import certificates_router
 from eraser.console.controls import control_router
 from eraser.console.forms import DriveForm, LotForm, WithdrawalForm, desk_form
@@ -80,6 +82,8 @@ class Desk:
     """The positive control, where the station has one."""
     attendances: Attendances | None = None
     """Customers who are there; without them nobody is shown their drive."""
+    audits: FiledAudits | None = None
+    """Audits of the certificates; without them none is planned or shown here."""
 
 
 class _Order(BaseModel):
@@ -237,6 +241,8 @@ def desk_router(desk: Desk, station: StationPort) -> APIRouter:
         add_reports(router, desk.filed.reports)
         if desk.specified is not None:
             add_intake(router, desk.lots, desk.specified, desk.filed.index, station)
+    if desk.audits is not None:
+        router.include_router(audits_router(desk.audits))
     if desk.controls is not None:
         router.include_router(control_router(desk.controls))
     return router
