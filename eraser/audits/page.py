@@ -1,25 +1,24 @@
-"""An audit's report as PDF: what the record says on A4, in Chinese or English, with the signed record attached."""
+"""An audit's report as PDF: what the record says on A4, in Chinese or English, with the signed record attached, and signed."""
 
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import typst
 
-from eraser.audits.records import Verified
+from eraser.audits.records import Verified, audit_keys_folder
 from eraser.audits.reporting import percent
 from eraser.audits.words import AuditWords
 from eraser.certificates.pdf import fonts
+from eraser.certificates.pdf.signing import open_pdf_signer
 from eraser.certificates.pdf.words import Language
 from eraser.domain.audit import (
     CONFORMING,
     CRITICAL,
     MISSING,
-    ByAql,
-    ByDefectRate,
-    Criterion,
     Item,
     Plan,
     Record,
@@ -33,8 +32,15 @@ MAX_SAMPLE_ROWS = 3200
 """More than any plan of ISO 2859-1 draws."""
 
 
+def signed_report(verified: Verified, document: bytes, language: Language, keys: Path) -> bytes:
+    """PDF/A-3b, signed as a whole (PAdES B-B) with the key for PDFs in the audits' folder below `keys`, made on first use: a
+    page of an audit must not pass for a certificate's. Raises KeyFileError.
+    """
+    return open_pdf_signer(audit_keys_folder(keys))(pdf_report(verified, document, language))
+
+
 def pdf_report(verified: Verified, document: bytes, language: Language) -> bytes:
-    """PDF/A-3b; `document` is the record's file. The same bytes for the same record. Not signed: the record is."""
+    """PDF/A-3b; `document` is the record's file. The same bytes for the same record, not signed yet."""
     template = files(__package__).joinpath("report.typ").read_bytes()
     faces = typst.Fonts(include_system_fonts=False, font_paths=fonts.font_folders())
     form = report_form(verified, AuditWords(language))
@@ -102,20 +108,12 @@ def _drawn(record: Record, words: AuditWords) -> Iterator[dict[str, Any]]:
     log = f"{plan.log.origin}, {plan.log.size:,} {words['entries']}"
     yield _row("log", log, words)
     yield _row("days", f"{plan.issued_from[:10]} – {_last_day(plan)} (UTC)", words)
-    yield _row("criterion", _criterion(plan.criterion, words), words)
+    yield _row("criterion", words.criterion(plan.criterion), words)
     yield _row("population", _population(plan, words), words)
     yield _row("nonce", plan.nonce.hex(), words, code=True)
     yield _row("as-of", f"{words['entry']} {record.log.size:,}", words)
     yield _row("root", plan.log.root.hex(), words, code=True)
     yield _row("seed", plan.seed.hex(), words, code=True)
-
-
-def _criterion(criterion: Criterion, words: AuditWords) -> str:
-    match criterion:
-        case ByAql():
-            return words["by-aql"].format(criterion.aql, criterion.level.value, words[criterion.severity.value])
-        case ByDefectRate():
-            return words["by-rate"].format(percent(criterion.defect_rate_ppm), criterion.accepts)
 
 
 def _population(plan: Plan, words: AuditWords) -> str:
@@ -128,6 +126,10 @@ def _follows(record: Record, words: AuditWords) -> Iterator[str]:
     most, share = verdict.most_defective, percent(verdict.most_defective_ppm)
     yield words["bound"].format(percent(plan.confidence_ppm), f"{plan.population:,}", f"{most:,}", share)
     yield words["bound-drives"].format(f"{verdict.drives_read:,}")
+    read = [item.drive.extents for item in record.items if item.drive is not None and item.drive.extents is not None]
+    if read:
+        share = percent(max(item.most_differing_ppm for item in read))
+        yield words["bound-extents"].format(f"{len(read):,}", share)
 
 
 def _findings(record: Record, words: AuditWords) -> Iterator[dict[str, Any]]:
@@ -152,7 +154,12 @@ def _sample(record: Record, words: AuditWords) -> Iterator[dict[str, Any]]:
 
 
 def _drive(item: Item, words: AuditWords) -> str:
-    return words.result(item.drive.result.value) if item.drive is not None else "—"
+    if item.drive is None:
+        return "—"
+    result, extents = words.result(item.drive.result.value), item.drive.extents
+    if extents is None:
+        return result
+    return f"{result}, " + words["extents"].format(f"{len(extents.chosen):,}", f"{extents.extents:,}")
 
 
 def _label(name: str, words: AuditWords) -> dict[str, str]:

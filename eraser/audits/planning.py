@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from eraser.audits.errors import PlanNotFairError
-from eraser.audits.population import Documents, Logged, dated, is_member, population, span
+from eraser.audits.population import Documents, Logged, Population, dated, is_member, span
 from eraser.certificates.canonical import canonical, parse
 from eraser.domain.audit import Criterion, LogHead, Plan, fixed_plan, read_plan
 from eraser.domain.json_form import to_json
@@ -20,24 +20,24 @@ def head_of(checkpoint: Checkpoint) -> LogHead:
 
 
 def draw_plan(
-    logged: Logged,
-    documents: Documents,
+    head: Checkpoint,
+    found: Population,
     signed: bytes,
     nonce: bytes,
     days: tuple[str, str],
     criterion: Criterion,
     confidence_ppm: int,
 ) -> Plan:
-    """`signed` is the note of the log's checkpoint. Raises UsageError where there is nothing to draw from."""
-    found = population(logged, documents, days)
+    """`signed` is the note of the checkpoint `head`. Raises UsageError where there is nothing to draw from."""
     return fixed_plan(
-        head_of(logged.head),
+        head_of(head),
         signed,
         nonce,
         days,
         criterion,
         confidence_ppm,
-        found.members,
+        found.indexes,
+        found.member,
         undated_members=found.undated,
     )
 

@@ -6,7 +6,7 @@ each has its proof; a certificate counts for the entry that has its digest. What
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,15 @@ from eraser.certificates.bundle import Bundle, is_bundle, load
 from eraser.certificates.checking import read_document
 from eraser.certificates.envelope import unseal
 from eraser.domain.audit import Member
-from eraser.domain.certificate import UTC_FORM, Certificate
+from eraser.domain.certificate import ID_FORM, UTC_FORM, Certificate
 from eraser.domain.log_entry import EntryKind, LogEntry
 from eraser.domain.merkle import is_included, root
 from eraser.errors import CertificateError, UsageError
 from eraser.log.checkpoint import Checkpoint, Withdrawals, parse_checkpoint
 from eraser.log.errors import NotLoggedError, RewrittenLogError
 
+MAX_LEAVES_BYTES = 64 << 20
+"""Of a drive of 2 PB in extents of 1 GiB."""
 _SUFFIXES = (".json", ".bundle")
 
 
@@ -70,6 +72,18 @@ def read_documents(paths: Iterable[Path]) -> Documents:
     return Documents(tuple(found for path in _files(paths) if (found := _document(path)) is not None))
 
 
+def leaves_beside(documents: Documents, certificate: Certificate) -> bytes | None:
+    """The hashes of a drive's extents, as the station keeps them beside its certificate; None where they are not at hand."""
+    found = documents.by_id.get(certificate.certificate_id)
+    if found is None or not ID_FORM.fullmatch(certificate.job_id):
+        return None
+    try:
+        with (found.path.parent / f"{certificate.job_id}.leaves").open("rb") as file:
+            return file.read(MAX_LEAVES_BYTES)
+    except OSError:
+        return None
+
+
 def whole_log(head: Checkpoint, entries: Sequence[LogEntry]) -> Logged:
     """All entries of the log. Raises RewrittenLogError unless the checkpoint is over just these."""
     own = entries[: head.size]
@@ -112,9 +126,10 @@ def parse_entries(content: bytes) -> tuple[LogEntry, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """In the log's order. Of `undated` members the certificate is not at hand."""
+    """Numbers of the entries, in the log's order. Of `undated` members the certificate is not at hand."""
 
-    members: tuple[Member, ...]
+    indexes: Sequence[int]
+    member: Callable[[int], Member]
     undated: int
 
 
@@ -127,8 +142,11 @@ def population(logged: Logged, documents: Documents, days: tuple[str, str]) -> P
     """
     dates = dated(logged, documents)
     found = [index for index in span(logged, dates, days) if is_member(index, logged, dates, days)]
-    members = tuple(Member(index, logged.entries[index].subject, logged.entries[index].digest) for index in found)
-    return Population(members, sum(1 for index in found if index not in dates))
+
+    def member(index: int) -> Member:
+        return Member(index, logged.entries[index].subject, logged.entries[index].digest)
+
+    return Population(found, member, sum(1 for index in found if index not in dates))
 
 
 def span(logged: Logged, dates: Mapping[int, str], days: tuple[str, str]) -> range:

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eraser.certificates.envelope import AUDIT, Signer, seal, unseal
+from eraser.certificates.errors import RecordError
 from eraser.certificates.keys import AUDIT_FOLDER, FileSigner, TrustedKeys, open_signer, station_keys
 from eraser.certificates.verifying import Opened, verify_record
 from eraser.domain.audit import Record, read
 from eraser.domain.json_form import to_json
 from eraser.domain.log_entry import LogEntry
+from eraser.errors import UsageError
 
 KEY_NAME = "audit.key"
 """In a folder of its own: every public key beside the certificates' is trusted to sign certificates."""
@@ -54,3 +56,11 @@ def verify(document: bytes, trusted: TrustedKeys) -> Verified:
     opened = Opened(unseal(document, AUDIT))
     record, key_ids = verify_record(opened, trusted)
     return Verified(record, key_ids, opened.entry)
+
+
+def readable(document: bytes) -> Record:
+    """What a record says, whoever signed it: only for one that the ledger has. Raises MalformedError, RecordError."""
+    try:
+        return read(unseal(document, AUDIT).form)
+    except UsageError as error:
+        raise RecordError(error.what) from None

@@ -19,6 +19,9 @@ COLUMNS = (
     "message",
     "drive",
     "bytes_read",
+    "extents_read",
+    "extents",
+    "extents_differing",
     "independent_reader",
     "independent_bytes",
 )
@@ -90,6 +93,7 @@ def csv_report(record: Record) -> bytes:
 
 def _row(item: Item) -> list[object]:
     codes, drive = findings(item), item.drive
+    extents = drive.extents if drive is not None else None
     return [
         item.certificate_id,
         " ".join(codes) or item.result,
@@ -97,6 +101,9 @@ def _row(item: Item) -> list[object]:
         _plain(item.message),
         drive.result.value if drive is not None else "",
         drive.bytes_read if drive is not None else "",
+        len(extents.chosen) if extents is not None else "",
+        extents.extents if extents is not None else "",
+        len(extents.differing) if extents is not None else "",
         drive.independent_reader if drive is not None else "",
         drive.independent_bytes if drive is not None else "",
     ]
@@ -105,6 +112,16 @@ def _row(item: Item) -> list[object]:
 def _plain(text: str) -> str:
     """A spreadsheet takes a cell that begins so for a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
+def _readings(record: Record) -> Iterator[str]:
+    """Of the drives of which single extents were read: how many, and what that leaves open."""
+    read = [(item.certificate_id, item.drive.extents) for item in record.items if item.drive and item.drive.extents]
+    for certificate_id, extents in read[:_MAX_SHOWN]:
+        yield (
+            f"{certificate_id}: {len(extents.chosen)} of {extents.extents} extents hashed, {len(extents.differing)} differ; "
+            f"with 95 % confidence at most {percent(extents.most_differing_ppm)} % of them do"
+        )
 
 
 def lines_of(record: Record, name: str) -> Iterator[str]:
@@ -120,6 +137,7 @@ def lines_of(record: Record, name: str) -> Iterator[str]:
         f"({percent(verdict.most_defective_ppm)} %) are nonconforming"
     )
     yield f"        {verdict.drives_read} drives were read again; of the others their certificates alone were checked"
+    yield from (f"        {line}" for line in _readings(record))
     wrong = [(item, codes) for item in record.items if (codes := findings(item))]
     for item, codes in wrong[:_MAX_SHOWN]:
         yield f"        {item.certificate_id}: {', '.join(codes)}" + (f": {item.message}" if item.message else "")

@@ -1,7 +1,8 @@
 """What an audit's report says around the record's own words, in Chinese and English."""
 
+from eraser.audits.reporting import percent
 from eraser.certificates.pdf.words import Language
-from eraser.domain.audit import CONFORMING, DriveResult
+from eraser.domain.audit import CONFORMING, ByAql, ByDefectRate, Criterion, DriveResult
 
 WORDS: dict[str, tuple[str, str]] = {
     "title": ("数据清除审核报告", "Audit of data sanitization"),
@@ -50,6 +51,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "此结论针对证书。硬盘复读 {} 块；仅当样本中的硬盘全部复读时，结论才同样适用于硬盘。",
         "This is of the certificates. {} drives were read again; it is true of drives only where all of the sample's were.",
     ),
+    "bound-extents": (
+        "其中 {} 块只复读抽取的区段：在 95 % 的置信水平下，每块硬盘内容不符的区段至多占 {} %。",
+        "Of {} of them single extents were read: with 95 % confidence at most {} % of a drive's extents hold something else.",
+    ),
+    "extents": ("区段 {} / {}", "extents {} of {}"),
     "findings": ("不合格项", "Findings"),
     "none": ("无", "None"),
     "sample": ("样本", "Sample"),
@@ -59,8 +65,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "proof": ("真伪查验", "Proof"),
     "keys": ("签名密钥", "Signed by key"),
     "how": (
-        "本页不带签名。经签名的是附件 audit.json：eraser audit show audit.json --keys 审核方公钥",
-        "This page is not signed; what is signed is attached: eraser audit show audit.json --keys THE AUDITOR'S KEY",
+        "本 PDF 带签名（PAdES）；结论以所附 audit.json 的签名为准：eraser audit show audit.json --keys 审核方公钥",
+        "This PDF is signed (PAdES); what counts is the record attached: eraser audit show audit.json --keys THE AUDITOR'S KEY",
     ),
     "page": ("第 {} 页，共 {} 页", "Page {} of {}"),
 }
@@ -108,6 +114,14 @@ class AuditWords:
     def beside(self, name: str) -> str:
         """English beside Chinese; nothing beside English."""
         return WORDS[name][1] if self.language is Language.CHINESE else ""
+
+    def criterion(self, criterion: Criterion) -> str:
+        """Such as `ISO 2859-1, AQL 0.65, level II, normal inspection`."""
+        match criterion:
+            case ByAql():
+                return self["by-aql"].format(criterion.aql, criterion.level.value, self[criterion.severity.value])
+            case ByDefectRate():
+                return self["by-rate"].format(percent(criterion.defect_rate_ppm), criterion.accepts)
 
     def result(self, code: str) -> str:
         """What a code means, and the code where something is wrong."""

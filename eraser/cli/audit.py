@@ -2,8 +2,6 @@
 
 import json
 import sys
-from datetime import date, timedelta
-from decimal import Decimal, InvalidOperation
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from eraser.cli.audit_routine import routine_group
-from eraser.cli.audit_sources import Sources, read_file, source_options, station_options
+from eraser.cli.audit_sources import Sources, read_file, read_option, role_option, source_options, station_options
 from eraser.cli.desk import json_option
 from eraser.cli.trust import keys_option
 from eraser.errors import ExitStatus, Refused, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from eraser.audits.population import Documents, Logged
+    from eraser.audits.population import Documents, Logged, Population
     from eraser.audits.records import Verified
     from eraser.audits.running import Checked
-    from eraser.domain.audit import Criterion, DriveReading, Plan, Record
+    from eraser.domain.audit import DriveReading, Plan, Record
+    from eraser.log.checkpoint import Checkpoint
 
 _PATH = click.Path(path_type=Path)
-_PPM_OF_PERCENT = 10_000
 
 
 @click.group("audit", short_help="Draw, check and sign a sample of the log's certificates.")
@@ -77,15 +75,19 @@ def plan_command(
     Take the checkpoint first and draw the nonce afterwards (`openssl rand -hex 16`): then neither you nor the plant can have
     chosen.
     """
+    from eraser.audits.ordering import criterion_of, days_of, nonce_of, ppm
     from eraser.audits.planning import confirmed, draw_plan, dump
 
     sources = Sources(**where)
-    criterion = _criterion(aql, inspection_level, severity, defect_rate, accept)
-    drawn_nonce, days = _hex(nonce), _days(first, last)
+    criterion = criterion_of(aql or "", inspection_level, severity, defect_rate or "", accept)
+    drawn_nonce, days, confidence_ppm = nonce_of(nonce), days_of(first, last), ppm(confidence)
     signed = sources.signed_checkpoint(checkpoint)
-    documents = sources.certificates()
-    logged = sources.log_under(confirmed(signed, sources.log_keys()), documents)
-    plan = draw_plan(logged, documents, signed, drawn_nonce, days, criterion, _ppm(confidence))
+    head = confirmed(signed, sources.log_keys())
+
+    def draw(found: "Population") -> "Plan":
+        return draw_plan(head, found, signed, drawn_nonce, days, criterion, confidence_ppm)
+
+    plan = _drawn(sources, head, days, draw)
     if out is None:
         click.echo(dump(plan).decode(), nl=False)
     else:
@@ -98,13 +100,7 @@ def plan_command(
 @click.option("--auditor", required=True, metavar="NAME", help="Who audits: a role or an organisation; not who erased.")
 @click.option("--nonce", metavar="HEX", help="The one that you drew: another plan is refused.")
 @click.option("--drive", "drives", multiple=True, metavar="DEVICE", help="A sampled drive at hand: it is read again.")
-@click.option(
-    "--read",
-    type=click.Choice(["sampled", "full"]),
-    default="sampled",
-    show_default=True,
-    help="How much of the drives.",
-)
+@read_option
 @click.option("--checkpoint", type=_PATH, metavar="FILE", help="The newest that you hold: what was withdrawn since.")
 @click.option("--out", type=_PATH, metavar="FILE", help="The record; else audits/ID.audit in the data folder.")
 @keys_option
@@ -125,21 +121,20 @@ def run_command(
     """Check the sample of a plan, and sign what was found; at a station the record is entered into its log.
 
     Every certificate: signature, key, content, place in the log, withdrawal. Every drive at hand: read again at places that the
-    plan's seed draws, some of them by dd, OpenSSL and cmp. It is never written to.
+    plan's seed draws, some of them by dd, OpenSSL and cmp. It is never written to. Where the hashes of a drive's extents lie
+    beside its certificate (JOB.leaves), up to 59 extents are read and hashed; else NIST's samples.
     """
-    from eraser.audits.planning import expect_fair, head_of, load
+    from eraser.audits.planning import head_of, load
     from eraser.audits.records import open_audit_signer, sign
     from eraser.audits.running import check_documents, record, refuse_own_work
     from eraser.certificates.checking import Held
     from eraser.certificates.issuer import tool
     from eraser.cli.station import new_id, now_utc
 
-    sources = Sources(**where)
+    sources, auditor = Sources(**where), role_option("--auditor", auditor)
     plan = load(read_file(plan_path, ""))
     _expect_nonce(plan, nonce)
-    documents = sources.certificates()
-    logged, now = _logs(plan, sources, documents, checkpoint)
-    expect_fair(plan, logged, documents)
+    documents, now = _looked_at(plan, sources, checkpoint, with_later=bool(drives))
     held = Held(sources.trusted(key_paths), sources.log_keys())
     checked = check_documents(plan, documents, now, held)
     refuse_own_work(auditor, checked)
@@ -225,10 +220,10 @@ def report_command(
     document = _document(record, sources)
     found = _verified(document, sources, key_paths)
     if form == "pdf":
-        from eraser.audits.page import pdf_report
+        from eraser.audits.page import signed_report
         from eraser.certificates.pdf.words import Language
 
-        content = pdf_report(found, document, Language(language))
+        content = signed_report(found, document, Language(language), sources.folder / "keys")
     else:
         content = json_report(found) if form == "json" else csv_report(found.record)
     if out is not None:
@@ -238,28 +233,60 @@ def report_command(
 
 
 @audit_group.command("key")
+@click.option(
+    "--pdf", "of_pdf", is_flag=True, help="The key that signs reports as PDF (P-256), instead of that of records."
+)
 @station_options
-def key_command(**where: Any) -> None:
+def key_command(of_pdf: bool, **where: Any) -> None:
     """Print the public key (PEM) that signs audits here; made on first use."""
-    from eraser.audits.records import open_audit_signer
+    from eraser.audits.records import audit_keys_folder, open_audit_signer
 
+    if of_pdf:
+        from eraser.certificates.pdf.signing import open_pdf_signer, public_pem
+
+        pdf_signer = open_pdf_signer(audit_keys_folder(Sources(**where).folder / "keys"))
+        click.echo(f"key id {pdf_signer.key_id}", err=True)
+        click.echo(public_pem(pdf_signer.public, pdf_signer.trusted.validity), nl=False)
+        return
     signer = open_audit_signer(Sources(**where).folder / "keys")
     click.echo(f"key id {signer.key_id}", err=True)
     click.echo(signer.public.pem(), nl=False)
 
 
-def _logs(plan: "Plan", sources: Sources, documents: "Documents", checkpoint: Path | None) -> "tuple[Logged, Logged]":
-    """The log under the plan's checkpoint, and under the newest."""
-    from eraser.audits.planning import confirmed
+def _drawn(sources: Sources, head: "Checkpoint", days: tuple[str, str], draw: "Callable[[Population], Plan]") -> "Plan":
+    from eraser.audits.at_station import drawn_here
+    from eraser.audits.population import population
+
+    if sources.is_station:
+        sources.bring_up_index()
+        return sources.read(partial(drawn_here, head, sources.folder / "certificates", days, draw))
+    documents = sources.certificates()
+    return draw(population(sources.log_under(head, documents), documents, days))
+
+
+def _looked_at(
+    plan: "Plan", sources: Sources, checkpoint: Path | None, *, with_later: bool
+) -> "tuple[Documents, Logged]":
+    """The certificates, and the log under the newest checkpoint, for a plan that is fair. `with_later`: with certificates of
+    the sampled drives that came afterwards.
+    """
+    from eraser.audits.at_station import looked_at_here
+    from eraser.audits.planning import confirmed, expect_fair
 
     drawn_from = confirmed(plan.checkpoint, sources.log_keys())
-    logged = sources.log_under(drawn_from, documents)
-    if checkpoint is None and not sources.is_station:
-        return logged, logged
-    newest = confirmed(sources.signed_checkpoint(checkpoint), sources.log_keys())
+    newest = drawn_from
+    if checkpoint is not None or sources.is_station:
+        newest = confirmed(sources.signed_checkpoint(checkpoint), sources.log_keys())
     if newest.origin != drawn_from.origin or newest.size < drawn_from.size:
         raise UsageError("the checkpoint is older than the plan's, or of another log", remedy="Give a newer one.")
-    return logged, sources.log_under(newest, documents)
+    if sources.is_station:
+        sources.bring_up_index()
+        folder = sources.folder / "certificates"
+        return sources.read(partial(looked_at_here, plan, drawn_from, newest, folder, with_later))
+    documents = sources.certificates()
+    logged = sources.log_under(drawn_from, documents)
+    expect_fair(plan, logged, documents)
+    return documents, logged if newest == drawn_from else sources.log_under(newest, documents)
 
 
 def _read_drives(
@@ -272,7 +299,7 @@ def _read_drives(
 ) -> "Mapping[str, DriveReading]":
     if not paths:
         return {}  # whoever has no drive at hand needs no engine either
-    from eraser.audits.population import erased_again
+    from eraser.audits.population import erased_again, leaves_beside
     from eraser.cli.station import now_utc
     from eraser.domain.program import Verification
     from eraser.rack.audit_reading import certificate_of, read_drive
@@ -296,7 +323,13 @@ def _read_drives(
                 remedy="`eraser verify` reads it against that one.",
             )
         readings[certificate.certificate_id] = read_drive(
-            path, certificate, Verification(kind), plan.seed, now_utc=now_utc, on_progress=lambda done, total: None
+            path,
+            certificate,
+            Verification.FULL if kind == "full" else Verification.SAMPLED,
+            plan.seed,
+            leaves=leaves_beside(documents, certificate) if kind == "extents" else None,
+            now_utc=now_utc,
+            on_progress=lambda done, total: None,
         )
     return readings
 
@@ -369,48 +402,10 @@ def _show(record: "Record", path: Path, as_json: bool) -> None:
 
 def _expect_nonce(plan: "Plan", given: str | None) -> None:
     from eraser.audits.errors import PlanNotFairError
+    from eraser.audits.ordering import nonce_of
 
-    if given is not None and _hex(given) != plan.nonce:
+    if given is not None and nonce_of(given) != plan.nonce:
         raise PlanNotFairError("it was drawn with another nonce than the auditor's", remedy="Draw a plan of your own.")
-
-
-def _criterion(aql: str | None, level: str, severity: str, defect_rate: str | None, accepts: int) -> "Criterion":
-    from eraser.domain.acceptance import InspectionLevel, Severity
-    from eraser.domain.audit import ByAql, ByDefectRate
-
-    if (aql is None) == (defect_rate is None):
-        raise UsageError("a plan has either --aql or --defect-rate")
-    if aql is not None:
-        return ByAql(aql, InspectionLevel(level), Severity(severity))
-    assert defect_rate is not None
-    return ByDefectRate(_ppm(defect_rate), accepts)
-
-
-def _ppm(percent: str) -> int:
-    try:
-        ppm = Decimal(percent) * _PPM_OF_PERCENT
-    except InvalidOperation:
-        ppm = Decimal("NaN")
-    if not ppm.is_finite() or ppm != int(ppm) or not 0 < ppm <= 100 * _PPM_OF_PERCENT:
-        raise UsageError(f"{percent[:40]!r} is no percentage above 0 and up to 100, with four places at most")
-    return int(ppm)
-
-
-def _hex(nonce: str) -> bytes:
-    try:
-        return bytes.fromhex(nonce)
-    except ValueError:
-        raise UsageError("a nonce is written in hex", remedy="`openssl rand -hex 16` draws one.") from None
-
-
-def _days(first: str, last: str) -> tuple[str, str]:
-    try:
-        begin, end = date.fromisoformat(first), date.fromisoformat(last) + timedelta(days=1)
-    except (ValueError, OverflowError):
-        raise UsageError("a day is written as 2026-11-30") from None
-    if begin >= end:
-        raise UsageError("the last day lies before the first one")
-    return f"{begin.isoformat()}T00:00:00Z", f"{end.isoformat()}T00:00:00Z"
 
 
 def _write_new(path: Path, content: bytes) -> None:

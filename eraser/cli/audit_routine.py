@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from eraser.cli.audit_sources import Sources, station_options
+from eraser.cli.audit_sources import Sources, read_option, role_option, station_options
 from eraser.cli.desk import json_option
 from eraser.errors import ExitStatus, Refused, UsageError
 
@@ -71,7 +71,7 @@ def draw_command(as_json: bool, **where: Any) -> None:
     help="Instead: it can't be read any more. It is counted.",
 )
 @click.option("--checker", required=True, metavar="NAME", help="Who checks: a role, and not who erased it.")
-@click.option("--read", type=click.Choice(["sampled", "full"]), default="sampled", show_default=True)
+@read_option
 @station_options
 def check_command(
     certificate_id: str, drive: str | None, missed: str | None, checker: str, read: str, **where: Any
@@ -85,9 +85,7 @@ def check_command(
 
     if (drive is None) == (missed is None):
         raise UsageError("a drawn drive is either read or missed", remedy="Give --drive, or --missed with why.")
-    if not checker.strip():
-        raise UsageError("a check says who made it", remedy="Give --checker.")
-    sources = Sources(**where)
+    sources, checker = Sources(**where), role_option("--checker", checker)
     draw = next((item for item in sources.read(routine.draws) if certificate_id in item.certificate_ids), None)
     if draw is None:
         raise UsageError("it is in no draw of the routine control", subject=certificate_id)
@@ -97,11 +95,18 @@ def check_command(
         _refuse_erased_again(sources, certificate)
     reading = None
     if drive is not None:
+        from eraser.audits.population import leaves_beside
         from eraser.domain.program import Verification
         from eraser.rack.audit_reading import read_drive
 
         reading = read_drive(
-            drive, certificate, Verification(read), draw.seed, now_utc=now_utc, on_progress=lambda done, total: None
+            drive,
+            certificate,
+            Verification.FULL if read == "full" else Verification.SAMPLED,
+            draw.seed,
+            leaves=leaves_beside(sources.certificates(), certificate) if read == "extents" else None,
+            now_utc=now_utc,
+            on_progress=lambda done, total: None,
         )
     why: Missed | None = Missed(missed) if missed else None
     check: ControlCheck = ControlCheck(draw.draw_id, certificate_id, now_utc(), checker, reading, why)

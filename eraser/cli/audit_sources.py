@@ -37,6 +37,34 @@ def station_options(command: Command) -> Command:
     return click.option("--data", type=folder, metavar="DIR", help="The station's data folder.")(command)
 
 
+def role_option(command_name: str, value: str) -> str:
+    """The name of who audits or checks. It is signed or kept for good, so one that looks like a person's is warned about.
+
+    Raises UsageError for what is no name of a role.
+    """
+    from eraser.domain.pseudonym import may_name_a_person, role_named
+
+    name = role_named(value)
+    if may_name_a_person(name):
+        click.echo(
+            f"warning: {command_name} {name!a} looks like a person's name. It stays on record for good: give a role or an "
+            f"organisation.",
+            err=True,
+        )
+    return name
+
+
+def read_option(command: Command) -> Command:
+    """--read."""
+    return click.option(
+        "--read",
+        type=click.Choice(["extents", "sampled", "full"]),
+        default="extents",
+        show_default=True,
+        help="How much of a drive: single extents where their hashes are at hand, NIST's samples, or all.",
+    )(command)
+
+
 def source_options(command: Command) -> Command:
     """What stands in for a station."""
     for option in (
@@ -128,6 +156,23 @@ class Sources:
 
         with self._engine() as engine, writing(engine) as connection, connection.begin():
             return work(connection)
+
+    def bring_up_index(self) -> None:
+        """So that the index of certificates knows all that the log has."""
+        from eraser.ledger import certificate_index
+        from eraser.ledger.engine import writing
+
+        with self._engine() as engine:
+
+            def read(work: "Callable[[Connection], Any]") -> Any:
+                with engine.connect() as connection, connection.begin():
+                    return work(connection)
+
+            def write(work: "Callable[[Connection], Any]") -> Any:
+                with writing(engine) as connection, connection.begin():
+                    return work(connection)
+
+            certificate_index.bring_up(read, write)
 
     @contextmanager
     def _engine(self) -> "Iterator[Engine]":

@@ -12,7 +12,7 @@ from eraser.cli.desk import json_option, show
 from eraser.errors import ExitStatus
 
 if TYPE_CHECKING:
-    from eraser.console.controls import ControlForm, ControlLine
+    from eraser.rack.view import ControlForm, ControlLine
 
 LOOK_SECONDS = 0.5
 

@@ -254,6 +254,13 @@ class ControlSettings(_Table):
         return self
 
 
+class RoutineSettings(_Table):
+    """The routine control: how often one in twenty of the drives that passed since is drawn."""
+
+    draw_every_hours: Annotated[float, Field(ge=0, le=144, allow_inf_nan=False)] = 24.0
+    """0: people draw. A passed drive that is in no draw after seven days is overdue."""
+
+
 class MetricsSettings(_Table):
     """What /metrics shows."""
 
@@ -367,6 +374,7 @@ class Configuration(BaseSettings):
     watchdog: WatchdogSettings = WatchdogSettings()
     temperature: TemperatureSettings = TemperatureSettings()
     control: ControlSettings = ControlSettings()
+    routine: RoutineSettings = RoutineSettings()
     metrics: MetricsSettings = MetricsSettings()
     logging: LoggingSettings = LoggingSettings()
     bays: tuple[BaySettings, ...] = ()

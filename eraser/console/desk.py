@@ -7,14 +7,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
+from eraser.audits.filed import FiledAudits
 from eraser.certificates.destroying import Destroying
 from eraser.certificates.filed import FiledCertificates
 from eraser.certificates.withdrawing import Withdrawing
+from eraser.console.audits import audits_router
 from eraser.console.certificates import Id, certificates_router
 from eraser.console.controls import control_router
 from eraser.console.forms import DriveForm, LotForm, WithdrawalForm, desk_form
@@ -38,10 +40,7 @@ from eraser.ledger.intake import Intake
 from eraser.ledger.lots import Lots
 from eraser.ledger.specifications import Specifications
 from eraser.ledger.withdrawals import UnknownCertificate
-from eraser.rack.view import StationPort
-
-if TYPE_CHECKING:
-    from eraser.rack.controls import Controls
+from eraser.rack.view import ControlPort, StationPort
 
 Text = Annotated[str, Field(max_length=1000)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
@@ -79,10 +78,12 @@ class Desk:
     """Where the public reaches this station: what QR codes lead to. Empty: they hold id and digest."""
     specified: Specifications | None = None
     """What other programs ask of drives."""
-    controls: "Controls | None" = None
+    controls: ControlPort | None = None
     """The positive control, where the station has one."""
     attendances: Attendances | None = None
     """Customers who are there; without them nobody is shown their drive."""
+    audits: FiledAudits | None = None
+    """Audits of the certificates; without them none is planned or shown here."""
 
 
 class _Order(BaseModel):
@@ -240,6 +241,8 @@ def desk_router(desk: Desk, station: StationPort) -> APIRouter:
         add_reports(router, desk.filed.reports)
         if desk.specified is not None:
             add_intake(router, desk.lots, desk.specified, desk.filed.index, station)
+    if desk.audits is not None:
+        router.include_router(audits_router(desk.audits))
     if desk.controls is not None:
         router.include_router(control_router(desk.controls))
     return router

@@ -4,8 +4,8 @@ The plan is fixed before anything is looked at, and follows from what it names: 
 record holds the plan and what was found; its verdict is computed from them and believed only where it is the same.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import chain
 from typing import Any, ClassVar
@@ -13,9 +13,10 @@ from typing import Any, ClassVar
 from eraser.domain.acceptance import AcceptancePlan, InspectionLevel, Severity, acceptance_plan, next_severity
 from eraser.domain.blind_draw import AUDIT, drawn, seed_of
 from eraser.domain.certificate import ID_FORM, UTC_FORM, Tool, expect_printable
+from eraser.domain.chosen_extents import ExtentReading
 from eraser.domain.defect_rate import MILLION, most_defective, sample_size
 from eraser.domain.evidence import SamplingEvidence
-from eraser.domain.json_form import from_json
+from eraser.domain.json_form import LATER, from_json
 from eraser.errors import UsageError
 
 PLAN_FORMAT = "eraser audit plan"
@@ -129,7 +130,7 @@ class DriveResult(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DriveReading:
-    """A sampled drive, read again. `sampling` is None where all of it was read."""
+    """A sampled drive, read again. Without `sampling` and `extents`, all of it was read."""
 
     result: DriveResult
     bytes_read: int
@@ -138,6 +139,8 @@ class DriveReading:
     """The programs, such as `dd, openssl, cmp`; empty where they read nothing."""
     independent_places: int
     independent_bytes: int
+    extents: ExtentReading | None = field(default=None, metadata=LATER)
+    """Where single extents were held against their leaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,11 +225,15 @@ def fixed_plan(
     days: tuple[str, str],
     criterion: Criterion,
     confidence_ppm: int,
-    members: Sequence[Member],
+    members: Sequence[int],
+    member_of: Callable[[int], Member],
     *,
     undated_members: int = 0,
 ) -> Plan:
-    """Draws. The same for the same arguments, on every machine. Raises UsageError for an empty population."""
+    """Draws from the entries of these numbers, which ascend. The same for the same arguments, on every machine.
+
+    Raises UsageError for an empty population.
+    """
     how = _acceptance(criterion, len(members), confidence_ppm)
     seed = seed_of(AUDIT, nonce, head.root, head.size)
     chosen = drawn(members, how.sample_size, AUDIT, seed)
@@ -240,24 +247,22 @@ def fixed_plan(
         issued_before=days[1],
         criterion=criterion,
         confidence_ppm=confidence_ppm,
-        members=_pieces([item.index for item in members]),
+        members=_pieces(members),
         undated_members=undated_members,
         letter=how.letter,
         sample_size=how.sample_size,
         accepts=how.accepts,
         seed=seed,
-        sample=tuple(sorted(chosen, key=lambda item: item.index)),
+        sample=tuple(member_of(number) for number in sorted(chosen)),
     )
 
 
 def _pieces(indexes: Sequence[int]) -> tuple[Entries, ...]:
-    pieces: list[Entries] = []
-    for index in indexes:
-        if pieces and pieces[-1].behind == index:
-            pieces[-1] = Entries(pieces[-1].first, index + 1)
-        else:
-            pieces.append(Entries(index, index + 1))
-    return tuple(pieces)
+    if not indexes:
+        return ()
+    breaks = [place for place in range(1, len(indexes)) if indexes[place] != indexes[place - 1] + 1]
+    starts, ends = [0, *breaks], [*breaks, len(indexes)]
+    return tuple(Entries(indexes[one], indexes[other - 1] + 1) for one, other in zip(starts, ends, strict=True))
 
 
 def _acceptance(criterion: Criterion, population: int, confidence_ppm: int) -> AcceptancePlan:

@@ -8,7 +8,7 @@ time, the station issues no certificate until both do.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -141,8 +141,19 @@ def is_due(newest: Control | None, now: str, interval_seconds: float) -> bool:
     """Whether it is time to run this one."""
     if newest is None:
         return True
-    wait = interval_seconds if newest.is_good else min(interval_seconds, RETRY_SECONDS)
-    return not 0 <= age_seconds(newest, now) < wait
+    return not 0 <= age_seconds(newest, now) < _wait_seconds(newest, interval_seconds)
+
+
+def next_at(newest: Control | None, interval_seconds: float) -> str:
+    """When this one is due, RFC 3339 in UTC; empty: now."""
+    if newest is None:
+        return ""
+    then = _moment(newest.ended_at) + timedelta(seconds=_wait_seconds(newest, interval_seconds))
+    return then.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _wait_seconds(newest: Control, interval_seconds: float) -> float:
+    return interval_seconds if newest.is_good else min(interval_seconds, RETRY_SECONDS)
 
 
 def why_closed(newest: Newest, now: str, interval_seconds: float) -> str:

@@ -133,6 +133,15 @@ def state_of(
     )
 
 
+def is_draw_due(newest_at: str, now: str, every_seconds: float) -> bool:
+    """Whether it is time for the next draw; `newest_at` is when the last one was made, empty where none was. After a clock was
+    set back it is: too many draws do no harm.
+    """
+    if not newest_at:
+        return True
+    return not 0 <= (datetime.fromisoformat(now) - datetime.fromisoformat(newest_at)).total_seconds() < every_seconds
+
+
 def later(moment: str, days: int = PERIOD_DAYS) -> str:
     """So many days later, RFC 3339 in UTC."""
     then = datetime.fromisoformat(moment) + timedelta(days=days)

@@ -81,6 +81,13 @@ class Order:
     reverse: bool = False
     start_position_bytes: int = 0
     hash_extent_bytes: int = 0
+    """0: nothing is hashed. Else the ranges are of whole extents; the drive's last one may be short."""
+
+    @property
+    def hashed_extents(self) -> int:
+        """How many hashes come out when all of it is read."""
+        size = self.hash_extent_bytes
+        return sum(-(-item.length_bytes // size) for item in self.ranges) if size else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,7 +347,7 @@ def _start(
     target: Target, order: Order, tuning: Tuning, rate_limit: int, now_utc: Callable[[], str]
 ) -> tuple[_Started, str]:
     """The process, and when it began."""
-    leaf_count = -(-target.drive_bytes // order.hash_extent_bytes) if order.hash_extent_bytes else 0
+    leaf_count = order.hashed_extents
     with ExitStack() as undo:
         page = Page(Tables.lay(len(order.ranges), BAD_CAPACITY, leaf_count))
         undo.callback(page.close)

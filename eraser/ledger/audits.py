@@ -36,6 +36,11 @@ def entered(connection: Connection) -> list[Entered]:
     return [Entered(row.at, row.subject, bytes(row.document)) for row in rows]
 
 
+def ids(connection: Connection) -> list[str]:
+    """Of all, in no order."""
+    return list(connection.execute(select(records.c.subject).where(records.c.kind == EntryKind.AUDIT.value)).scalars())
+
+
 def document(audit_id: str, connection: Connection) -> bytes | None:
     """The signed record, if it was entered."""
     query = select(records.c.document).where(records.c.kind == EntryKind.AUDIT.value, records.c.subject == audit_id)

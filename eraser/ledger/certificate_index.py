@@ -4,7 +4,7 @@ It follows from them alone, so it may be behind or be emptied: `refresh` brings 
 certificate waits for it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -29,7 +29,7 @@ from eraser.ledger.custody import hold_gate
 from eraser.ledger.records import entry_of
 from eraser.ledger.schema import certificate_index as index
 from eraser.ledger.schema import certificates, custody, job_events, log_entries
-from eraser.ledger.store import Store
+from eraser.ledger.store import Store, Work
 
 MOST_AT_ONCE = 200
 """Certificates that one step of `refresh` takes in: about 0.1 s of the writer's time."""
@@ -132,7 +132,7 @@ class CertificateIndex:
     async def one(self, certificate_id: str) -> Indexed | None:
         """By its id; None where the log has none of it."""
         query = select(index).where(index.c.certificate_id == certificate_id)
-        found = await self._store.read(partial(_rows, query))
+        found = await self._store.read(partial(indexed, query))
         return found[0] if found else None
 
     async def newer(self, item: Indexed) -> Indexed | None:
@@ -145,7 +145,7 @@ class CertificateIndex:
         if not names:
             return None
         query = select(index).where(or_(*names), index.c.number > item.number, index.c.withdrawn.is_(None))
-        found = await self._store.read(partial(_rows, query.order_by(index.c.number.desc()).limit(1)))
+        found = await self._store.read(partial(indexed, query.order_by(index.c.number.desc()).limit(1)))
         return found[0] if found else None
 
     async def of_job(self, job_id: str) -> Indexed | None:
@@ -155,7 +155,7 @@ class CertificateIndex:
             .join(certificates, certificates.c.certificate_id == index.c.certificate_id)
             .where(certificates.c.job_id == job_id)
         )
-        found = await self._store.read(partial(_rows, query))
+        found = await self._store.read(partial(indexed, query))
         return found[0] if found else None
 
 
@@ -164,7 +164,7 @@ class CertificateIndex:
 
 def _search(search: Search, after: int | None, limit: int, connection: Connection) -> Page:
     query = select(index).where(*conditions(search)).order_by(index.c.number.desc()).limit(limit + 1)
-    found = _rows(query if after is None else query.where(index.c.number < after), connection)
+    found = indexed(query if after is None else query.where(index.c.number < after), connection)
     has_more = len(found) > limit
     return Page(found[:limit], found[limit - 1].number if has_more else None)
 
@@ -208,7 +208,8 @@ def _outcome(text: str) -> str:
         raise UsageError("it is no outcome", subject=text, remedy="Ask for passed, failed or withdrawn.") from None
 
 
-def _rows(query: Any, connection: Connection) -> tuple[Indexed, ...]:
+def indexed(query: Any, connection: Connection) -> tuple[Indexed, ...]:
+    """The rows of a query over the index."""
     return tuple(
         Indexed(**{**row._asdict(), "digest": bytes(row.digest), "is_serial_own": bool(row.is_serial_own)})
         for row in connection.execute(query)
@@ -216,6 +217,14 @@ def _rows(query: Any, connection: Connection) -> tuple[Indexed, ...]:
 
 
 # ---- filling
+
+
+def bring_up(read: Callable[[Work[Any]], Any], write: Callable[[Work[Any]], Any]) -> None:
+    """The same as `CertificateIndex.refresh` for who holds no store: `read` and `write` are transactions of their own."""
+    while rows := read(_missing):
+        write(partial(_take_in, rows))
+    if read(_unmarked):
+        write(_mark_withdrawn)
 
 
 def _missing(connection: Connection) -> list[dict[str, Any]]:

@@ -122,6 +122,15 @@ def newest_note_of(connection: Connection, origin: str) -> bytes | None:
     return next((bytes(item) for item in notes if bytes(item).startswith(f"{origin}\n".encode())), None)
 
 
+def note_of_size(connection: Connection, origin: str, size: int) -> bytes | None:
+    """The note of a checkpoint that this log signed over so many entries."""
+    query = (
+        select(log_checkpoints.c.note).where(log_checkpoints.c.size == size).order_by(log_checkpoints.c.number.desc())
+    )
+    notes = connection.execute(query).scalars()
+    return next((bytes(item) for item in notes if bytes(item).startswith(f"{origin}\n".encode())), None)
+
+
 def disagreements(connection: Connection) -> Iterable[str]:
     """What in the log does not agree with itself: gaps, entries that are not what was hashed, kept hashes that are wrong."""
     rows: dict[int, list[bytes]] = {}

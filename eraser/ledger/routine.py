@@ -29,6 +29,12 @@ def draws(connection: Connection) -> list[Draw]:
     return [value_of(Draw, bytes(row.body), f"draw {row.draw_id}") for row in rows]
 
 
+def newest_draw(connection: Connection) -> Draw | None:
+    """The last one; None before the first."""
+    row = connection.execute(select(routine_draws).order_by(routine_draws.c.first.desc()).limit(1)).first()
+    return None if row is None else value_of(Draw, bytes(row.body), f"draw {row.draw_id}")
+
+
 def checks(connection: Connection) -> list[ControlCheck]:
     """All, in the order in which they were recorded."""
     rows = connection.execute(select(routine_checks).order_by(routine_checks.c.number))

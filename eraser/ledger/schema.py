@@ -43,6 +43,8 @@ APPEND_ONLY = (
     "specifications",
     "removals",
     "attendances",
+    "audit_plans",
+    "audit_marks",
 )
 """Tables of which both databases refuse UPDATE and DELETE; of some, DELETE only until they have expired (`retention.py`)."""
 
@@ -424,3 +426,25 @@ attendances = Table(
     sqlite_autoincrement=True,
 )
 Index("attendances_token_digest", attendances.c.token_digest)
+
+audit_plans = Table(
+    "audit_plans",
+    metadata,
+    Column("plan_id", Text, primary_key=True),
+    Column("at", Text, nullable=False),
+    Column("auditor", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+audit_marks = Table(
+    "audit_marks",
+    metadata,
+    Column("number", _RowNumber, primary_key=True, autoincrement=True),  # of one certificate's the newest counts
+    Column("plan_id", Text, ForeignKey("audit_plans.plan_id"), nullable=False),
+    Column("certificate_id", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("operator", Text, nullable=False),
+    Column("is_looked_at", Boolean, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("audit_marks_plan_id", audit_marks.c.plan_id, audit_marks.c.number)

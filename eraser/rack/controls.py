@@ -15,7 +15,7 @@ import structlog
 
 from eraser.certificates.controlling import ControlRecords
 from eraser.certificates.errors import WithheldError
-from eraser.domain.control import Control, ControlTest, is_due, why_closed, why_doubted
+from eraser.domain.control import Control, ControlTest, is_due, next_at, why_closed, why_doubted
 from eraser.domain.custody import drive_name, own_serial, world_wide_name
 from eraser.domain.drive import Drive
 from eraser.domain.job import JobState
@@ -27,6 +27,7 @@ from eraser.rack.control_run import ControlParts, ControlRun
 from eraser.rack.erasing import Issuer
 from eraser.rack.ledger_health import Trouble
 from eraser.rack.station import CONTROL_TROUBLE
+from eraser.rack.view import ControlForm, ControlLine
 
 IMAGE = "image"
 LOOK_SECONDS = 5.0
@@ -42,10 +43,15 @@ class FindDrive(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How often, and on which drives: `image`, or a serial number or world-wide name."""
+    """How often, and on which drives: `image`, or a serial number or world-wide name. Without drives there is no control."""
 
     interval_seconds: float
     drives: Mapping[ControlTest, str]
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is one."""
+        return bool(self.drives)
 
 
 class Controls:
@@ -79,8 +85,36 @@ class Controls:
         self._asked = set(ControlTest)
         self._wake.set()
 
+    def reconfigure(self, terms: Terms, parts: ControlParts, find: FindDrive) -> None:
+        """From now on these count; one that runs is ended by what it began with. A control whose drive or standard is another
+        one now is run at once: what the old one showed says nothing of it.
+        """
+        is_other_standard = parts.standard != self._parts.standard
+        changed = {test for test, name in terms.drives.items() if self.terms.drives.get(test) != name}
+        self._asked |= set(terms.drives) if is_other_standard else changed
+        self.terms, self._parts, self._find = terms, parts, find
+        self._wake.set()
+        self._tell()
+
+    def form(self) -> ControlForm | None:
+        """As it is now; None while there is none."""
+        if not self.terms.is_on:
+            return None
+        lines = tuple(
+            ControlLine(test, name, last, last is not None and last.is_good, self._next_at(test, last))
+            for test, name in self.terms.drives.items()
+            for last in [self.newest.get(test)]
+        )
+        running = self.running.value if self.running is not None else ""
+        return ControlForm(self.why_withheld(), running, round(self.terms.interval_seconds), lines)
+
+    def _next_at(self, test: ControlTest, last: Control | None) -> str:
+        return "" if test in self._asked else next_at(last, self.terms.interval_seconds)
+
     def why_withheld(self) -> str:
-        """Why nothing may be certified now; empty when all is as it must be."""
+        """Why nothing may be certified now; empty when all is as it must be, and where there is no control."""
+        if not self.terms.is_on:
+            return ""
         return why_closed(self.newest, self._parts.now_utc(), self.terms.interval_seconds)
 
     async def why_doubted(self, finished_at: str) -> str:
@@ -100,9 +134,9 @@ class Controls:
                     self._asked.discard(test)
                     await self._control(test)
                 self._tell()
-            self._wake.clear()
-            if not self._asked:
+            if not self._asked or not self.terms.is_on:
                 await self._rest()
+            self._wake.clear()
 
     async def _rest(self) -> None:
         try:
@@ -112,6 +146,8 @@ class Controls:
             return
 
     def _is_wanted(self, test: ControlTest) -> bool:
+        if not self.terms.is_on:
+            return False
         if test in self._asked:
             return True
         return is_due(self.newest.get(test), self._parts.now_utc(), self.terms.interval_seconds)

@@ -7,11 +7,13 @@ No byte of the drive enters Python: `dd` writes into a pipe that only `cmp` read
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import sha256
 
+from eraser.domain.blind_draw import drawn
 from eraser.domain.chance import scaled, seeded_words
 from eraser.domain.drive import Drive, Transport
 from eraser.domain.evidence import Extent
@@ -45,8 +47,15 @@ class IndependentReading:
     bytes_read: int
 
 
-def drawn_places(drive: Drive, seed: bytes, places: int = PLACES) -> tuple[Extent, ...]:
-    """Whole physical sectors at places that the seed draws, at most 1 MiB each; on a small drive they may overlap."""
+def drawn_places(drive: Drive, seed: bytes, places: int = PLACES, within: Sequence[Extent] = ()) -> tuple[Extent, ...]:
+    """Whole physical sectors at places that the seed draws, at most 1 MiB each; on a small drive they may overlap. `within`:
+    in these extents alone, in each that is drawn at one place.
+    """
+    if within:
+        chosen = drawn(within, min(places, len(within)), _PURPOSE, seed)
+        words = seeded_words(_PURPOSE, sha256(seed).digest(), len(chosen))
+        ordered = sorted(zip(chosen, words, strict=True), key=lambda item: item[0].offset_bytes)
+        return tuple(_place_in(drive, extent, word) for extent, word in ordered)
     sector = drive.geometry.physical_sector_bytes
     capacity = drive.geometry.capacity_bytes - drive.geometry.capacity_bytes % sector
     sectors = min(MOST_BYTES, capacity) // sector
@@ -55,6 +64,15 @@ def drawn_places(drive: Drive, seed: bytes, places: int = PLACES) -> tuple[Exten
     choices = capacity // sector - sectors + 1
     starts = sorted({scaled(word, choices) for word in seeded_words(_PURPOSE, seed, places)})
     return tuple(Extent(start * sector, sectors * sector) for start in starts)
+
+
+def _place_in(drive: Drive, extent: Extent, word: int) -> Extent:
+    sector = drive.geometry.physical_sector_bytes
+    sectors = min(MOST_BYTES, extent.length_bytes) // sector
+    if sectors < 1:
+        return extent
+    start = extent.offset_bytes + scaled(word, extent.length_bytes // sector - sectors + 1) * sector
+    return Extent(start, sectors * sector)
 
 
 def read_independently(drive: Drive, pattern: Pattern, places: tuple[Extent, ...]) -> IndependentReading:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from eraser.domain import merkle
 from eraser.domain.certificate import Certificate, merged
+from eraser.domain.chosen_extents import ChosenExtents, ExtentReading
 from eraser.domain.drive import Drive, Identity, SerialSource, Transport, is_recognisable
 from eraser.domain.events import Outcome
 from eraser.domain.evidence import (
@@ -78,6 +79,8 @@ class Rereading:
     certificate_outcome: Outcome
     is_undisturbed: bool
     """Whether the kernel counted no write and no discard of the drive meanwhile; an image has no such count."""
+    extents: ExtentReading | None = None
+    """What single extents hashed to, where they were chosen."""
 
     @property
     def finding(self) -> Finding:
@@ -94,6 +97,8 @@ class Rereading:
         if not self.is_undisturbed:
             return Finding.WRITTEN_MEANWHILE
         if self.expected_root and (self.hash_tree is None or self.hash_tree.root != self.expected_root):
+            return Finding.HASH_DIFFERS
+        if self.extents is not None and self.extents.differing:
             return Finding.HASH_DIFFERS
         # An extent that the certificate lists as bad was left, whatever the outcome says.
         if self.certificate_outcome is not Outcome.PASSED or self.known_bad is not None:
@@ -227,8 +232,10 @@ async def reread(
     now_utc: Callable[[], str],
     on_progress: OnProgress,
     tuning: Tuning | None = None,
+    chosen: ChosenExtents | None = None,
 ) -> Rereading:
-    """Reads the drive, in full or at places drawn anew, and compares it with the certificate's last pass.
+    """Reads the drive, in full, at places drawn anew, or the chosen extents alone, and compares it with the certificate's last
+    pass; what it hashes to, with the certificate's tree or the chosen extents' leaves.
 
     Raises Refused for another drive, CertificateError when there is nothing to compare with, TransferError.
     """
@@ -236,10 +243,15 @@ async def reread(
     refuse_another(certificate.drive, drive)
     number, pattern = last_pattern(certificate)
     tuning = tuning or tuning_for(drive)
-    places, sampling = _places(drive, kind, random_bytes)
-    bad = _listed_bad(certificate, drive)
+    if chosen is not None and not are_hashable(chosen.extent_bytes, tuning):
+        raise Refused("extents-too-odd", "extents of this size can't be hashed here", subject=drive.path)
+    places, sampling = (
+        (chosen.places(drive.geometry.capacity_bytes), None) if chosen else _places(drive, kind, random_bytes)
+    )
+    bad = listed_bad(certificate, drive) if chosen is None else ()  # none of the chosen ones has such a place
     rest = tuple(_without(places, bad))
-    tree = _comparable_tree(certificate, number, kind, tuning) if rest == places else None
+    tree = _comparable_tree(certificate, number, kind, tuning) if rest == places and chosen is None else None
+    hash_extent_bytes = chosen.extent_bytes if chosen else tree.extent_bytes if tree else 0
     total = sum(extent.length_bytes for extent in rest)
     run = _Run(opened, tuning, now_utc, on_progress)
     before = await _written_so_far(opened)
@@ -247,7 +259,7 @@ async def reread(
     known_bad: TransferReport | None = None
     leaves: tuple[bytes, ...] = ()
     if rest:
-        order = Order(Operation.READ, pattern, rest, hash_extent_bytes=tree.extent_bytes if tree else 0)
+        order = Order(Operation.READ, pattern, rest, hash_extent_bytes=hash_extent_bytes)
         report, leaves = await run(order, total)
     if bad:
         known_bad, _ = await run(Order(Operation.READ, pattern, bad), sum(extent.length_bytes for extent in bad))
@@ -265,6 +277,7 @@ async def reread(
         expected_root=tree.root if tree else b"",
         certificate_outcome=certificate.outcome,
         is_undisturbed=is_undisturbed,
+        extents=chosen.reading(leaves) if chosen is not None else None,
     )
 
 
@@ -299,7 +312,7 @@ def _places(
     return sample(capacity, drive.geometry.physical_sector_bytes, random_bytes(SEED_BYTES))
 
 
-def _listed_bad(certificate: Certificate, drive: Drive) -> tuple[Extent, ...]:
+def listed_bad(certificate: Certificate, drive: Drive) -> tuple[Extent, ...]:
     """Extents that the certificate lists as left, in whole sectors of the drive as it is attached now."""
     left = certificate.exceptions
     sector, capacity = drive.geometry.logical_sector_bytes, drive.geometry.capacity_bytes
@@ -332,7 +345,12 @@ def _comparable_tree(certificate: Certificate, number: int, kind: Verification, 
     if kind is not Verification.FULL or final is None or final.pass_number != number or final.hash_tree is None:
         return None
     tree = final.hash_tree
-    return tree if tree.extent_bytes and tree.extent_bytes % tuning.block_bytes == 0 else None
+    return tree if are_hashable(tree.extent_bytes, tuning) else None
+
+
+def are_hashable(extent_bytes: int, tuning: Tuning) -> bool:
+    """Whether extents of this size end where the blocks of this host's readings do."""
+    return extent_bytes > 0 and extent_bytes % tuning.block_bytes == 0
 
 
 class _Run:
@@ -373,11 +391,22 @@ def reread_now(
     random_bytes: RandomBytes,
     now_utc: Callable[[], str],
     on_progress: OnProgress,
+    choose: Callable[[Drive], ChosenExtents | None] = lambda drive: None,
 ) -> tuple[Drive, Rereading]:
-    """Opens the drive, reads it, closes it: for a caller without an event loop. Raises as `OpenDrive` and `reread`."""
+    """Opens the drive, reads it, closes it: for a caller without an event loop. `choose`: which extents of it alone. Raises as
+    `OpenDrive` and `reread`.
+    """
     with OpenDrive(path) as opened:
         return opened.drive, asyncio.run(
-            reread(opened, certificate, kind, random_bytes=random_bytes, now_utc=now_utc, on_progress=on_progress)
+            reread(
+                opened,
+                certificate,
+                kind,
+                random_bytes=random_bytes,
+                now_utc=now_utc,
+                on_progress=on_progress,
+                chosen=choose(opened.drive),
+            )
         )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from eraser.domain.control import Control, ControlTest
 from eraser.domain.drive import Drive
 
 
@@ -145,3 +146,35 @@ class StationPort(Protocol):
     async def maintain(self, bay: str, *, on: bool) -> None: ...
 
     async def drain(self, *, on: bool) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ControlLine:
+    """One of the positive control's two: the drive that is named for it, its last record, and when it is due."""
+
+    test: ControlTest
+    drive: str
+    last: Control | None
+    is_as_expected: bool
+    next_at: str
+    """RFC 3339 in UTC; empty: now."""
+
+
+@dataclass(frozen=True, slots=True)
+class ControlForm:
+    """`withheld` says why nothing is certified; `running` is the one that runs now. Both may be empty."""
+
+    withheld: str
+    running: str
+    interval_seconds: int
+    controls: tuple[ControlLine, ...]
+
+
+class ControlPort(Protocol):
+    """The station's positive control, on its event loop."""
+
+    def form(self) -> ControlForm | None:
+        """As it is now; None while the station has none."""
+
+    def ask(self) -> None:
+        """Both are run now, whatever the schedule says."""

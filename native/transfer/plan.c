@@ -47,13 +47,20 @@ static bool pattern_is_sound(const struct plan *plan) {
     return false;
 }
 
+/* Each range is of whole extents; the drive's last one may be short. */
 static bool hashing_is_sound(const struct plan *plan) {
-    if (plan->hash_extent_bytes == 0) return true;
-    if (plan->is_write || plan->is_reverse || plan->start_position != 0 || plan->hash_extent_bytes % plan->block_bytes != 0)
-        return false;
-    const bool is_whole = plan->range_count == 1 && plan->ranges[0].offset == 0 && plan->ranges[0].length == plan->drive_bytes;
-    const uint64_t whole_extents = plan->drive_bytes / plan->hash_extent_bytes;
-    return is_whole && plan->leaf_count == whole_extents + (plan->drive_bytes % plan->hash_extent_bytes != 0);
+    const uint64_t extent_bytes = plan->hash_extent_bytes;
+    if (extent_bytes == 0) return true;
+    if (plan->is_write || plan->is_reverse || plan->start_position != 0 || extent_bytes % plan->block_bytes != 0) return false;
+    uint64_t extents = 0;
+    for (uint64_t i = 0; i < plan->range_count; i++) {
+        const struct range *range = &plan->ranges[i];
+        const uint64_t rest = range->length % extent_bytes;
+        if (range->offset % extent_bytes != 0) return false;
+        if (rest != 0 && range->offset + range->length != plan->drive_bytes) return false;
+        extents += range->length / extent_bytes + (rest != 0);
+    }
+    return plan->leaf_count == extents;
 }
 
 /* In the order of processing. */

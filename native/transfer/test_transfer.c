@@ -236,7 +236,12 @@ static void the_plan_refuses_malformed_hashing(void) {
     CHECK(read_page(page) == -EINVAL);
     fill_hashing(page, drive_bytes, 2 * BLOCK);
     ranges_of(page)[0].length = BLOCK;
+    page->leaf_count = 1;
     CHECK(read_page(page) == -EINVAL);
+    ranges_of(page)[0] = (struct range){BLOCK, 2 * BLOCK};
+    CHECK(read_page(page) == -EINVAL);
+    ranges_of(page)[0] = (struct range){2 * BLOCK, 2 * BLOCK};
+    CHECK(read_page(page) == 0);
     fill_hashing(page, drive_bytes, 2 * BLOCK);
     page->leaves_offset = BAD_OFFSET;
     CHECK(read_page(page) == -EINVAL);
@@ -465,6 +470,32 @@ static void hash_and_check(struct transfer_page *page, int fd) {
     munmap(content, drive_bytes);
 }
 
+/* The second extent and the last, short one. */
+static void hash_chosen_and_check(struct transfer_page *page, int fd) {
+    const uint64_t drive_bytes = page->drive_bytes, extent_bytes = 3 * page->block_bytes;
+    const uint64_t last = (drive_bytes - 1) / extent_bytes;
+    if (last < 2) return;
+    const struct range chosen[] = {{extent_bytes, extent_bytes}, {last * extent_bytes, drive_bytes - last * extent_bytes}};
+    clear_counters(page);
+    page->range_count = 2;
+    memcpy(ranges_of(page), chosen, sizeof chosen);
+    page->hash_extent_bytes = extent_bytes;
+    page->leaf_count = 2;
+    run_page(page, fd);
+    CHECK(page->end == TRANSFER_COMPLETED && page->mismatched_sectors == 0 && page->finished_leaves == 2);
+    CHECK(page->bytes_hashed == chosen[0].length + chosen[1].length);
+    uint8_t *content = map_image(fd, drive_bytes);
+    for (size_t i = 0; i < 2; i++) {
+        struct blake3_hasher hasher;
+        uint8_t leaf[32];
+        blake3_init(&hasher);
+        blake3_update(&hasher, content + chosen[i].offset, chosen[i].length);
+        blake3_final(&hasher, leaf);
+        CHECK(memcmp(leaf, (const uint8_t *)page + LEAVES_OFFSET + i * 32, 32) == 0);
+    }
+    munmap(content, drive_bytes);
+}
+
 static const uint64_t accesses[] = {0, TRANSFER_URING, TRANSFER_PREAD, TRANSFER_BUFFERED};
 static const uint64_t sizes[] = {1, 511, 4096, 1u << 20, (1u << 20) + 4096 * 3 + 777, (1u << 18) + 512};
 
@@ -482,6 +513,7 @@ static void pass_over(uint64_t access, uint64_t drive_bytes, bool is_reverse, ui
     check_written(page, fd);
     if (drive_bytes > 8 * SECTOR) plant_and_compare(page, fd);
     hash_and_check(page, fd);
+    hash_chosen_and_check(page, fd);
     close(fd);
     munmap(page, PAGE_BYTES);
 }

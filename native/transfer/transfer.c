@@ -104,7 +104,7 @@ static void hash_block(struct transfer *transfer, const struct slot *slot) {
     blake3_update(&transfer->hasher, slot->data, slot->length);
     page_add(&transfer->page->bytes_hashed, slot->length);
     if (end % extent_bytes != 0 && end != transfer->plan.drive_bytes) return;
-    const uint64_t leaf = slot->offset / extent_bytes;
+    const uint64_t leaf = page_get(&transfer->page->finished_leaves); /* blocks are retired in order, so are extents */
     assert(leaf < transfer->plan.leaf_count);
     blake3_final(&transfer->hasher, (uint8_t *)transfer->page + transfer->plan.leaves_offset + leaf * 32);
     page_set(&transfer->page->finished_leaves, leaf + 1);

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from eraser.audits.planning import confirmed, draw_plan, dump
-from eraser.audits.population import Documents, read_documents
+from eraser.audits.population import Documents, population, read_documents
 from eraser.certificates.canonical import canonical
 from eraser.certificates.keys import FileSigner
 from eraser.cli.audit_sources import Sources
@@ -76,6 +76,14 @@ def test_an_auditor_far_from_the_plant_draws_the_same_sample_and_finds_the_same(
     assert there.read_bytes() == here.read_bytes()
     done = auditor.run(there, sources)
     assert (done.exit_code, answer(done)["result"]) == (0, "accepted"), done.output or done.exception
+
+
+def test_an_auditor_who_looks_like_a_person_is_warned_and_one_who_is_none_is_refused(plant: Plant) -> None:
+    plan = plant.plan(*SOME)
+    assert "warning" not in plant.run(plan).stderr
+    warned = plant("run", plan, "--auditor", "Jane Doe")
+    assert warned.exit_code == 0 and "looks like a person's name" in warned.stderr
+    assert said(plant("run", plan, "--auditor", "x" * 65)).startswith("usage")
 
 
 def test_the_plan_is_in_canonical_form(plant: Plant) -> None:
@@ -252,7 +260,8 @@ def lying_plan(plant: Plant, documents: Documents) -> Plan:
     logged = sources.log_under(confirmed(signed, sources.log_keys()), documents)
     days = ("2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z")
     criterion = ByAql("6.5", InspectionLevel.II, Severity.NORMAL)
-    return draw_plan(logged, documents, signed, bytes.fromhex(NONCE), days, criterion, 950_000)
+    found = population(logged, documents, days)
+    return draw_plan(logged.head, found, signed, bytes.fromhex(NONCE), days, criterion, 950_000)
 
 
 def test_a_log_that_is_another_one_by_now_is_refused(plant: Plant, tmp_path: Path) -> None:

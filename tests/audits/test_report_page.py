@@ -8,11 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from eraser.audits.page import MAX_TEXT_CHARACTERS, report_form
+from eraser.audits.page import MAX_TEXT_CHARACTERS, pdf_report, report_form
 from eraser.audits.records import Verified, trusted_audit_keys, verify
 from eraser.audits.words import RESULTS, WORDS, AuditWords
 from eraser.certificates.pdf.fonts import drawable
+from eraser.certificates.pdf.signing import key_id, station_pdf_keys
 from eraser.certificates.pdf.words import Language
 from eraser.certificates.verifying import entry_of
 from eraser.domain.audit import CRITICAL, DriveResult
@@ -64,9 +67,28 @@ def test_the_pdf_says_what_was_found_and_has_the_signed_record_in_it(
     assert json.loads(path.read_bytes())["audit"]["audit_id"] in text
     told("pdfdetach", "-savefile", "audit.json", "-o", tmp_path / "attached", target)
     assert (tmp_path / "attached").read_bytes() == path.read_bytes()
-    assert target.read_bytes() == (tmp_path / "again.pdf").read_bytes()
+    page = pdf_report(
+        verify(path.read_bytes(), trusted_audit_keys(plant.data / "keys")), path.read_bytes(), Language(language)
+    )
+    assert all(name.read_bytes().startswith(page) for name in (target, tmp_path / "again.pdf")), "but for its signature"
     info = told("pdfinfo", target)
     assert "A4" in info and "Page size" in info
+
+
+@pytest.mark.lab("pdfsig")
+def test_the_pdf_is_signed_as_a_whole_by_a_key_of_the_audits_own(record: tuple[Plant, Path], tmp_path: Path) -> None:
+    plant, path = record
+    target, altered = tmp_path / "report.pdf", tmp_path / "altered.pdf"
+    assert plant("report", path, "--format", "pdf", "--out", target).exit_code == 0
+    said = told("pdfsig", "-nocert", target)
+    assert said.count("Signature is Valid.") == 1 and "ETSI.CAdES.detached" in said
+    assert "Total document signed" in said
+    key = load_pem_public_key(plant("key", "--pdf").stdout.encode())
+    assert isinstance(key, ec.EllipticCurvePublicKey) and key_id(key) in said
+    assert key_id(key) not in station_pdf_keys(plant.data / "keys"), "no page of an audit passes for a certificate's"
+    content = target.read_bytes()
+    altered.write_bytes(content.replace(b"%%EOF", b"%%EOF ", 1))
+    assert "Signature is Valid." not in told("pdfsig", "-nocert", altered)
 
 
 def test_what_no_font_draws_and_what_is_very_long_still_make_a_page(record: tuple[Plant, Path]) -> None:

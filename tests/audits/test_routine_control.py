@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
+import os
+import uuid
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,10 @@ from eraser.domain.events import Outcome, Reason
 from eraser.domain.routine_control import ControlCheck, Draw, Missed, draw_blind, later, state_of
 from eraser.errors import Refused
 from eraser.ledger import routine
+from eraser.ledger.engine import sqlite_url
+from eraser.ledger.store import open_store
+from eraser.rack.ledger_health import LedgerHealth
+from eraser.rack.routine_keeping import RoutineKeeper, RoutineTerms
 from tests.audits.plants import CHECKPOINTED, Plant, id_of, said
 from tests.certificates.builders import a_certificate
 
@@ -147,24 +154,54 @@ def test_what_is_overdue_is_shown_and_ends_with_a_status(plant: Plant, monkeypat
     assert "1 missed, 1 due" in plant("routine").stdout
 
 
-async def test_a_running_station_shows_what_is_overdue(plant: Plant) -> None:
-    from eraser.ledger.engine import sqlite_url
-    from eraser.ledger.store import open_store
-    from eraser.rack.ledger_health import LedgerHealth
-    from eraser.rack.routine_keeping import keep_routine
+class Enough(Exception):
+    """The station is stopped."""
 
-    class Enough(Exception):
-        """The station is stopped."""
 
-    moments = iter([later(CHECKPOINTED, 8)])
+async def looked(plant: Plant, *moments: str, every_seconds: float = 86400.0) -> tuple[LedgerHealth, dict[str, str]]:
+    """What a station's keeper found when it had looked at these moments, and what it said is the matter."""
+    now = [moments[0]]
+    trouble: dict[str, str] = {}
+    health, looks = LedgerHealth(), iter(moments[1:])
+
+    def say(what: str, problem: str) -> None:
+        trouble[what] = problem
 
     def now_utc() -> str:
-        for moment in moments:
-            return moment
-        raise Enough
+        return now[0]
 
-    store, health = await open_store(sqlite_url(plant.data / "ledger.db")), LedgerHealth()
+    async def sleep(seconds: float) -> None:
+        moment = next(looks, None)
+        if moment is None:
+            raise Enough
+        now[0] = moment
+
+    store = await open_store(sqlite_url(plant.data / "ledger.db"))
+    terms = RoutineTerms(every_seconds, "eraser/hall-2")
+    keeper = RoutineKeeper(store, terms, now_utc, lambda: uuid.uuid4().hex, os.urandom, health, say, sleep=sleep)
     with pytest.raises(Enough):
-        await keep_routine(store, now_utc, health, interval_seconds=0)
-    assert health.routine_overdue == 1
+        await keeper.run()
     await store.close()
+    return health, trouble
+
+
+async def test_a_running_station_draws_on_its_schedule_and_shows_what_is_overdue(plant: Plant) -> None:
+    day = [later(CHECKPOINTED, days) for days in range(20)]
+    health, trouble = await looked(plant, day[1], day[1], day[2])
+    assert (health.routine_overdue, trouble) == (0, {"routine control": ""})
+    state = json.loads(plant("routine", "--json").stdout)
+    assert (state["draws"], state["passed"], state["drawn"], state["undrawn"]) == (1, 25, 2, 0)
+    plant.issue(40)
+    await asyncio.to_thread(plant.publish)
+    await looked(plant, later(CHECKPOINTED, 1))
+    assert json.loads(plant("routine", "--json").stdout)["undrawn"] == 1, "it is not time yet"
+    await looked(plant, day[3])
+    assert json.loads(plant("routine", "--json").stdout)["drawn"] == 3
+    health, _ = await looked(plant, day[9])
+    assert health.routine_overdue == 2, "nobody has read the first two"
+
+
+async def test_where_people_draw_the_station_does_not_and_a_draw_that_is_late_is_shown(plant: Plant) -> None:
+    health, _ = await looked(plant, later(CHECKPOINTED, 8), every_seconds=0.0)
+    assert health.routine_overdue == 1
+    assert json.loads(plant("routine", "--json").stdout)["draws"] == 0

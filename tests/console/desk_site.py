@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import uuid
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from eraser.audits.filed import FiledAudits
 from eraser.console.desk import Desk
 from eraser.console.pages import pages_router
 from eraser.console.pages.desk import desk_pages
@@ -26,7 +28,7 @@ from eraser.rack.view import BayState
 from tests.console.certified import erase, filed_in, sign_log
 from tests.console.desks import STATION, end_none, now_utc, withdrawing
 from tests.console.serving import free_port
-from tests.console.stations import FakeStation, a_busy_bay, a_snapshot, an_empty_bay
+from tests.console.stations import FakeControls, FakeStation, a_busy_bay, a_snapshot, an_empty_bay
 from tests.ledger.stories import drive_number
 
 T = TypeVar("T")
@@ -55,6 +57,7 @@ class DeskSite:
             )
         )
         self.ledger: StationLedger | None = None
+        self.controls = FakeControls()
         self._loop = asyncio.new_event_loop()
         self._ready, self._leave = threading.Event(), asyncio.Event()
         self._failure: BaseException | None = None
@@ -104,6 +107,8 @@ class DeskSite:
                 check_url="https://plant.example",
                 specified=Specifications(ledger.store, now_utc),
                 attendances=Attendances(ledger.store, now_utc),
+                controls=self.controls,
+                audits=FiledAudits(ledger.store, filed.folders, now_utc, lambda: uuid.uuid4().hex),
             )
             wall = Wall(self.station.snapshot)
             pages = pages_router(self.station, wall)

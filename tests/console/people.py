@@ -8,6 +8,7 @@ import re
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ import pytest
 from argon2 import PasswordHasher
 from fastapi import FastAPI
 
+from eraser.audits.filed import FiledAudits
 from eraser.console import passwords
 from eraser.console.desk import Desk
 from eraser.console.events import Broadcast
@@ -35,7 +37,7 @@ from eraser.ledger.attendances import Attendances
 from eraser.ledger.engine import open_engine, sqlite_url
 from eraser.ledger.migrating import migrate
 from eraser.ledger.specifications import Specifications
-from eraser.ledger.station_ledger import open_ledger
+from eraser.ledger.station_ledger import StationLedger, open_ledger
 from eraser.ledger.trail import Trail
 from tests.console.certified import filed_in
 from tests.console.desks import STATION, destroying, end_none, now_utc, withdrawing
@@ -55,6 +57,7 @@ class Plant:
     port: int
     socket: Path
     app: FastAPI | None = None
+    ledger: StationLedger | None = None
 
     @property
     def events(self) -> Broadcast:
@@ -146,8 +149,9 @@ async def a_plant(folder: Path, *, is_demo: bool = False, station: FakeStation |
             filed=filed,
             specified=Specifications(ledger.store, now_utc),
             attendances=Attendances(ledger.store, now_utc),
+            audits=FiledAudits(ledger.store, filed.folders, now_utc, lambda: uuid.uuid4().hex),
         )
-        plant = Plant(station or FakeStation(), accounts, books, 0, folder / "eraser.sock")
+        plant = Plant(station or FakeStation(), accounts, books, 0, folder / "eraser.sock", ledger=ledger)
         wall = Wall(plant.station.snapshot, now_utc)
         pages = pages_router(plant.station, wall, entries=ledger.journal.entries, custody=ledger.custody)
         pages.include_router(desk_pages(desk, plant.station))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from eraser.domain.certificate import Station, Tool
+from eraser.domain.control import FORMAT, VERSION, Control, ControlDrive, ControlOutcome, ControlTest
 from eraser.errors import Refused, UsageError
-from eraser.rack.view import BaySnapshot, BayState, StationSnapshot
+from eraser.rack.view import BaySnapshot, BayState, ControlForm, ControlLine, StationSnapshot
 from tests.domain.builders import a_drive
 
 AT = "2027-01-01T00:00:00.000Z"
@@ -112,3 +114,45 @@ class FakeStation:
         if bay in self.refusing:
             raise Refused("not-running", "no job runs there", subject=f"bay {bay}", remedy="Start one.")
         self.orders.append((order, bay, *rest))
+
+
+def a_control(test: ControlTest, outcome: ControlOutcome, at: str) -> Control:
+    """As a station has it on record."""
+    return Control(
+        format=FORMAT,
+        version=VERSION,
+        control_id="c" * 32,
+        test=test,
+        drive=ControlDrive("/dev/control", "ZX00CTRL", "", 1 << 20),
+        standard="nist-clear",
+        outcome=outcome,
+        reasons=(),
+        verified_bytes=1 << 20,
+        known_places=8,
+        known_left=0,
+        dirtied=(),
+        found=(),
+        found_total=0,
+        started_at=at,
+        ended_at=at,
+        station=Station("station-1"),
+        tool=Tool("Eraser", "0", "b"),
+    )
+
+
+@dataclass
+class FakeControls:
+    """A ControlPort whose canary is as it must be and whose dirty drive was not run yet."""
+
+    asked: int = 0
+
+    def form(self) -> ControlForm | None:
+        good = a_control(ControlTest.CANARY, ControlOutcome.PASSED, AT)
+        lines = (
+            ControlLine(ControlTest.CANARY, "ZX00CTRL", good, True, "2027-01-02T00:00:00Z"),
+            ControlLine(ControlTest.DIRTY, "image", None, False, ""),
+        )
+        return ControlForm("the dirty control has not been run yet", "dirty", 86400, lines)
+
+    def ask(self) -> None:
+        self.asked += 1

@@ -73,6 +73,25 @@ ROUTES: dict[tuple[str, str], Permission | str] = {
     ("GET", "/api/v1/reports"): P.VIEW_REPORTS,
     ("GET", "/api/v1/reports.csv"): P.VIEW_REPORTS,
     ("GET", "/reports"): P.VIEW_REPORTS,
+    ("GET", "/api/v1/audits"): P.VIEW_AUDITS,
+    ("POST", "/api/v1/audits"): P.RUN_AUDITS,
+    ("GET", "/api/v1/audits/{audit_id}"): P.VIEW_AUDITS,
+    ("GET", "/api/v1/audits/{audit_id}.pdf"): P.VIEW_AUDITS,
+    ("GET", "/api/v1/audits/{audit_id}.csv"): P.VIEW_AUDITS,
+    ("GET", "/api/v1/audits/{audit_id}.json"): P.VIEW_AUDITS,
+    ("GET", "/api/v1/audits/{audit_id}.record"): P.VIEW_AUDITS,
+    ("GET", "/api/v1/audits/{audit_id}.plan"): P.VIEW_AUDITS,
+    ("POST", "/api/v1/audits/{audit_id}/marks"): P.RUN_AUDITS,
+    ("POST", "/api/v1/audits/{audit_id}/record"): P.RUN_AUDITS,
+    ("GET", "/api/v1/routine"): P.VIEW_AUDITS,
+    ("POST", "/api/v1/routine/draws"): P.RUN_AUDITS,
+    ("GET", "/audits"): P.VIEW_AUDITS,
+    ("POST", "/audits/routine"): P.RUN_AUDITS,
+    ("GET", "/audits/new"): P.RUN_AUDITS,
+    ("POST", "/audits/new"): P.RUN_AUDITS,
+    ("GET", "/audits/{audit_id}"): P.VIEW_AUDITS,
+    ("POST", "/audits/{audit_id}/marks"): P.RUN_AUDITS,
+    ("POST", "/audits/{audit_id}/record"): P.RUN_AUDITS,
     ("GET", "/api/v1/certificates"): P.VIEW_CERTIFICATES,
     ("GET", "/api/v1/certificates.zip"): P.VIEW_CERTIFICATES,
     ("GET", "/api/v1/certificates/{certificate_id}.pdf"): P.VIEW_CERTIFICATES,
@@ -184,6 +203,12 @@ def test_only_who_deals_with_customers_sees_what_they_said_of_themselves() -> No
         assert PERMISSIONS[role] == looks | more
     assert PERMISSIONS[Role.WALL] == {P.VIEW_RACK}
     assert P.MANAGE_ACCOUNTS not in PERMISSIONS[Role.DEMO]
+
+
+def test_whoever_runs_the_plant_looks_at_audits_and_draws_none() -> None:
+    runs = {role for role in Role if P.RUN_AUDITS in PERMISSIONS[role]}
+    assert runs == {Role.AUDITOR, Role.DEMO, Role.MASTER}
+    assert P.VIEW_AUDITS in PERMISSIONS[Role.OPS]
 
 
 def test_a_route_that_does_not_say_for_whom_it_is_is_not_served() -> None:

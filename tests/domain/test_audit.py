@@ -40,14 +40,14 @@ DAYS = ("2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z")
 ROOT, NONCE = bytes(range(32)), b"n" * 16
 
 
-def members_of(indexes: list[int]) -> list[Member]:
-    return [Member(index, f"{index:032x}", index.to_bytes(32, "big")) for index in indexes]
+def member_of(index: int) -> Member:
+    return Member(index, f"{index:032x}", index.to_bytes(32, "big"))
 
 
 def a_plan(indexes: list[int], criterion: Criterion | None = None) -> Plan:
     head = LogHead("log", max(indexes) + 5, ROOT)
     by = criterion or ByAql("6.5", InspectionLevel.II, Severity.NORMAL)
-    return fixed_plan(head, b"note", NONCE, DAYS, by, 950_000, members_of(indexes), undated_members=1)
+    return fixed_plan(head, b"note", NONCE, DAYS, by, 950_000, indexes, member_of, undated_members=1)
 
 
 def a_record(plan: Plan, **results: str) -> Record:

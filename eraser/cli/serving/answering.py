@@ -6,8 +6,9 @@ from contextlib import AsyncExitStack
 
 import click
 
+from eraser.audits.filed import FiledAudits
 from eraser.cli.serving.proving import filed_certificates, taking_back
-from eraser.cli.station import now_utc
+from eraser.cli.station import new_id, now_utc
 from eraser.configuration.model import Configuration
 from eraser.console.desk import Desk
 from eraser.console.orders import Books
@@ -32,7 +33,7 @@ async def answer(
     configuration: Configuration,
     ledger: StationLedger,
     leftovers: Leftovers,
-    controls: Controls | None,
+    controls: Controls,
     gate: SigningGate,
     stack: AsyncExitStack,
     *,
@@ -60,6 +61,7 @@ async def answer(
         Specifications(ledger.store, now_utc),
         controls,
         Attendances(ledger.store, now_utc),
+        FiledAudits(ledger.store, filed.folders, now_utc, new_id, gate.expect_open),
     )
     wall = Wall(rack.snapshot, now_utc)
     pages = pages_router(rack, wall, entries=ledger.journal.entries, custody=ledger.custody)

@@ -26,6 +26,7 @@ from eraser.rack.erasing import Station
 from eraser.rack.ledger_health import LedgerHealth
 from eraser.rack.leftovers import BesideFiles
 from eraser.rack.log_keeping import LogFolder, LogKeeper
+from eraser.rack.routine_keeping import RoutineTerms
 from eraser.rack.station import Rack
 
 
@@ -50,21 +51,29 @@ async def log_keeper(
     )
 
 
-def positive_control(
-    configuration: Configuration, ledger: StationLedger, rack: Rack, gate: SigningGate
-) -> Controls | None:
-    """The positive control, where the configuration names drives for it."""
+def positive_control(configuration: Configuration, ledger: StationLedger, rack: Rack, gate: SigningGate) -> Controls:
+    """The positive control, which does nothing before the configuration names drives for it."""
+    data, station_id = configuration.data, configuration.station.id
+    records = ControlRecords(ledger.store, data / "certificates", data / "keys", station_id, gate.expect_open)
+    terms, parts, find = control_terms(configuration, ledger, rack)
+    return Controls(terms, parts, records, find, rack.trouble)
+
+
+def control_terms(
+    configuration: Configuration, ledger: StationLedger, rack: Rack
+) -> tuple[Terms, ControlParts, NamedDrives]:
+    """What `[control]` says, also while the station runs."""
     settled, data, station = configuration.control, configuration.data, configuration.station
-    if not settled.is_on:
-        return None
-    terms = Terms(settled.interval_hours * 3600, {ControlTest.CANARY: settled.canary, ControlTest.DIRTY: settled.dirty})
+    drives = {ControlTest.CANARY: settled.canary, ControlTest.DIRTY: settled.dirty} if settled.is_on else {}
     certified = CertifiedStation(station.id, station.location)
     parts = ControlParts(certified, settled.standard, tool, now_utc, os.urandom, new_id)
-    records = ControlRecords(ledger.store, data / "certificates", data / "keys", station.id, gate.expect_open)
-    find = NamedDrives(
-        terms.drives, data / "control", settled.image_bytes, ledger.custody, rack.bay_with, rack.parts.call
-    )
-    return Controls(terms, parts, records, find, rack.trouble)
+    find = NamedDrives(drives, data / "control", settled.image_bytes, ledger.custody, rack.bay_with, rack.parts.call)
+    return Terms(settled.interval_hours * 3600, drives), parts, find
+
+
+def routine_terms(configuration: Configuration) -> RoutineTerms:
+    """What `[routine]` says, also while the station runs."""
+    return RoutineTerms(configuration.routine.draw_every_hours * 3600, configuration.log_origin)
 
 
 def parts_of(configuration: Configuration, ledger: StationLedger, gate: SigningGate) -> Station:

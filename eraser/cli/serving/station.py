@@ -13,15 +13,22 @@ from eraser.cli.asking import summary_words
 from eraser.cli.notifying import Manager, keep_told
 from eraser.cli.reloading import Reload
 from eraser.cli.serving.answering import answer
-from eraser.cli.serving.proving import expiring, log_keeper, open_station_ledger, positive_control
+from eraser.cli.serving.proving import (
+    control_terms,
+    expiring,
+    log_keeper,
+    open_station_ledger,
+    positive_control,
+    routine_terms,
+)
 from eraser.cli.serving.racks import Simulation, intake_of, real_rack, simulated_rack, watch_of
-from eraser.cli.station import now_utc
+from eraser.cli.station import new_id, now_utc
 from eraser.configuration.model import Configuration, LogFormat
 from eraser.ledger.station_ledger import StationLedger
 from eraser.log.gate import SigningGate
 from eraser.rack.ledger_health import LedgerHealth, keep_lease
 from eraser.rack.leftovers import Leftovers
-from eraser.rack.routine_keeping import keep_routine
+from eraser.rack.routine_keeping import RoutineKeeper
 from eraser.rack.station import Rack
 
 END_SECONDS = 9.0
@@ -48,31 +55,39 @@ async def serve(read: Callable[[], Configuration], simulation: Simulation | None
             rack = await real_rack(configuration, ledger, health, gate, stack)
         keeper = await log_keeper(configuration, ledger, health, gate)
         await keeper.look()  # before anything is signed
-        reload = Reload(rack, manager, configuration, read, lambda new: _reconfigure(rack, new, ledger, simulation))
+        controls = positive_control(configuration, ledger, rack, gate)
+        await controls.load()
+        gate.why_withheld = controls.why_withheld
+        gate.why_doubted = controls.why_doubted
+        routine = RoutineKeeper(
+            ledger.store, routine_terms(configuration), now_utc, new_id, os.urandom, health, rack.trouble
+        )
+
+        def take_up(new: Configuration) -> None:
+            _reconfigure(rack, new, ledger, simulation)
+            controls.reconfigure(*control_terms(new, ledger, rack))
+            routine.reconfigure(routine_terms(new))
+
+        reload = Reload(rack, manager, configuration, read, take_up)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, _stop, rack, manager)
         if not sys.stderr.isatty():  # on a terminal it means that the terminal is gone
             loop.add_signal_handler(signal.SIGHUP, reload.ask)
         leftovers = Leftovers(rack.parts, ledger.journal, rack.trouble, rack.certified)
-        if (controls := positive_control(configuration, ledger, rack, gate)) is not None:
-            await controls.load()
-            gate.why_withheld = controls.why_withheld
-            gate.why_doubted = controls.why_doubted
         await answer(rack, configuration, ledger, leftovers, controls, gate, stack, is_demo=simulation is not None)
         await leftovers.first()
         async with asyncio.TaskGroup() as tasks:
             beside = [
                 tasks.create_task(keep_lease(ledger.journal, rack.trouble)),
                 tasks.create_task(keeper.run()),
-                tasks.create_task(keep_routine(ledger.store, now_utc, health)),
+                tasks.create_task(routine.run()),
                 tasks.create_task(leftovers.run()),
                 tasks.create_task(reload.run()),
                 tasks.create_task(expiring(configuration, rack).run()),
                 tasks.create_task(keep_told(manager, rack, lambda: summary_words(rack.snapshot()))),
+                tasks.create_task(controls.run()),
             ]
-            if controls is not None:
-                beside.append(tasks.create_task(controls.run()))
             if story is not None:
                 beside.append(tasks.create_task(story.play()))
             await rack.run()

@@ -1,8 +1,9 @@
-"""The desk's pages: lots and what arrives with them, labels, certificates, the public check, reports."""
+"""The desk's pages: lots and what arrives with them, labels, certificates, the public check, reports, audits."""
 
 from fastapi import APIRouter
 
 from eraser.console.desk import Desk
+from eraser.console.pages.audits_page import add_audits
 from eraser.console.pages.certificates_page import add_certificates
 from eraser.console.pages.check_page import add_check
 from eraser.console.pages.labels_page import add_labels
@@ -22,6 +23,8 @@ def desk_pages(desk: Desk, station: StationPort) -> APIRouter:
         add_certificates(router, desk.filed, desk.check_url)
         add_check(router, PublicCheck(desk.filed))
         add_reports(router, desk.filed.reports)
+        if desk.audits is not None:
+            add_audits(router, desk.audits, desk.controls)
         if desk.attendances is not None:
             add_present(router, Presence(desk.attendances, desk.filed, desk, station))
     return router

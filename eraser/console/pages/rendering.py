@@ -37,6 +37,7 @@ NAVIGATION = (
     NavigationItem("/present", N_("Customer"), "person", Permission.ATTEND_CUSTOMERS),
     NavigationItem("/labels", N_("Labels"), "labels", Permission.VIEW_CERTIFICATES),
     NavigationItem("/certificates", N_("Certificates"), "certificates", Permission.VIEW_CERTIFICATES),
+    NavigationItem("/audits", N_("Audits"), "audits", Permission.VIEW_AUDITS),
     NavigationItem("/reports", N_("Reports"), "reports", Permission.VIEW_REPORTS),
 )
 
