@@ -17,6 +17,7 @@ from eraser.certificates.filed import FiledCertificates
 from eraser.certificates.withdrawing import Withdrawing
 from eraser.console.certificates import certificates_router
 from eraser.console.controls import control_router
+from eraser.console.customers import Customers, add_customers
 from eraser.console.forms import DriveForm, LotForm, WithdrawalForm, desk_form
 from eraser.console.identity import Viewer, require
 from eraser.console.intake import add_intake
@@ -83,6 +84,8 @@ class Desk:
     """The positive control, where the station has one."""
     attendances: Attendances | None = None
     """Customers who are there; without them nobody is shown their drive."""
+    customers: Customers | None = None
+    """Who drives are from; without them nothing of a customer is taken in or shown."""
 
 
 class _Order(BaseModel):
@@ -240,6 +243,8 @@ def desk_router(desk: Desk, station: StationPort) -> APIRouter:
         add_reports(router, desk.filed.reports)
         if desk.specified is not None:
             add_intake(router, desk.lots, desk.specified, desk.filed.index, station)
+    if desk.customers is not None:
+        add_customers(router, desk.customers)
     if desk.controls is not None:
         router.include_router(control_router(desk.controls))
     return router

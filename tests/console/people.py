@@ -21,6 +21,7 @@ from argon2 import PasswordHasher
 from fastapi import FastAPI
 
 from eraser.console import passwords
+from eraser.console.customers import Customers
 from eraser.console.desk import Desk
 from eraser.console.events import Broadcast
 from eraser.console.orders import Books
@@ -38,7 +39,7 @@ from eraser.ledger.specifications import Specifications
 from eraser.ledger.station_ledger import open_ledger
 from eraser.ledger.trail import Trail
 from tests.console.certified import filed_in
-from tests.console.desks import STATION, destroying, end_none, now_utc, withdrawing
+from tests.console.desks import STATION, destroying, end_none, now_utc, vault_in, withdrawing
 from tests.console.serving import Answer, ask
 from tests.console.stations import FakeStation
 
@@ -134,6 +135,7 @@ async def a_plant(folder: Path, *, is_demo: bool = False, station: FakeStation |
         accounts = Accounts(ledger.store, now_utc, time.time)
         books = Books(Trail(ledger.store), Answers(ledger.store), now_utc, time.time)
         filed = filed_in(ledger, folder)
+        vault = vault_in(folder)
         desk = Desk(
             ledger.custody,
             ledger.lots,
@@ -146,6 +148,7 @@ async def a_plant(folder: Path, *, is_demo: bool = False, station: FakeStation |
             filed=filed,
             specified=Specifications(ledger.store, now_utc),
             attendances=Attendances(ledger.store, now_utc),
+            customers=Customers(vault),
         )
         plant = Plant(station or FakeStation(), accounts, books, 0, folder / "eraser.sock")
         wall = Wall(plant.station.snapshot, now_utc)
@@ -164,6 +167,7 @@ async def a_plant(folder: Path, *, is_demo: bool = False, station: FakeStation |
         ) as app:
             yield replace(plant, app=app, port=app.state.port)
         await filed.close()
+        vault.close()
 
 
 @cache
