@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from eraser.certificates.lacking import Lacking
     from eraser.ledger.backup import Manifest
     from eraser.ledger.check import Report
-    from eraser.ledger.retention import Expired
+    from eraser.ledger.retention import Expired, Periods
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -39,7 +39,7 @@ class OwnStation:
     data: Path
     station_id: str
     log_origin: str
-    retention_years: int
+    retention: "Periods"
 
 
 @click.group("ledger", short_help="Check, back up, restore the station's ledger; remove what has expired.")
@@ -138,7 +138,8 @@ def expire_command(
     is_plan: bool, operator: str, yes: bool, database: str | None, data: Path | None, as_json: bool
 ) -> None:
     """Remove what is older than the retention (`[retention]`, at least 3 years): drives that have left, with all their records
-    and jobs, and lots of which nothing is left. What is open, here, or held stays, and the log keeps its entries.
+    and jobs; lots of which nothing is left; what remained of customers whose keys were destroyed; specifications, customers'
+    visits and the trail of people's deeds. What is open, here, or held stays, and the log keeps its entries.
 
     Each removal is signed and entered into the log: how many rows of which time, and a hash over their ids. The station may go
     on. Exit status: 0 done, or nothing has expired; 3 the clock can't be believed; 4 the log is not whole, or no room.
@@ -158,7 +159,7 @@ def expire_command(
         require_current(engine)
         keys = StationLogKeys(own.data / "keys" / "log", own.log_origin)
         outside = LogFolder(own.data / "log")
-        years = own.retention_years
+        years = own.retention
         removing = Removing(engine, own.log_origin, keys, outside, now_utc, years, operator or getuser())
         found = removing.plan()
         if is_plan or not found.count:
@@ -238,9 +239,14 @@ def own_station(data: Path | None = None) -> OwnStation:
     if not is_configured and data is None:
         overrides = {"data": str(settings.data_dir(os.environ))}
     from eraser.configuration.reading import load
+    from eraser.ledger.retention import Periods
 
     found = load(file if is_configured else None, os.environ, overrides)
-    return OwnStation(found.ledger_url, found.data, found.station.id, found.log_origin, found.retention.ledger_years)
+    kept = found.retention
+    periods = Periods(
+        kept.ledger_years, kept.trail_years, kept.attendance_years, kept.specification_years, kept.vault_years
+    )
+    return OwnStation(found.ledger_url, found.data, found.station.id, found.log_origin, periods)
 
 
 def _form(manifest: "Manifest") -> dict[str, object]:

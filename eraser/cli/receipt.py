@@ -46,24 +46,27 @@ def print_command(record_id: str, drive: str, svg: Path | None, reason: str, as_
 @click.option(
     "--receipt",
     "receipt",
-    required=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The receipt as JSON, or with --code the customer's details as JSON; - for stdin.",
+    help="The receipt as JSON, or with --code the customer's details as JSON; - for stdin. Left out: it names nobody.",
 )
 @click.option("--code", default="", metavar="CODE", help="The receipt's code of 26 characters.")
 @keys_option
 @json_option
-def verify_command(file: Path, receipt: Path, code: str, key_paths: tuple[Path, ...], as_json: bool) -> None:
+def verify_command(file: Path, receipt: Path | None, code: str, key_paths: tuple[Path, ...], as_json: bool) -> None:
     """Check that a certificate is genuine and is this customer's, as `eraser certificate verify --receipt` does.
 
     Exit status: 0 genuine and theirs; 4 not genuine, not theirs, or bound to nobody; 5 signed with a key that is not trusted
     here; 2 wrong usage.
     """
     from eraser.certificates.checking import Held, check
-    from eraser.certificates.receipt import held_in, read_file
+    from eraser.certificates.receipt import HeldReceipt, held_in, read_file
+    from eraser.domain.commitment import BEARER, receipt_key
 
-    held = Held(trusted_keys(key_paths), receipt=held_in(read_file(receipt), code), open_pdf=pdf_opener(key_paths))
+    if receipt is None and not code:
+        raise UsageError("nothing was given to check it with", remedy="Give --receipt, --code, or both.")
+    theirs = held_in(read_file(receipt), code) if receipt is not None else HeldReceipt(receipt_key(code), BEARER)
+    held = Held(trusted_keys(key_paths), receipt=theirs, open_pdf=pdf_opener(key_paths))
     found = check(file, held)
     click.echo(json.dumps(found.summary()) if as_json else found.sentence())
     sys.exit(found.exit_status)

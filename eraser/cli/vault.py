@@ -14,15 +14,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from eraser.cli.desk import json_option, operator_or_caller, show
-from eraser.domain.commitment import CustomerDetails
+from eraser.domain.commitment import KEPT_DAYS, CustomerDetails
 from eraser.errors import ExitStatus, UsageError
 
 if TYPE_CHECKING:
     from eraser.privacy.destruction import Destroyed, Destruction
     from eraser.privacy.vault import Stored, Vault
-
-KEPT_DAYS = 1096
-"""Three years: how long China's recycling rules want trades on record with both their parties."""
 
 _data = click.option(
     "--data", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="The station's data folder."

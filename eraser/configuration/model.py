@@ -157,12 +157,21 @@ class RetentionSettings(_Table):
     """How long what is finished stays in the ledger. Nothing is removed but by `eraser ledger expire`."""
 
     ledger_years: int = LEAST_LEDGER_YEARS
+    trail_years: int | None = None
+    """What people did. Of this and the following: as the ledger where nothing is said."""
+    attendance_years: int | None = None
+    """Customers who were present."""
+    specification_years: int | None = None
+    vault_years: int | None = None
+    """What is left of customers' records after their keys were destroyed."""
 
     @validates_the_whole(mode="after")
     def _is_long_enough(self) -> Self:
-        if not LEAST_LEDGER_YEARS <= self.ledger_years <= 100:
-            what = f"a ledger is kept for at least {LEAST_LEDGER_YEARS} years, and for at most 100"
-            raise Unfit(what, "Write a number of years from 3 to 100.", ("ledger_years",))
+        for name in type(self).model_fields:
+            years = getattr(self, name)
+            if years is not None and not LEAST_LEDGER_YEARS <= years <= 100:
+                what = f"a ledger is kept for at least {LEAST_LEDGER_YEARS} years, and for at most 100"
+                raise Unfit(what, "Write a number of years from 3 to 100.", (name,))
         return self
 
 

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from eraser.console.identity import Recognise, Viewer
 from eraser.console.problems import MEDIA_TYPE, Busy, Forbidden, TooLarge, TooMany, problem_of, status_of
+from eraser.console.texts import refuse_unkeepable
 from eraser.errors import EraserError
 
 MAX_BODY_BYTES = 64 * 1024
@@ -76,7 +77,7 @@ def body_limit(path: str, viewer: Viewer) -> int:
 
 class Gate:
     """Gives each request its viewer (`scope["state"]["viewer"]`) and its whole body; refuses orders that only seem to be
-    the viewer's.
+    the viewer's, and what is no text.
     """
 
     def __init__(self, app: ASGIApp, recognise: Recognise) -> None:
@@ -96,6 +97,7 @@ class Gate:
                 limit = body_limit(scope["path"], viewer)
                 body, receive = await _whole_body(receive, limit, lambda: room.enter_context(self._large()))
                 _require_token(scope, viewer, body)
+                refuse_unkeepable(scope, body)
                 await self._app(scope, receive, send)
         except EraserError as error:
             await problem_response(error)(scope, receive, send)

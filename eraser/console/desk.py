@@ -19,6 +19,7 @@ from eraser.certificates.withdrawing import Withdrawing
 from eraser.console.audits import audits_router
 from eraser.console.certificates import Id, certificates_router
 from eraser.console.controls import control_router
+from eraser.console.customers import Customers, add_customers
 from eraser.console.forms import DriveForm, LotForm, WithdrawalForm, desk_form
 from eraser.console.identity import Viewer, require
 from eraser.console.intake import add_intake, lot_named
@@ -84,6 +85,8 @@ class Desk:
     """Customers who are there; without them nobody is shown their drive."""
     audits: FiledAudits | None = None
     """Audits of the certificates; without them none is planned or shown here."""
+    customers: Customers | None = None
+    """Who drives are from; without them nothing of a customer is taken in or shown."""
 
 
 class _Order(BaseModel):
@@ -243,6 +246,8 @@ def desk_router(desk: Desk, station: StationPort) -> APIRouter:
             add_intake(router, desk.lots, desk.specified, desk.filed.index, station)
     if desk.audits is not None:
         router.include_router(audits_router(desk.audits))
+    if desk.customers is not None:
+        add_customers(router, desk.customers)
     if desk.controls is not None:
         router.include_router(control_router(desk.controls))
     return router

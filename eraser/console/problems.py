@@ -6,6 +6,8 @@ from typing import Any
 
 from eraser.domain.account import BadLink, NoAccount
 from eraser.errors import EraserError, Refused, UsageError
+from eraser.ledger.errors import LedgerFull
+from eraser.privacy.errors import VaultDestroyedError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -65,6 +67,8 @@ _STATUS: tuple[tuple[type[EraserError], HTTPStatus], ...] = (
     (TooMany, HTTPStatus.TOO_MANY_REQUESTS),
     (Busy, HTTPStatus.SERVICE_UNAVAILABLE),
     (Refused, HTTPStatus.CONFLICT),
+    (VaultDestroyedError, HTTPStatus.GONE),
+    (LedgerFull, HTTPStatus.INSUFFICIENT_STORAGE),
 )
 """The first that fits counts; every other error is the station's own."""
 

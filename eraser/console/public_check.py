@@ -9,8 +9,8 @@ import hashlib
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from eraser.certificates.errors import (
     ContradictoryError,
     KeyNotValidThenError,
     MalformedError,
+    NoCommitmentError,
+    NotTheirsError,
     PdfDiffersError,
     UnknownKeyError,
     UnsupportedError,
@@ -28,8 +30,10 @@ from eraser.certificates.errors import (
 from eraser.certificates.filed import FiledCertificates
 from eraser.certificates.keys import station_keys
 from eraser.certificates.pdf_opening import open_apart
+from eraser.certificates.receipt import HeldReceipt, details_of, expect_theirs
 from eraser.console.problems import TooMany
 from eraser.domain.certificate import Certificate
+from eraser.domain.commitment import BEARER, CustomerDetails, receipt_key
 from eraser.domain.events import Outcome
 from eraser.errors import CertificateError
 from eraser.ledger.certificate_index import Indexed
@@ -70,6 +74,15 @@ class Answer(StrEnum):
     """On record, but its file can't be read just now."""
 
 
+class Theirs(StrEnum):
+    """Whose a certificate is, by the receipt that somebody typed."""
+
+    YES = "yes"
+    NO = "no"
+    NOBODYS = "nobodys"
+    """It is committed to no customer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     """The answer, and what the certificate says where it may be believed. `item`: the ledger's word of it.
@@ -84,6 +97,8 @@ class Checked:
     is_page: bool = False
     """Whether it was a PDF whose page was checked too."""
     is_page_redrawn: bool = False
+    theirs: Theirs | None = None
+    """What a receipt showed; None where none was typed."""
 
     @property
     def is_good(self) -> bool:
@@ -153,6 +168,25 @@ class PublicCheck:
             return Checked(Answer.UNREADABLE_HERE, item=item)
         keys = await asyncio.to_thread(station_keys, self._filed.folders.keys)
         return await self._of(await asyncio.to_thread(check_document, Path(certificate_id), document, Held(keys)))
+
+    async def receipt(self, code: str, said: Mapping[str, str]) -> Checked:
+        """The same, and whether whoever holds a receipt's code, and was on record with these details, is its customer. What
+        they typed is kept nowhere. Raises UsageError for what is no code.
+        """
+        details = {item.name: said.get(item.name, "") for item in fields(CustomerDetails)}
+        held = HeldReceipt(
+            receipt_key(said.get("receipt", "")), BEARER if not any(details.values()) else details_of(details)
+        )
+        checked = await self.code(code)
+        if checked.certificate is None:
+            return checked
+        try:
+            expect_theirs(checked.certificate, held)
+        except NotTheirsError:
+            return replace(checked, theirs=Theirs.NO)
+        except NoCommitmentError:
+            return replace(checked, theirs=Theirs.NOBODYS)
+        return replace(checked, theirs=Theirs.YES)
 
     async def _of(self, check: Check) -> Checked:
         if check.error is not None:

@@ -84,8 +84,8 @@ PERMISSIONS = MappingProxyType(
             _P.BIND_TAGS,
             _P.RECORD_CUSTODY,
             _P.ATTEND_CUSTOMERS,
+            # What they take in they write down, and do not look at again.
             _P.ENTER_PERSONAL_DATA,
-            _P.VIEW_PERSONAL_DATA,
         },
         Role.OPS: _LOOKS
         | {

@@ -4,11 +4,13 @@ Nothing of it says who they are. What they sign is kept as a digest under a code
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import ClassVar, assert_never
 
+from eraser.domain.commitment import DriveCustomer
 from eraser.domain.custody import DriveName
+from eraser.domain.json_form import LATER
 
 MAX_HOURS = 12
 """How long an address that was given out answers."""
@@ -24,6 +26,8 @@ class Opened:
     drive: DriveName
     model: str
     operator: str
+    customer: DriveCustomer | None = field(default=None, metadata=LATER)
+    """Whose it is, in the vault: the certificate is committed to them. None where the drive came with no lot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +49,8 @@ class JobSeen:
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """They saw the end of it. `receipt`: SHA-256 (hex) of their code, a line feed, and the strokes of their signature, if they
-    gave one; neither is kept.
+    """They saw the end of it. `receipt`: SHA-256 (hex) of their receipt's code, a line feed, and the strokes of their
+    signature, if they gave one; neither is kept here.
     """
 
     kind: ClassVar[str] = "confirmed"

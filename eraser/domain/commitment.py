@@ -56,6 +56,18 @@ class CustomerDetails:
         return tuple(getattr(self, item.name) for item in fields(self))
 
 
+KEPT_DAYS = 1096
+"""Three years: how long China's recycling rules want trades on record with both their parties."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriveCustomer:
+    """Whose record a drive's certificate will be committed to, and by which name of the drive its receipt goes."""
+
+    record_id: str
+    drive: str
+
+
 @dataclass(frozen=True, slots=True)
 class Commitment:
     """As it stands in a certificate."""
@@ -133,3 +145,7 @@ def _as_committed(text: str, what: str) -> str:
     if len(plain) > MAX_DETAIL_CHARACTERS:
         raise UsageError(f"the customer's {what} is longer than {MAX_DETAIL_CHARACTERS} characters")
     return plain
+
+
+BEARER = CustomerDetails("bearer")
+"""Of a customer who gives no name: whoever holds the receipt."""

@@ -182,7 +182,7 @@ def _check_log(engine: Engine, report: Report) -> None:
         report.add(Finding("the log", f"it has certificate {subject}, the ledger has not") for subject, _ in counts)
         report.add(_wrong_withdrawals(removed, connection))
         report.add(Finding("the log", what) for what in retention.disagreements(connection))
-        report.add(Finding("the log", what) for what in signed_records.disagreements(connection))
+        report.add(Finding("the log", what) for what in signed_records.disagreements(removed, connection))
 
 
 def _wrong_withdrawals(removed: set[int], connection: Connection) -> list[Finding]:

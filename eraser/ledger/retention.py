@@ -13,11 +13,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, exists, false, func, insert, or_, select
 
-from eraser.domain.custody import CustodyRecord, DriveName, gather, standing
+from eraser.domain.custody import CustodyRecord, Destroyed, DriveName, gather, standing
 from eraser.domain.log_entry import EntryKind
 from eraser.ledger.lot_exports import DRIVES_AT_ONCE, RecordIndex, related
 from eraser.ledger.schema import (
     asset_tags,
+    attendances,
     certificate_index,
     certificates,
     custody,
@@ -28,11 +29,47 @@ from eraser.ledger.schema import (
     lot_openings,
     lots,
     removals,
+    signed_records,
+    specifications,
+    trail,
+    vault_log,
+    vault_receipts,
     vault_records,
 )
 
-KINDS = ("custody", "jobs", "job_events", "certificates", "asset_tags", "lots", "lot_openings")
+KINDS = (
+    "custody",
+    "jobs",
+    "job_events",
+    "certificates",
+    "asset_tags",
+    "lots",
+    "lot_openings",
+    "signed_records",
+    "trail",
+    "attendances",
+    "specifications",
+    "vault_records",
+    "vault_receipts",
+    "vault_log",
+)
 """Of rows that are removed, in the order in which records of removals list them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """For how many years each is kept; as long as the ledger's jobs and custody where nothing is said."""
+
+    ledger: int
+    trail: int | None = None
+    attendances: int | None = None
+    specifications: int | None = None
+    vault: int | None = None
+    """What is left of a lot's customers, counted from the destruction of their keys."""
+
+
+_NUMBERED = (custody, asset_tags, signed_records, trail, attendances, specifications, vault_log)
+"""Tables whose rows are named by their numbers."""
 
 
 def cutoff(now: str, years: int) -> str:
@@ -53,7 +90,7 @@ class Expired:
     first_at: str = ""
     last_at: str = ""
     entries: list[int] = field(default_factory=list)
-    """Numbers in the log of the certificates that are among them."""
+    """Numbers in the log of the certificates and records of destruction that are among them."""
     drives: int = 0
     names: tuple[DriveName, ...] = ()
     """By which a single drive is found again; none of a job without records, and of many."""
@@ -143,19 +180,21 @@ def remove(found: Expired, connection: Connection) -> None:
     """Within a transaction that writes, in which the record of it is kept. The triggers look at each row once more."""
     named = {
         "jobs": found.rows["jobs"],
-        "custody": found.rows["custody"],
-        "asset_tags": found.rows["asset_tags"],
         "lots": {row.rpartition(" ")[0] for row in found.rows["lots"]},
+        "vault_records": {row.partition(" ")[0] for row in found.rows["vault_records"]},
+        **{table.name: found.rows[table.name] for table in _NUMBERED},
     }
     rows = [{"relation": relation, "key": key} for relation, keys in named.items() for key in sorted(keys)]
     connection.execute(insert(expiring), rows)
     job_ids, lot_ids = sorted(named["jobs"]), sorted(named["lots"])
-    _delete(custody, custody.c.number, map(int, named["custody"]), connection)
+    for table in _NUMBERED:
+        _delete(table, table.c.number, map(int, named[table.name]), connection)
+    for table in (vault_receipts, vault_records):
+        _delete(table, table.c.record_id, named["vault_records"], connection)
     _delete(certificate_index, certificate_index.c.number, found.entries, connection)
     # Certificates before the events, by whose times they are old.
     for table in (certificates, job_events, jobs):
         _delete(table, table.c.job_id, job_ids, connection)
-    _delete(asset_tags, asset_tags.c.number, map(int, named["asset_tags"]), connection)
     for table in (lot_openings, lots):
         _delete(table, table.c.lot_id, lot_ids, connection)
     connection.execute(delete(expiring))
@@ -168,7 +207,7 @@ def keep_record(name: str, at: str, note: bytes, found: Expired, connection: Con
 
 
 def removed_entries(connection: Connection) -> set[int]:
-    """Numbers in the log of all certificates that were removed with a record."""
+    """Numbers in the log of all certificates and records of destruction that were removed with a record."""
     bodies = connection.execute(select(removals.c.body)).scalars()
     return {number for body in bodies for number in json.loads(bytes(body))["entries"]}
 
@@ -228,7 +267,12 @@ def _expired(
     own = _jobs_of(component, names, connection)
     if not {key for row in own for key in (row.serial, row.world_wide_name)} <= {"", *_numbers(names)}:
         return None  # a job knows the drive by a name that its records do not: another one's, perhaps
-    return found if _add_jobs(found, own, before, connection) and _add_tags(found, names, before, connection) else None
+    if not _add_jobs(found, own, before, connection) or not _add_tags(found, names, before, connection):
+        return None
+    _add_destructions(
+        found, [record for record in component.values() if isinstance(record.event, Destroyed)], connection
+    )
+    return found
 
 
 def _numbers(names: Sequence[DriveName]) -> set[str]:
@@ -277,6 +321,31 @@ def _add_tags(found: Expired, names: Sequence[DriveName], before: str, connectio
         found.rows["asset_tags"].add(str(row.number))
         found.saw(row.at)
     return True
+
+
+def _add_destructions(found: Expired, destroyed: Sequence[CustodyRecord], connection: Connection) -> None:
+    """The signed records of a drive's destruction. Each was put on record at its custody's own moment, and names the drive."""
+    if not destroyed:
+        return
+    at = {record.at for record in destroyed}
+    names = {key for record in destroyed for key in _keys(record.drive)}
+    query = select(signed_records).where(
+        signed_records.c.kind == EntryKind.DESTRUCTION.value, signed_records.c.at.in_(sorted(at))
+    )
+    for row in connection.execute(query).all():
+        drive = json.loads(bytes(row.document))["destruction"]["drive"]
+        if not names & set(_keys(DriveName(**drive))):
+            continue
+        found.rows["signed_records"].add(str(row.number))
+        logged = select(log_entries.c.number).where(
+            log_entries.c.kind == EntryKind.DESTRUCTION.value, log_entries.c.subject == row.subject
+        )
+        found.entries += [int(number) for number in connection.execute(logged).scalars()]
+
+
+def _keys(name: DriveName) -> list[tuple[str, str]]:
+    pairs = (("serial", name.serial), ("wwn", name.world_wide_name), ("tag", name.asset_tag))
+    return [pair for pair in pairs if pair[1]]
 
 
 def _jobs_without_records(before: str, connection: Connection) -> Iterator[Expired]:

@@ -4,7 +4,7 @@ The file among the certificates is a copy of the row. It is written afterwards, 
 after a crash at any step there is neither a document without its entry nor an entry without its document.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, select
@@ -78,12 +78,14 @@ def newest(station_id: str, kind: EntryKind, about: str, connection: Connection)
 KINDS = (EntryKind.DESTRUCTION, EntryKind.CONTROL, EntryKind.AUDIT)
 
 
-def disagreements(connection: Connection) -> Iterable[str]:
-    """Where the log and the records do not tell of the same."""
+def disagreements(removed: Collection[int], connection: Connection) -> Iterable[str]:
+    """Where the log and the records do not tell of the same; `removed`: entries whose records have expired."""
     kinds = [kind.value for kind in KINDS]
-    logged = select(log_entries.c.kind, log_entries.c.subject).where(log_entries.c.kind.in_(kinds))
+    logged = select(log_entries.c.kind, log_entries.c.subject, log_entries.c.number).where(
+        log_entries.c.kind.in_(kinds)
+    )
     kept = select(signed_records.c.kind, signed_records.c.subject)
-    in_log = [tuple(row) for row in connection.execute(logged)]
+    in_log = [(row.kind, row.subject) for row in connection.execute(logged) if row.number not in removed]
     on_record = [tuple(row) for row in connection.execute(kept)]
     for kind, subject in sorted(set(on_record) - set(in_log)):
         yield f"it does not have the {kind} {subject}"

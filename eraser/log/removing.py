@@ -14,14 +14,17 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from eraser.errors import Refused
-from eraser.ledger import log, retention
+from eraser.ledger import log, outlived, retention
 from eraser.ledger.custody import hold_gate
 from eraser.ledger.engine import explained, writing
-from eraser.ledger.retention import KINDS, Expired
+from eraser.ledger.retention import KINDS, Expired, Periods
 from eraser.log import note
 from eraser.log.publishing import LogKeys, Outside, expect_continued
 from eraser.log.removal import RemovalRecord
 from eraser.log.restart import one_line
+
+Select = Callable[[str, Connection], Expired]
+"""What has expired, of what is older than a moment."""
 
 DRIVES_AT_ONCE = 200
 """In one removal: the station waits for so long at the most."""
@@ -55,21 +58,22 @@ class Removing:
     keys: LogKeys
     outside: Outside
     now_utc: Callable[[], str]
-    years: int
+    years: Periods
     operator: str
     drives_at_once: int = field(default=DRIVES_AT_ONCE)
 
     def plan(self) -> Expired:
-        """Everything that would go now; lots that these drives alone keep are not counted yet. Raises Refused for a clock that
-        can't be believed.
+        """What would go now, of a long trail the first part; lots that these drives alone keep are not counted yet.
+
+        Raises Refused for a clock that can't be believed.
         """
         found = Expired()
         try:
             with self.engine.connect() as connection, connection.begin():
-                before = self._before(connection)
-                for drive in retention.expired_drives(before, connection):
+                for drive in retention.expired_drives(self._before(self.years.ledger, connection), connection):
                     found.add(drive)
-                found.add(retention.expired_lots(before, connection))
+                for years, select in self._beside_drives():
+                    found.add(select(self._before(years, connection), connection))
         except SQLAlchemyError as error:
             raise explained(error, self.engine) from error
         return found
@@ -81,21 +85,31 @@ class Removing:
         # Looking for them takes long in a large ledger: nobody waits for that. Each is looked at anew before it goes.
         try:
             with self.engine.connect() as connection, connection.begin():
-                drives = retention.expired_drives(self._before(connection), connection)
+                drives = retention.expired_drives(self._before(self.years.ledger, connection), connection)
                 while part := list(islice(drives, self.drives_at_once)):
-                    if (done := self._remove(partial(_still_expired, part))) is not None:
+                    if (done := self._remove(self.years.ledger, partial(_still_expired, part))) is not None:
                         yield done
         except SQLAlchemyError as error:
             raise explained(error, self.engine) from error
-        if (done := self._remove(retention.expired_lots)) is not None:
-            yield done
+        for years, select in self._beside_drives():
+            while (done := self._remove(years, select)) is not None:
+                yield done
 
-    def _remove(self, select: Callable[[str, Connection], Expired]) -> Removal | None:
+    def _beside_drives(self) -> Iterator[tuple[int, Select]]:
+        """What goes part by part until nothing is left. Lots after the vault: they stay while it has anything of them."""
+        years = self.years
+        yield years.vault or years.ledger, outlived.old_vault
+        yield years.ledger, retention.expired_lots
+        yield years.specifications or years.ledger, outlived.old_specifications
+        yield years.attendances or years.ledger, outlived.old_attendances
+        yield years.trail or years.ledger, outlived.old_trail
+
+    def _remove(self, years: int, select: Select) -> Removal | None:
         try:
             with writing(self.engine) as connection, connection.begin():
                 hold_gate(connection)
                 size = expect_continued(self.origin, self.keys, self.outside, connection).size
-                before, at = self._before(connection), self.now_utc()
+                before, at = self._before(years, connection), self.now_utc()
                 found = select(before, connection)
                 if not found.count:
                     return None
@@ -113,7 +127,7 @@ class Removing:
         times = (before, found.first_at, found.last_at)
         return RemovalRecord(self.origin, *times, rows, found.digest.hex(), at, one_line(self.operator))
 
-    def _before(self, connection: Connection) -> str:
+    def _before(self, years: int, connection: Connection) -> str:
         now = self.now_utc()
         newest = log.newest_checkpoint(connection)
         if newest is None or datetime.fromisoformat(now) - datetime.fromisoformat(newest[1]) > MAX_SILENCE:
@@ -122,4 +136,4 @@ class Removing:
                 f"it is {now} by this host's clock, and the ledger has no checkpoint of the last {MAX_SILENCE.days} days",
                 remedy="Look whether the clock is right; start the station: it signs a checkpoint within a minute.",
             )
-        return retention.cutoff(now, self.years)
+        return retention.cutoff(now, years)

@@ -7,6 +7,7 @@ returns: not in errors, not in the log, not in the ledger.
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
@@ -17,11 +18,14 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from eraser.domain.commitment import (
+    BEARER,
     KEY_BYTES,
     Commitment,
     CustomerDetails,
+    DriveCustomer,
     commit,
     receipt_code,
+    receipt_key,
 )
 from eraser.domain.drive import Identity
 from eraser.domain.lot import instant
@@ -66,6 +70,16 @@ class Stored:
     version: int
     at: str
     operator: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A lot's customers: how many records, until when, and whether that time is over."""
+
+    lot_id: str
+    records: int
+    until: str
+    is_over: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +176,41 @@ class Vault:
 
         self.write_rows(work)
 
+    def customer_or_bearer(self, identity: Identity, operator: str, keep_until: str) -> DriveCustomer | None:
+        """Whose drive this is; where nobody is on record, whoever will hold the receipt is from now on. None for a drive that
+        came with no lot, or that nothing tells from others: its certificate is committed to nobody.
+        """
+        for _ in range(2):
+            record, arrived = self.read_rows(lambda connection: self._of_drive(connection, identity))
+            if arrived is None:
+                return None
+            own = arrived.name.serial or arrived.name.world_wide_name
+            if record is not None:
+                return DriveCustomer(record.record_id, self.read_rows(partial(_receipt_name, record, arrived)))
+            tag = "" if own else next(iter(sorted(arrived.tags)), "")
+            if not own and not tag:
+                return None  # without a name it would be the customer of all drives of the lot
+            scope = Scope(arrived.lot_id, own, tag)
+            with suppress(Refused):  # somebody was put in meanwhile, or the lot has come to its end
+                self.add(scope, BEARER, operator, keep_until)
+        return None
+
     # ---- taking out
 
     def stored(self, lot_id: str | None = None) -> list[Stored]:
         """Which records there are, without a look into them; of one lot or of all."""
         return [_stored(item) for item in self.read_rows(lambda connection: self._living(connection, lot_id))]
+
+    def one(self, record_id: str) -> Stored:
+        """That there is this record, without a look into it. Raises UsageError and VaultDestroyedError."""
+        return _stored(self.read_rows(lambda connection: self._newest(connection, record_id)))
+
+    def kept(self) -> list[Kept]:
+        """What expires next, first; lots whose customers are gone are left out."""
+        ends, now = self.read_rows(rows.retention_ends), instant(self.now_utc())
+        counts = Counter(item.lot_id for item in self.read_rows(self._living))
+        found = [Kept(lot, counts[lot], until, instant(until) <= now) for lot, until in ends.items() if counts[lot]]
+        return sorted(found, key=lambda item: (instant(item.until), item.lot_id))
 
     def read(self, record_id: str, operator: str, reason: str) -> CustomerDetails:
         """What is known of the customer; on the vault's log before it is given.
@@ -179,19 +223,27 @@ class Vault:
         return details
 
     def find(self, text: str, operator: str, reason: str) -> list[Stored]:
-        """The records of this station in which the text stands, whatever its case. What they say is told by `read` alone; that
-        there was a search, and which records it found, is logged, never what was looked for.
+        """The records of this station in which the text stands, whatever its case; of a receipt's code those that it belongs
+        to. What they say is told by `read` alone; that there was a search, and which records it found, is logged, never what
+        was looked for.
         """
         sought = " ".join(text.split()).casefold()
         if not sought:
             raise UsageError("there is nothing to look for")
         _expect_reason(reason, CustomerDetails(text))
+        code = None
+        with suppress(UsageError):
+            code = receipt_key(text)
         found = []
         for item in self.read_rows(self._living):
             if item.key_store != self.keys.store_id:
                 continue
-            details = self._details(item, self._key(item))
-            if any(sought in value.casefold() for value in details.values()):
+            key = self._key(item)
+            receipts = self.read_rows(partial(rows.receipts, record_id=item.record_id)) if code is not None else ()
+            details = self._details(item, key)
+            is_said = any(sought in value.casefold() for value in details.values())
+            if is_said or any(_unsealed_receipt(receipt, key)[0] == code for receipt in receipts):
+                _expect_reason(reason, details)
                 found.append(_stored(item))
         self._log(operator, Action.SEARCHED, reason=reason, body={"found": [item.record_id for item in found]})
         return found
@@ -257,7 +309,7 @@ class Vault:
         record, arrived = self.read_rows(lambda connection: self._of_drive(connection, identity))
         if record is None or arrived is None:
             return None
-        drive = record.serial or record.asset_tag or arrived.name.serial or arrived.name.world_wide_name
+        drive = self.read_rows(partial(_receipt_name, record, arrived))
         key, details = self._receipt(record, drive, operator)
         self._log(operator, Action.COMMITTED, record.lot_id, record.record_id, f"certificate of job {job_id}")
         return commit(key, job_id, details)
@@ -478,6 +530,13 @@ def _stands_in(part: str, said: str) -> bool:
     if _IDEOGRAPH.search(part):
         return part in said
     return re.search(rf"(?<!\w){re.escape(part)}(?!\w)", said) is not None
+
+
+def _receipt_name(record: SealedRecord, arrived: Arrived, connection: Connection) -> str:
+    """By which of the drive's names the record's receipt goes: the one that a customer may hold already, else the usual one."""
+    names = [record.serial or record.asset_tag, arrived.name.serial, arrived.name.world_wide_name]
+    made = {receipt.drive for receipt in rows.receipts(connection, record.record_id)}
+    return next((name for name in names if name in made), next(filter(None, names), ""))
 
 
 def _scope(record: SealedRecord) -> Scope:

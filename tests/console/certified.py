@@ -13,7 +13,9 @@ from eraser.domain.certificate import Station
 from eraser.domain.custody import CustodyRecord, Received, drive_name
 from eraser.domain.drive import Drive
 from eraser.domain.events import CertificateIssued, Outcome
+from eraser.ledger.engine import sqlite_url
 from eraser.ledger.station_ledger import StationLedger
+from eraser.privacy.opening import Committing
 from eraser.rack.ledger_health import LedgerHealth
 from eraser.rack.log_keeping import LogFolder, LogKeeper
 from tests.console.desks import AT, STATION, now_utc
@@ -26,13 +28,18 @@ def filed_in(ledger: StationLedger, data: Path) -> FiledCertificates:
 
 
 def issuer_of(data: Path) -> StationIssuer:
-    """Issues into this folder."""
+    """Issues into this folder, committed to whoever is in the vault."""
+
+    def new_id() -> str:
+        return uuid.uuid4().hex
+
     return StationIssuer(
         data / "certificates",
         data / "keys",
         now_utc=now_utc,
-        new_id=lambda: uuid.uuid4().hex,
+        new_id=new_id,
         station=Station(STATION, "hall 2"),
+        commit=Committing(data, sqlite_url(data / "ledger.db"), STATION, now_utc=now_utc, new_id=new_id),
     )
 
 

@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from eraser.audits.filed import FiledAudits
+from eraser.console.customers import Customers
 from eraser.console.desk import Desk
 from eraser.console.pages import pages_router
 from eraser.console.pages.desk import desk_pages
@@ -26,7 +27,7 @@ from eraser.ledger.specifications import Specifications
 from eraser.ledger.station_ledger import StationLedger, open_ledger
 from eraser.rack.view import BayState
 from tests.console.certified import erase, filed_in, sign_log
-from tests.console.desks import STATION, end_none, now_utc, withdrawing
+from tests.console.desks import STATION, end_none, now_utc, vault_in, withdrawing
 from tests.console.serving import free_port
 from tests.console.stations import FakeControls, FakeStation, a_busy_bay, a_snapshot, an_empty_bay
 from tests.ledger.stories import drive_number
@@ -95,6 +96,7 @@ class DeskSite:
             self.ids = tuple([await self._erased(ledger, number) for number in (1, 2, 3)])
             await sign_log(ledger, self.data)
             filed = filed_in(ledger, self.data)
+            vault = vault_in(self.data)
             desk = Desk(
                 ledger.custody,
                 ledger.lots,
@@ -109,6 +111,7 @@ class DeskSite:
                 attendances=Attendances(ledger.store, now_utc),
                 controls=self.controls,
                 audits=FiledAudits(ledger.store, filed.folders, now_utc, lambda: uuid.uuid4().hex),
+                customers=Customers(vault),
             )
             wall = Wall(self.station.snapshot)
             pages = pages_router(self.station, wall)
@@ -127,6 +130,7 @@ class DeskSite:
                 self._ready.set()
                 await self._leave.wait()
             await filed.close()
+            vault.close()
 
     async def _erased(self, ledger: StationLedger, number: int) -> str:
         outcome = Outcome.FAILED if number == 3 else Outcome.PASSED
@@ -147,15 +151,20 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def a_page(browser: Browser, address: str, language: str = "en", width: int = 1280, **more: Any) -> Iterator[Page]:
-    """The page there; what its scripts complain about fails the test."""
+    """The page there; what its scripts complain about fails the test, but for a form that was refused (400)."""
     wrong: list[str] = []
+
+    def complain(message: ConsoleMessage) -> None:
+        if message.type == "error" and "status of 400" not in message.text:
+            wrong.append(message.text)
+
     with browser.new_context(
         locale=language, viewport={"width": width, "height": 900}, bypass_csp=False, **more
     ) as context:
         context.set_default_timeout(PATIENCE_MS)
         page = context.new_page()
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        page.on("console", complain)
         page.goto(address)
         yield page
     assert wrong == []

@@ -11,8 +11,10 @@ from eraser.certificates.destroying import Destroying
 from eraser.certificates.withdrawing import Withdrawing
 from eraser.console.desk import Desk
 from eraser.domain.certificate import Station
+from eraser.ledger.engine import sqlite_url
 from eraser.ledger.station_ledger import open_ledger
 from eraser.ledger.store import Store
+from eraser.privacy.opening import OpensLate
 
 STATION = "station-1"
 AT = "2027-01-01T00:00:00.000Z"
@@ -34,6 +36,11 @@ async def a_desk(url: str, data: Path | None = None) -> AsyncIterator[Desk]:
         withdraw = withdrawing(ledger.store, data) if data is not None else None
         destroy = destroying(ledger.store, data) if data is not None else None
         yield Desk(ledger.custody, ledger.lots, ledger.intake, STATION, now_utc, end_none, withdraw, destroy)
+
+
+def vault_in(data: Path) -> OpensLate:
+    """The vault of the station whose ledger is in this folder."""
+    return OpensLate(data, sqlite_url(data / "ledger.db"), now_utc=now_utc, new_id=lambda: uuid.uuid4().hex)
 
 
 def withdrawing(store: Store, data: Path) -> Withdrawing:

@@ -23,6 +23,7 @@ from fastapi import FastAPI
 
 from eraser.audits.filed import FiledAudits
 from eraser.console import passwords
+from eraser.console.customers import Customers
 from eraser.console.desk import Desk
 from eraser.console.events import Broadcast
 from eraser.console.orders import Books
@@ -40,7 +41,7 @@ from eraser.ledger.specifications import Specifications
 from eraser.ledger.station_ledger import StationLedger, open_ledger
 from eraser.ledger.trail import Trail
 from tests.console.certified import filed_in
-from tests.console.desks import STATION, destroying, end_none, now_utc, withdrawing
+from tests.console.desks import STATION, destroying, end_none, now_utc, vault_in, withdrawing
 from tests.console.serving import Answer, ask
 from tests.console.stations import FakeStation
 
@@ -137,6 +138,7 @@ async def a_plant(folder: Path, *, is_demo: bool = False, station: FakeStation |
         accounts = Accounts(ledger.store, now_utc, time.time)
         books = Books(Trail(ledger.store), Answers(ledger.store), now_utc, time.time)
         filed = filed_in(ledger, folder)
+        vault = vault_in(folder)
         desk = Desk(
             ledger.custody,
             ledger.lots,
@@ -150,6 +152,7 @@ async def a_plant(folder: Path, *, is_demo: bool = False, station: FakeStation |
             specified=Specifications(ledger.store, now_utc),
             attendances=Attendances(ledger.store, now_utc),
             audits=FiledAudits(ledger.store, filed.folders, now_utc, lambda: uuid.uuid4().hex),
+            customers=Customers(vault),
         )
         plant = Plant(station or FakeStation(), accounts, books, 0, folder / "eraser.sock", ledger=ledger)
         wall = Wall(plant.station.snapshot, now_utc)
@@ -168,6 +171,7 @@ async def a_plant(folder: Path, *, is_demo: bool = False, station: FakeStation |
         ) as app:
             yield replace(plant, app=app, port=app.state.port)
         await filed.close()
+        vault.close()
 
 
 @cache

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from click.testing import CliRunner, Result
 from playwright.sync_api import Browser, Page, expect
 
-from eraser.domain.custody import DriveName, Received
+from eraser.cli.receipt import receipt_group
+from eraser.domain.custody import CustodyRecord, DriveName, Received, drive_name
 from eraser.domain.events import CertificateIssued
 from eraser.ledger.station_ledger import StationLedger
 from eraser.rack.view import BaySnapshot
 from tests.console.certified import issuer_of
 from tests.console.desk_site import LOT, PATIENCE_MS, DeskSite, a_page, chromium
+from tests.console.desks import AT, STATION
 from tests.console.stations import a_busy_bay, an_empty_bay
 from tests.ledger.stories import a_request, drive_number, whole_job
 
@@ -23,6 +26,9 @@ pytestmark = pytest.mark.lab("chromium")
 expect.set_options(timeout=PATIENCE_MS)
 LANGUAGES = ("zh-CN", "en")
 JOB = "job-of-the-customer"
+WRONG_CODE = "P4KBT-SZIZQ-QRF23-J7VZU-EUDBAU"
+SEVEN = drive_name(drive_number(7).identity)
+assert SEVEN is not None
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +62,8 @@ def paths(site: DeskSite) -> list[str]:
         "/reports",
         "/reports?by=model",
         "/present",
+        "/customers",
+        f"/customers/new?lot={LOT}&serial=S0000005",
     ]
 
 
@@ -198,7 +206,8 @@ def test_certificates_are_searched_and_downloaded(browser: Browser, site: DeskSi
 def test_a_customer_agrees_watches_confirms_and_takes_the_certificate_along(
     browser: Browser, site: DeskSite, tmp_path: Path
 ) -> None:
-    """The clerk's page on one screen, the customer's phone beside it."""
+    """The clerk's page on one screen, the customer's phone beside it; at home the receipt shows whose the certificate is."""
+    site.ask(lambda ledger: ledger.custody.record(CustodyRecord(AT, STATION, "clerk", SEVEN, Received(LOT))))
     with a_page(browser, f"{site.address}/present") as clerk:
         clerk.locator("li", has_text="A2").locator("button").click()
         clerk.wait_for_url("**/code")
@@ -230,11 +239,30 @@ def test_a_customer_agrees_watches_confirms_and_takes_the_certificate_along(
             phone.mouse.up()
             phone.locator("#confirmation button.primary").click()
             code = phone.locator(".receipt").inner_text()
-            assert len(code) == 14
+            assert len(code.replace("-", "")) == 26
             assert faults(phone) == {}
+            file = next((site.data / "certificates").glob("S0000007*.json"))
+            phone.goto(f"{site.address}/check")
+            phone.set_input_files("#file", file)
+            for typed, whose in ((WRONG_CODE, "bad"), (code.lower(), "good")):
+                if not phone.locator("#receipt").is_visible():
+                    phone.locator("details.whose summary").click()
+                phone.fill("#receipt", typed)
+                phone.locator("details.whose button").click()
+                expect(phone.locator(f"#whose.{whose}")).to_be_visible()
+            assert faults(phone) == {}
+    assert own(site, file, code).exit_code == 0
+    assert own(site, file, WRONG_CODE).exit_code == 4
     kept = (site.data / "ledger.db").read_bytes() + (site.data / "ledger.db-wal").read_bytes()
     assert code.encode() not in kept
     assert address.rpartition("/")[2].encode() not in kept
+
+
+def own(site: DeskSite, file: Path, code: str) -> Result:
+    """`eraser receipt verify`, with the code alone."""
+    key = next((site.data / "keys").glob("*.pub"))
+    words = ["verify", str(file), "--code", code, "--keys", str(key)]
+    return CliRunner().invoke(receipt_group, words, env={"HOME": str(site.data)})
 
 
 def test_an_address_that_was_never_given_out_shows_nothing(browser: Browser, site: DeskSite) -> None:
@@ -242,3 +270,65 @@ def test_an_address_that_was_never_given_out_shows_nothing(browser: Browser, sit
         answer = context.request.get(f"{site.address}/present/{'x' * 32}", headers={"accept": "text/html"})
         assert answer.status == 404
         assert "S000" not in answer.text()
+
+
+@pytest.mark.parametrize(("language", "width"), [("zh-CN", 390), ("en", 1280)])
+def test_a_customer_is_entered_found_read_exported_and_erased(
+    browser: Browser, site: DeskSite, tmp_path: Path, language: str, width: int
+) -> None:
+    """The clerk hands the receipt out; the privacy officer says why and sees; each page by axe."""
+    serial, name = f"S77{width}", f"Wang {width}"
+    with a_page(browser, f"{site.address}/customers/new?lot={LOT}&serial={serial}", language, width) as page:
+        page.fill("#name", name)
+        page.fill("#phone", "+86 138 1234 5678")
+        page.locator("main button.primary").click()
+        code = page.locator(".receipt").inner_text()
+        assert len(code.replace("-", "")) == 26
+        expect(page.locator(".receipt-paper")).to_contain_text(name)
+        assert_in_order(page, width)
+
+        page.goto(f"{site.address}/customers?drive={serial}")
+        expect(page.locator("tbody").first.locator("tr")).to_have_count(1)
+        expect(page.locator("main")).not_to_contain_text(name)
+        page.fill("#text", code)
+        page.fill("#reason", f"{name} lost it")
+        page.locator("section button").first.click()
+        expect(page.locator(".notice.bad")).to_be_visible()
+        page.fill("#text", code)
+        page.fill("#reason", "the receipt was found")
+        page.locator("section button").first.click()
+        expect(page.locator(".notice.bad")).to_have_count(0)
+        expect(page.locator("tbody").first.locator("tr")).to_have_count(1)
+        assert_in_order(page, width)
+        page.locator("tbody a").first.click()
+        expect(page.locator("main")).not_to_contain_text("138 1234")
+        assert_in_order(page, width)
+
+        page.fill("#reason", f"{name} called")
+        page.locator("section button.primary").click()
+        expect(page.locator(".notice.bad")).to_be_visible()
+        expect(page.locator("main")).not_to_contain_text("138 1234")
+        page.fill("#reason", "call back")
+        page.locator("section button.primary").click()
+        expect(page.locator("main")).to_contain_text("138 1234")
+        assert_in_order(page, width)
+        page.fill("#reason", "asked for a copy")
+        with page.expect_download() as download:
+            page.locator('button[formaction$="export"]').click()
+        assert name in Path(download.value.path()).read_text()
+
+        page.fill("#why", "asked for it")
+        page.check("#sure")
+        page.locator("button.danger").click()
+        expect(page.locator(".result.is-good")).to_be_visible()
+        assert_in_order(page, width)
+        page.goto(f"{site.address}/customers?drive={serial}")
+        expect(page.locator(".empty")).to_be_visible()
+        for why in ("call back", "asked for a copy"):
+            expect(page.locator('[aria-labelledby="reads"]')).to_contain_text(why)
+        assert_in_order(page, width)
+
+
+def assert_in_order(page: Page, width: int) -> None:
+    assert faults(page) == {}, page.url
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, page.url

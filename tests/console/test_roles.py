@@ -105,6 +105,24 @@ ROUTES: dict[tuple[str, str], Permission | str] = {
     ("POST", "/api/v1/specifications"): P.MANAGE_LOTS,
     ("GET", "/api/v1/specifications"): P.VIEW_CERTIFICATES,
     ("GET", "/api/v1/specifications/{reference}"): P.VIEW_CERTIFICATES,
+    ("GET", "/api/v1/customers"): P.VIEW_PERSONAL_DATA,
+    ("POST", "/api/v1/customers"): P.ENTER_PERSONAL_DATA,
+    ("GET", "/api/v1/customers/reads"): P.VIEW_PERSONAL_DATA,
+    ("GET", "/api/v1/customers/retention"): P.VIEW_PERSONAL_DATA,
+    ("POST", "/api/v1/customers/search"): P.VIEW_PERSONAL_DATA,
+    ("POST", "/api/v1/customers/{record_id}/read"): P.VIEW_PERSONAL_DATA,
+    ("POST", "/api/v1/customers/{record_id}/receipt"): P.VIEW_PERSONAL_DATA,
+    ("POST", "/api/v1/customers/{record_id}/export"): P.VIEW_PERSONAL_DATA,
+    ("POST", "/api/v1/customers/{record_id}/erase"): P.ERASE_PERSONAL_DATA,
+    ("GET", "/customers"): P.VIEW_PERSONAL_DATA,
+    ("POST", "/customers"): P.VIEW_PERSONAL_DATA,
+    ("GET", "/customers/new"): P.ENTER_PERSONAL_DATA,
+    ("POST", "/customers/new"): P.ENTER_PERSONAL_DATA,
+    ("GET", "/customers/{record_id}"): P.VIEW_PERSONAL_DATA,
+    ("POST", "/customers/{record_id}/read"): P.VIEW_PERSONAL_DATA,
+    ("POST", "/customers/{record_id}/receipt"): P.VIEW_PERSONAL_DATA,
+    ("POST", "/customers/{record_id}/export"): P.VIEW_PERSONAL_DATA,
+    ("POST", "/customers/{record_id}/erase"): P.ERASE_PERSONAL_DATA,
     ("GET", "/api/v1/alarms"): P.VIEW_RACK,
     ("POST", "/api/v1/alarms/taken"): P.OPERATE,
     ("GET", "/static/{asked_version}/{name:path}"): EVERYBODY,
@@ -126,6 +144,7 @@ ROUTES: dict[tuple[str, str], Permission | str] = {
     ("GET", "/check"): EVERYBODY,
     ("POST", "/check"): EVERYBODY,
     ("GET", "/check/{code}"): EVERYBODY,
+    ("POST", "/check/{code}"): EVERYBODY,
     ("GET", "/present"): P.ATTEND_CUSTOMERS,
     ("POST", "/present"): P.ATTEND_CUSTOMERS,
     ("GET", "/present/{token}/code"): P.ATTEND_CUSTOMERS,
@@ -195,9 +214,11 @@ async def test_nobody_gets_nothing(plant: Plant) -> None:
     assert plant.station.orders == []
 
 
-def test_only_who_deals_with_customers_sees_what_they_said_of_themselves() -> None:
+def test_only_the_privacy_officer_sees_what_customers_said_of_themselves() -> None:
     see = {role for role in Role if P.VIEW_PERSONAL_DATA in PERMISSIONS[role]}
-    assert see == {Role.CLERK, Role.PRIVACY_OFFICER, Role.DEMO, Role.MASTER}
+    assert see == {Role.PRIVACY_OFFICER, Role.DEMO, Role.MASTER}
+    enter = {role for role in Role if P.ENTER_PERSONAL_DATA in PERMISSIONS[role]}
+    assert enter == {Role.CLERK, Role.DEMO, Role.MASTER}
     looks = PERMISSIONS[Role.HOST_USER]
     for role, more in HAS_MORE_THAN_LOOKS.items():
         assert PERMISSIONS[role] == looks | more

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,17 +18,30 @@ from sqlalchemy.exc import DBAPIError
 from eraser.cli.ledger import ledger_group
 from eraser.domain.custody import CustodyRecord, Destroyed, DriveName, HandedOver, Quarantined, Received, Released
 from eraser.domain.events import Outcome
-from eraser.domain.log_entry import EntryKind
+from eraser.domain.json_form import to_json
+from eraser.domain.log_entry import EntryKind, LogEntry
 from eraser.domain.lot import Lot, LotPolicy, TagBinding
 from eraser.domain.merkle import is_consistent, is_included
 from eraser.errors import Refused
-from eraser.ledger import log, retention
+from eraser.ledger import destructions, log, outlived, retention, signed_records
 from eraser.ledger.check import check
 from eraser.ledger.custody import Custody, custody_row
 from eraser.ledger.engine import open_engine
 from eraser.ledger.lots import Lots
-from eraser.ledger.retention import Expired, cutoff
-from eraser.ledger.schema import APPEND_ONLY, certificates, custody, jobs, lots, removals
+from eraser.ledger.retention import Expired, Periods, cutoff
+from eraser.ledger.schema import (
+    APPEND_ONLY,
+    attendances,
+    certificates,
+    custody,
+    jobs,
+    lots,
+    removals,
+    specifications,
+    trail,
+)
+from eraser.ledger.schema import signed_records as signed_records_table
+from eraser.ledger.signed_records import SignedRecord
 from eraser.ledger.sql_journal import SqlJournal
 from eraser.ledger.store import Store, open_store
 from eraser.log import note
@@ -79,7 +93,9 @@ class Plant:
         await Publisher(self.store, ORIGIN, KEYS, self.kept, lambda: NOW).publish()
 
     def removing(self, years: int = 3, now: str = NOW, **options: int) -> Removing:
-        return Removing(self.store.engine, ORIGIN, KEYS, self.kept, lambda: now, years, "operator-7", **options)
+        return Removing(
+            self.store.engine, ORIGIN, KEYS, self.kept, lambda: now, Periods(years), "operator-7", **options
+        )
 
     async def left(self) -> tuple[set[str], set[str]]:
         """Jobs and serial numbers in custody that are there."""
@@ -223,6 +239,84 @@ async def test_a_station_writes_while_a_removal_is_looked_for(plant: Plant, url:
     assert (await plant.left())[0] == {"three"}
 
 
+# ---- what belongs to no drive
+
+
+def insert_beside(connection: Connection, at: str, word: str) -> None:
+    """A deed, a customer's visit and a specification of that time."""
+    connection.execute(insert(trail).values(at=at, name=word, way="", place="", action="", subject="", status=200))
+    digest, operator = word.encode(), "operator-7"
+    connection.execute(insert(attendances).values(token_digest=digest, at=at, kind="opened", body=b"{}"))
+    row = {"reference": word, "serial": word, "at": at, "after": 0, "operator": operator, "body": b"{}"}
+    connection.execute(insert(specifications).values(**row))
+
+
+BESIDE = (trail.c.name, attendances.c.token_digest, specifications.c.reference)
+
+
+async def beside_left(plant: Plant) -> list[set[str]]:
+    def read(connection: Connection) -> list[set[str]]:
+        found = [set(connection.execute(select(column)).scalars()) for column in BESIDE]
+        return [{item.decode() if isinstance(item, bytes) else item for item in items} for items in found]
+
+    return await plant.store.read(read)
+
+
+async def test_deeds_visits_and_specifications_go_whole_and_in_their_own_time(plant: Plant, url: str) -> None:
+    for at, word in ((OLD, "old"), (OLD, "again"), (YOUNG, "again"), (YOUNG, "young")):
+        await plant.store.write(partial(insert_beside, at=at, word=word))
+    await plant.publish()
+    removing = replace(plant.removing(), years=Periods(3, attendances=7))
+    kinds = [{kind for kind, keys in item.expired.rows.items() if keys} for item in removing()]
+    assert kinds == [{"specifications"}, {"trail"}]
+    # Of the trail each deed stands for itself; of the others everything stays of what was spoken of since.
+    assert await beside_left(plant) == [{"again", "young"}, {"old", "again", "young"}, {"again", "young"}]
+    [row] = await plant.store.read(lambda c: c.execute(select(trail.c.at).where(trail.c.name == "again")).all())
+    assert row.at == YOUNG
+    list(plant.removing()())
+    assert await beside_left(plant) == [{"again", "young"}] * 3
+    assert check(url).is_clean
+
+
+async def test_a_long_trail_goes_in_parts_each_with_its_record(
+    plant: Plant, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        await plant.store.write(partial(insert_beside, at=OLD, word=str(number)))
+    await plant.publish()
+    monkeypatch.setattr(outlived, "AT_ONCE", 2)
+    parts = [len(item.expired.rows["trail"]) for item in plant.removing()() if item.expired.rows["trail"]]
+    assert parts == [2, 2, 1]
+    assert check(url).is_clean
+
+
+async def test_the_record_of_a_destruction_goes_with_its_drive_and_no_other(plant: Plant, url: str) -> None:
+    for number, at, is_gone in ((1, OLD, True), (2, YOUNG, False)):
+        plant.at = at
+        await plant.record(number, Received(""), Quarantined("odd"))
+        identity = drive_number(number).identity
+        name = DriveName(identity.serial, identity.wwn)
+        document = json.dumps({"destruction": {"drive": to_json(name)}}).encode()
+        entry = LogEntry(EntryKind.DESTRUCTION, f"d{number}", bytes(32))
+        signed = SignedRecord(entry, "", "station", at, f"{number}.destruction", document)
+        record = CustodyRecord(at, "hall 1", "operator-7", name, Destroyed("shredded"))
+        await plant.store.write(partial(destructions.enter, record, signed))
+        if is_gone:  # another drive's of the same moment
+            other = SignedRecord(LogEntry(EntryKind.DESTRUCTION, "d9", bytes(32)), "", "station", at, "9", OTHERS)
+            await plant.store.write(partial(signed_records.put, other))
+    await plant.publish()
+    [done] = plant.removing()()
+    assert len(done.expired.rows["signed_records"]) == 1
+    left = await plant.store.read(lambda c: set(c.execute(select(signed_records_table.c.subject)).scalars()))
+    assert left == {"d2", "d9"}
+    assert check(url).is_clean
+    tamper(url, "DELETE FROM signed_records WHERE subject = 'd9'")
+    assert not check(url).is_clean
+
+
+OTHERS = json.dumps({"destruction": {"drive": to_json(DriveName("S9999999"))}}).encode()
+
+
 # ---- what never goes
 
 
@@ -256,6 +350,9 @@ async def test_nobody_else_removes_or_changes_what_has_expired(plant: Plant, url
         ("jobs", "job_id", "job_events", "job_id = 'young'"),
         ("jobs", "job_id", "certificates", "job_id = 'young'"),
         ("lots", "lot_id", "lots", "lot_id = 'young-lot'"),
+        ("trail", "number", "trail", "name = 'young'"),
+        ("attendances", "number", "attendances", "at > '2026'"),
+        ("specifications", "number", "specifications", "reference = 'young'"),
     ],
 )
 async def test_the_database_keeps_what_is_younger_whoever_names_it(
@@ -263,6 +360,7 @@ async def test_the_database_keeps_what_is_younger_whoever_names_it(
 ) -> None:
     await fill(plant)
     await plant.lots.put(Lot("young-lot", LotPolicy("nist-clear")), "operator-7")
+    await plant.store.write(partial(insert_beside, at=YOUNG, word="young"))
     naming = f"INSERT INTO expiring SELECT DISTINCT '{relation}', CAST({key} AS TEXT) FROM {table} WHERE {where}"
     with pytest.raises(DBAPIError, match="append-only"):
         run(url, naming, f"DELETE FROM {table} WHERE {where}")
@@ -328,6 +426,7 @@ import os, signal, sys
 sys.path.append({root!r})
 from unittest import mock
 from eraser.ledger.engine import open_engine
+from eraser.ledger.retention import Periods
 from eraser.log.removing import Removing
 from tests.ledger.test_retention import KEYS, NOW, ORIGIN
 from tests.log.test_publishing import Kept
@@ -336,7 +435,7 @@ kept.content = {kept!r}
 def die(*arguments, **named):
     os.kill(os.getpid(), signal.SIGKILL)
 with mock.patch({step!r}, die):
-    list(Removing(open_engine({url!r}), ORIGIN, KEYS, kept, lambda: NOW, 3, "operator-7")())
+    list(Removing(open_engine({url!r}), ORIGIN, KEYS, kept, lambda: NOW, Periods(3), "operator-7")())
 """
 STEPS = ["eraser.log.removing.note.sign", "eraser.ledger.retention.remove", "eraser.ledger.retention.keep_record"]
 STEPS += ["eraser.ledger.log.append", "sqlalchemy.engine.default.DefaultDialect.do_commit"]

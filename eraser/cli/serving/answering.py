@@ -10,6 +10,7 @@ from eraser.audits.filed import FiledAudits
 from eraser.cli.serving.proving import filed_certificates, taking_back
 from eraser.cli.station import new_id, now_utc
 from eraser.configuration.model import Configuration
+from eraser.console.customers import Customers
 from eraser.console.desk import Desk
 from eraser.console.orders import Books
 from eraser.console.pages import pages_router
@@ -23,6 +24,7 @@ from eraser.ledger.specifications import Specifications
 from eraser.ledger.station_ledger import StationLedger
 from eraser.ledger.trail import Trail
 from eraser.log.gate import SigningGate
+from eraser.privacy.opening import OpensLate
 from eraser.rack.controls import Controls
 from eraser.rack.leftovers import Leftovers
 from eraser.rack.station import Rack
@@ -45,6 +47,8 @@ async def answer(
     books = Books(Trail(ledger.store), Answers(ledger.store), now_utc, time.time)
     station_id, (withdraw, destroy) = configuration.station.id, taking_back(configuration, ledger, gate)
     await leftovers.finish_documents(withdraw, destroy)
+    vault = OpensLate(configuration.data, configuration.ledger_url, now_utc=now_utc, new_id=new_id)
+    stack.callback(vault.close)
     filed = filed_certificates(configuration, ledger)
     stack.push_async_callback(filed.close)
     desk = Desk(
@@ -62,6 +66,7 @@ async def answer(
         controls,
         Attendances(ledger.store, now_utc),
         FiledAudits(ledger.store, filed.folders, now_utc, new_id, gate.expect_open),
+        Customers(vault),
     )
     wall = Wall(rack.snapshot, now_utc)
     pages = pages_router(rack, wall, entries=ledger.journal.entries, custody=ledger.custody)

@@ -6,10 +6,22 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
+from eraser.console.access import form_fields
 from eraser.console.identity import anyone
+from eraser.console.orders import keep_no_answer
+from eraser.console.pages.customers_page import DETAIL_WORDS
 from eraser.console.pages.language import N_
 from eraser.console.pages.rendering import render
-from eraser.console.public_check import FILES_PER_MINUTE, LOOKS_PER_MINUTE, Allowance, Answer, Checked, PublicCheck
+from eraser.console.public_check import (
+    FILES_PER_MINUTE,
+    LOOKS_PER_MINUTE,
+    Allowance,
+    Answer,
+    Checked,
+    PublicCheck,
+    Theirs,
+)
+from eraser.errors import UsageError
 
 _ANYONE = [Depends(anyone)]
 
@@ -79,6 +91,14 @@ SENTENCES: dict[Answer, tuple[str, str, str]] = {
 }
 """What is said, what that means, and what to do."""
 
+THEIRS = {
+    Theirs.YES: N_("It is yours: your receipt belongs to it."),
+    Theirs.NO: N_(
+        "The receipt does not belong to it: the code or a detail is another one. Type each as the paper has it."
+    ),
+    Theirs.NOBODYS: N_("It is bound to no customer. Ask the plant: the drive was perhaps not on record as yours."),
+}
+
 _BAD = (Answer.FAILED, Answer.WITHDRAWN, Answer.ALTERED, Answer.ANOTHER_DOCUMENT)
 
 
@@ -105,6 +125,18 @@ def add_check(router: APIRouter, check: PublicCheck) -> None:
         checked = await check.code(code[:300])
         return render(request, "check.html", result_context(checked) | {"code": code[:300]})
 
+    @router.post("/check/{code}", dependencies=_ANYONE)
+    async def check_receipt(request: Request, code: str) -> Response:
+        """Whether it is theirs who hold a receipt. In a form's body, which stands in no log."""
+        looks.take(address_of(request))
+        keep_no_answer(request)
+        said = dict(form_fields(await request.body()))
+        try:
+            checked, wrong = await check.receipt(code[:300], said), ""
+        except UsageError as error:
+            checked, wrong = await check.code(code[:300]), str(error)
+        return render(request, "check.html", result_context(checked) | {"code": code[:300], "wrong": wrong})
+
 
 def address_of(request: Request) -> str:
     """From where it comes, for counting; at the Unix socket and behind a proxy all are one."""
@@ -117,6 +149,9 @@ def result_context(checked: Checked) -> dict[str, Any]:
     is_bad = checked.answer in _BAD or (checked.answer is Answer.PASSED and not checked.is_good)
     return {
         "checked": checked,
+        "whose": THEIRS[checked.theirs] if checked.theirs is not None else "",
+        "details": DETAIL_WORDS,
+        "wrong": "",
         "word": word,
         "meaning": meaning,
         "step": step,

@@ -6,6 +6,7 @@ from eraser.console.desk import Desk
 from eraser.console.pages.audits_page import add_audits
 from eraser.console.pages.certificates_page import add_certificates
 from eraser.console.pages.check_page import add_check
+from eraser.console.pages.customers_page import add_customer_pages
 from eraser.console.pages.labels_page import add_labels
 from eraser.console.pages.lots_page import add_lots
 from eraser.console.pages.present_page import Presence, add_present
@@ -18,6 +19,8 @@ def desk_pages(desk: Desk, station: StationPort) -> APIRouter:
     """All of them; those about certificates only where the desk has some."""
     router = APIRouter(include_in_schema=False)
     add_lots(router, desk, station)
+    if desk.customers is not None:
+        add_customer_pages(router, desk, desk.customers)
     if desk.filed is not None:
         add_labels(router, desk, desk.filed)
         add_certificates(router, desk.filed, desk.check_url)

@@ -137,6 +137,7 @@ def add_lots(router: APIRouter, desk: Desk, station: StationPort) -> None:
         rights = {
             "may_manage": viewer.may(Permission.MANAGE_LOTS),
             "may_receive": viewer.may(Permission.RECORD_CUSTODY),
+            "may_enter": desk.customers is not None and viewer.may(Permission.ENTER_PERSONAL_DATA),
             "bay_names": [bay.name for bay in station.snapshot().bays],
         }
         return render(request, "lot.html", context | rights | {"words": words, "reasons": reasons})

@@ -27,6 +27,7 @@ from eraser.console.pages.rendering import render
 from eraser.console.problems import NotFound
 from eraser.domain.attendance import MAX_HOURS, Attendance, Confirmed, Consented, JobSeen, Opened, Step, step
 from eraser.domain.catalogue import standard_named
+from eraser.domain.commitment import KEY_BYTES, DriveCustomer, receipt_code
 from eraser.domain.custody import drive_name
 from eraser.domain.lot import instant
 from eraser.errors import Refused, UsageError
@@ -87,6 +88,22 @@ class Presence:
                 return bay if not found.job_id or bay.job_id in ("", found.job_id) else None
         return None
 
+    async def customer_of(self, bay: BaySnapshot, operator: str) -> DriveCustomer | None:
+        """Whose the drive in the bay is; somebody without a name where nobody was entered."""
+        customers = self.desk.customers
+        if customers is None or bay.drive is None:
+            return None
+        return await customers.of_drive(bay.drive.identity, operator)
+
+    async def receipt_code(self, opened: Opened) -> str:
+        """The code of their receipt, which shows that the certificate is theirs; of a drive that came with no lot one that
+        only shows who confirmed.
+        """
+        customers = self.desk.customers
+        if customers is None or opened.customer is None:
+            return receipt_code(secrets.token_bytes(KEY_BYTES))
+        return await customers.code_of(opened.customer)
+
     async def _certificate(self, found: Attendance) -> Indexed | None:
         if not found.job_id:
             return None
@@ -125,7 +142,9 @@ def _add_clerk(router: APIRouter, presence: Presence) -> None:
         # The address is a secret of the customer's: neither trail nor answers keep it.
         note(request, "present: given out", f"bay {bay.name}")
         keep_no_answer(request)
-        token = await presence.attendances.open(Opened(bay.name, bay.sighting, name, model, viewer.name))
+        theirs = await presence.customer_of(bay, viewer.name)
+        opened = Opened(bay.name, bay.sighting, name, model, viewer.name, theirs)
+        token = await presence.attendances.open(opened)
         return RedirectResponse(f"/present/{token}/code", status_code=303)
 
     @router.get("/present/{token}/code")
@@ -180,12 +199,12 @@ def _add_customer(router: APIRouter, presence: Presence) -> None:
         if shown.step not in (Step.PASSED, Step.FAILED) or shown.attendance.confirmed_at:
             return RedirectResponse(f"/present/{quote(token, safe='')}", status_code=303)
         strokes = dict(form_fields(await request.body())).get("strokes", "")[:MAX_STROKES_CHARACTERS]
-        code = receipt_code()
+        code = await presence.receipt_code(shown.attendance.opened)
         is_signed = has_strokes(strokes)
         await presence.attendances.add(token, Confirmed(receipt_of(code, strokes if is_signed else ""), is_signed))
         # The only time that it is shown: the ledger has its digest alone.
         context = _context(presence, await presence.shown(token), token, language_of(request))
-        return render(request, "present.html", context | {"code": code})
+        return render(request, "present.html", context | {"code": code, "qr_code": qr_svg(code)})
 
     @router.get("/present/{token}/certificate.pdf", dependencies=_ANYONE)
     async def take_along(request: Request, token: str) -> Response:
@@ -216,13 +235,6 @@ def consent_words(language: Language) -> list[str]:
     """What they read before they agree."""
     gettext = translations(language).gettext
     return [gettext(sentence) for sentence in CONSENT]
-
-
-def receipt_code() -> str:
-    """Twelve characters that are not taken for others, in three groups."""
-    letters = "ABCDEFGHJKMNPQRTUVWXYZ234679"
-    drawn = "".join(secrets.choice(letters) for _ in range(12))
-    return "-".join((drawn[:4], drawn[4:8], drawn[8:]))
 
 
 def receipt_of(code: str, strokes: str) -> str:
@@ -256,5 +268,6 @@ def _context(presence: Presence, shown: Shown, token: str, language: Language) -
         "consent": consent_words(language),
         "qr_check": qr_svg(check) if check else "",
         "code": "",
+        "is_theirs": at.opened.customer is not None,
         "ends_at": ends_at.isoformat().replace("+00:00", "Z"),
     }

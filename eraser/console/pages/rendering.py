@@ -35,6 +35,7 @@ NAVIGATION = (
     NavigationItem("/failures", N_("Failures"), "failures", Permission.VIEW_FAILURES),
     NavigationItem("/lots", N_("Lots"), "lots", Permission.VIEW_LOTS),
     NavigationItem("/present", N_("Customer"), "person", Permission.ATTEND_CUSTOMERS),
+    NavigationItem("/customers", N_("Vault"), "customers", Permission.VIEW_PERSONAL_DATA),
     NavigationItem("/labels", N_("Labels"), "labels", Permission.VIEW_CERTIFICATES),
     NavigationItem("/certificates", N_("Certificates"), "certificates", Permission.VIEW_CERTIFICATES),
     NavigationItem("/audits", N_("Audits"), "audits", Permission.VIEW_AUDITS),
