@@ -26,7 +26,7 @@ FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def fill(engine: Engine, *, certificates: int, lots: int) -> None:
-    """Into an empty ledger: 1 of 50 failed, 1 of 500 was withdrawn, each lot has its share of the drives and expects one more."""
+    """Into an empty ledger: 1 of 50 failed, 1 of 500 was withdrawn; each lot has its share of the drives, and expects more."""
     with engine.begin() as connection:
         _insert(connection, _rows(certificates, lots))
 

@@ -113,7 +113,11 @@ def add_lots(router: APIRouter, desk: Desk, station: StationPort) -> None:
         page: Annotated[int, Query(ge=1, le=MAX_PAGES)] = 1,
     ) -> Response:
         context = await _list_context(desk, name.strip(), page)
-        return render(request, "lots.html", context | {"may_manage": viewer.may(Permission.MANAGE_LOTS)})
+        rights = {
+            "may_manage": viewer.may(Permission.MANAGE_LOTS),
+            "may_see_specifications": desk.specified is not None and viewer.may(Permission.VIEW_CERTIFICATES),
+        }
+        return render(request, "lots.html", context | rights)
 
     @router.get("/lots/new")
     async def show_form(request: Request, viewer: _MANAGER) -> Response:
