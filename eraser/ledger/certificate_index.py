@@ -358,7 +358,7 @@ def _take_in(rows: list[dict[str, Any]], connection: Connection) -> None:
         connection.execute(insert(index), missing)
 
 
-def unmarked_withdrawals() -> Select[tuple[str, int]]:
+def unmarked_withdrawals() -> Select[Any]:
     """Withdrawals of certificates that the index has without them: of one that was removed nothing is to be marked."""
     is_unmarked = exists().where(index.c.certificate_id == log_entries.c.subject, index.c.withdrawn.is_(None))
     return select(log_entries.c.subject, log_entries.c.number).where(*log.ARE_WITHDRAWALS, is_unmarked)
