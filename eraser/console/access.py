@@ -7,6 +7,7 @@ headers that tell a browser to trust nothing but this station.
 import asyncio
 import hmac
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
@@ -19,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from eraser.console.identity import Recognise, Viewer
 from eraser.console.problems import MEDIA_TYPE, Busy, Forbidden, TooLarge, TooMany, problem_of, status_of
 from eraser.console.texts import refuse_unkeepable
+from eraser.domain.account import Permission
 from eraser.errors import EraserError
 
 MAX_BODY_BYTES = 64 * 1024
@@ -26,15 +28,23 @@ MAX_BODY_BYTES = 64 * 1024
 BODY_SECONDS = 10.0
 """A body that is not whole by then is given up."""
 MAX_IMPORT_BYTES = 8 * 1024 * 1024
-"""Of what people who are signed in hand in to an address that ends in `/import`."""
+"""Of what people who are signed in hand in to an address that ends in `/import`, and of a lot by whoever may describe one: it
+names up to 100,000 drives.
+"""
 MAX_CHECKED_BYTES = 4 * 1024 * 1024
 """Of a certificate that is handed in to be checked, by anybody."""
 LARGE_BODY_SECONDS = 60.0
+MAX_DISCARDED_BYTES = 8 * 1024 * 1024
+"""Of a body that is too long: so much more of it is read, and forgotten, before that is answered."""
 MAX_LARGE_BODIES = 8
 """At once: they are held in memory, and anybody may send some."""
 
+TOO_LONG = "No order needs as many. A lot names up to 100,000 drives; a longer list of them is split into several lots."
+
 CSRF_FIELD = "csrf_token"
 CSRF_HEADER = "x-csrf-token"
+
+_LOT = re.compile(r"^(/api/v1/lots(/[^/]+)?|/lots/new)$")
 
 LOOKING = ("GET", "HEAD", "OPTIONS")
 _FORM = "application/x-www-form-urlencoded"
@@ -69,6 +79,8 @@ def problem_response(error: EraserError, status: HTTPStatus | None = None) -> JS
 def body_limit(path: str, viewer: Viewer) -> int:
     """How many bytes this viewer may send there."""
     if viewer.is_signed_in and path.endswith("/import"):
+        return MAX_IMPORT_BYTES
+    if viewer.may(Permission.MANAGE_LOTS) and _LOT.match(path):
         return MAX_IMPORT_BYTES
     if path == "/check" or path.endswith("/check"):
         return MAX_CHECKED_BYTES
@@ -173,6 +185,7 @@ async def _whole_body(receive: Receive, max_bytes: int, make_room: Callable[[], 
     for one that is too long or too slow.
     """
     body = bytearray()
+    discarded = 0
     is_whole = is_large = False
     seconds = BODY_SECONDS if max_bytes <= MAX_BODY_BYTES else LARGE_BODY_SECONDS
     try:
@@ -183,8 +196,12 @@ async def _whole_body(receive: Receive, max_bytes: int, make_room: Callable[[], 
                     return bytes(body), _replaying([message], receive)
                 body += message.get("body", b"")
                 is_whole = not message.get("more_body", False)
-                if len(body) > max_bytes:
-                    raise TooLarge(f"the body is longer than {max_bytes} bytes", remedy="No order needs as many.")
+                if discarded or len(body) > max_bytes:
+                    # Read to its end, as far as that is near: whoever is still sending would be cut off and never hear why.
+                    discarded += len(body)
+                    body.clear()
+                    if is_whole or discarded > max_bytes + MAX_DISCARDED_BYTES:
+                        raise TooLarge(f"the body is longer than {max_bytes} bytes", remedy=TOO_LONG)
                 if len(body) > MAX_BODY_BYTES and not is_large:
                     make_room()
                     is_large = True

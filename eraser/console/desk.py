@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from itertools import islice
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
@@ -262,11 +262,10 @@ def _add_lots(router: APIRouter, desk: Desk) -> None:
         is_open: bool | None = None,
     ) -> Any:
         openings = await desk.intake.openings()
-        # Here, not by the database: each sorts names in its own way.
-        lots = sorted((lot for lot in await desk.lots.all() if lot.lot_id > after), key=lambda lot: lot.lot_id)
-        forms = (_lot_form(lot, openings) for lot in lots)
-        wanted = (form for form in forms if is_open is None or form.is_open is is_open)
-        found = [desk_form(form) for form in islice(wanted, limit + 1)]
+        are_open = {opening.lot_id for opening in openings}
+        names = sorted(name for name in await desk.lots.names() if name > after)
+        wanted = [name for name in names if is_open is None or (name in are_open) is is_open]
+        found = [desk_form(_lot_form(lot, openings)) for lot in await desk.lots.several(wanted[: limit + 1])]
         return page_answer(request, found, limit, lambda form: str(form["lot"]["lot_id"]))
 
     @router.get("/lots/{lot_id}", dependencies=_VIEW_LOTS)

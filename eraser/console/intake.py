@@ -235,10 +235,10 @@ def _add_specifications(router: APIRouter, specified: Specifications, index: Cer
 
     @router.post("/specifications", status_code=HTTPStatus.CREATED)
     async def add_specification(order: SpecificationOrder, viewer: _SPECIFY) -> SpecificationForm:
-        """Takes a job's specification in; it waits until a drive of this serial number is here."""
-        if order.standard:
-            standard_named(order.standard)
-        await specified.put(Specification(**dict(order)), viewer.name)
+        """Takes a job's specification in: the drive of this serial number is erased as it says, whenever it comes."""
+        # By the name that certificates have, also where it is asked for by another.
+        standard = standard_named(order.standard).name if order.standard else ""
+        await specified.put(Specification(**dict(order) | {"standard": standard}), viewer.name)
         return _specification_form(await specified.one(order.reference))
 
     @router.get("/specifications", dependencies=view)

@@ -1,5 +1,8 @@
-"""What somebody's own program asks of one drive, often before it is here, and whether a certificate answers it. Values."""
+"""What somebody's own program asks of one drive, often before it is here: what follows from it for the drive's job, and whether
+a certificate answers it. Values.
+"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eraser.domain.lot import MAX_NAME_CHARACTERS
@@ -44,3 +47,64 @@ def shortfalls(asked: Specification, *, outcome: str, standard: str, level: str,
     ):
         short.append("verification")
     return tuple(short)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How a drive is to be erased, all that is asked of it taken together.
+
+    `told` says to people what is asked, and where it is not what the drive's lot says; `question`: why a person has to choose.
+    Both are empty where nothing is asked.
+    """
+
+    standard: str
+    level: Level | None
+    verification: Verification
+    told: str = ""
+    question: str = ""
+
+
+def together(specifications: Sequence[Specification], of_lot: Asked) -> Asked:
+    """What the specifications make of what the drive's lot says (or the station, for one of no lot), the newest one last.
+
+    They choose the standard; level and verification are the strongest that anybody asks for, so that a specification never
+    makes them weaker than the lot does.
+    """
+    if not specifications:
+        return of_lot
+    standards = list(dict.fromkeys(item.standard for item in specifications if item.standard))
+    standard = standards[-1] if standards else of_lot.standard
+    levels = [item.level for item in specifications if item.level] + ([of_lot.level] if of_lot.level else [])
+    verifications = [item.verification for item in specifications if item.verification]
+    if standard != of_lot.standard and not verifications:
+        verifications = [Verification.FULL]  # what the lot has reads back less for may need it
+    chosen = Asked(
+        standard,
+        max(levels, key=_LEVELS.index, default=None),
+        max([*verifications, of_lot.verification], key=_VERIFICATIONS.index),
+    )
+    told = [f"specification {item.reference} asks for {_wishes(item)}" for item in specifications]
+    if standard != of_lot.standard:
+        told.append(f"its lot or the station would take {of_lot.standard or 'another program'}")
+    weaker = [item.verification for item in specifications if item.verification not in (None, chosen.verification)]
+    weaker_levels = [item.level for item in specifications if item.level not in (None, chosen.level)]
+    if weaker or weaker_levels:
+        told.append(f"the stronger wish counts: {_plain(chosen)}")
+    question = ""
+    if len(standards) > 1:
+        names = ", ".join(item.reference for item in specifications if item.standard)
+        question = f"specifications {names} ask for different standards: start it by one of them"
+    return Asked(chosen.standard, chosen.level, chosen.verification, "; ".join(told), question)
+
+
+def _wishes(asked: Specification) -> str:
+    return _joined(asked.standard, asked.level, asked.verification) or "erasing as its lot says"
+
+
+def _plain(asked: Asked) -> str:
+    return _joined("", asked.level, asked.verification)
+
+
+def _joined(standard: str, level: Level | None, verification: Verification | None) -> str:
+    words = (standard, level.value if level else "", f"{verification.value} verification" if verification else "")
+    return ", ".join(word for word in words if word)

@@ -10,7 +10,21 @@ from datetime import date
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, false, func, insert, or_, select, text, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    delete,
+    exists,
+    false,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from eraser.domain.custody import HandedOver, Received, own_serial, world_wide_name
 from eraser.domain.events import (
@@ -25,6 +39,7 @@ from eraser.domain.events import (
 )
 from eraser.domain.log_entry import EntryKind
 from eraser.errors import EraserError, UsageError
+from eraser.ledger import log
 from eraser.ledger.custody import hold_gate
 from eraser.ledger.records import entry_of
 from eraser.ledger.schema import certificate_index as index
@@ -352,22 +367,18 @@ def _take_in(rows: list[dict[str, Any]], connection: Connection) -> None:
         connection.execute(insert(index), missing)
 
 
-# SQLite takes the small index only for the condition that stands in it, to the letter.
-_WITHDRAWALS = select(log_entries.c.subject, log_entries.c.number).where(
-    text("log_entries.kind <> 'certificate'"), log_entries.c.kind == EntryKind.WITHDRAWAL.value
-)
+def unmarked_withdrawals() -> Select[Any]:
+    """Withdrawals of certificates that the index has without them: of one that was removed nothing is to be marked."""
+    is_unmarked = exists().where(index.c.certificate_id == log_entries.c.subject, index.c.withdrawn.is_(None))
+    return select(log_entries.c.subject, log_entries.c.number).where(*log.ARE_WITHDRAWALS, is_unmarked)
 
 
-def _unmarked(connection: Connection) -> dict[str, int]:
-    taken = {str(row.subject): int(row.number) for row in connection.execute(_WITHDRAWALS)}
-    known = connection.execute(select(index.c.certificate_id).where(index.c.withdrawn.is_not(None))).scalars()
-    for certificate_id in known:
-        taken.pop(certificate_id, None)
-    return taken
+def _unmarked(connection: Connection) -> bool:
+    return connection.execute(unmarked_withdrawals().limit(1)).first() is not None
 
 
 def _mark_withdrawn(connection: Connection) -> None:
-    for certificate_id, number in _unmarked(connection).items():
+    for certificate_id, number in connection.execute(unmarked_withdrawals()).all():
         mark = update(index).where(index.c.certificate_id == certificate_id, index.c.withdrawn.is_(None))
         connection.execute(mark.values(withdrawn=number))
 

@@ -20,6 +20,7 @@ from eraser.domain.custody import (
     SeenTwice,
     Standing,
     drive_name,
+    own_serial,
     standing,
 )
 from eraser.domain.drive import Drive
@@ -36,11 +37,13 @@ from eraser.domain.intake import (
     registration,
 )
 from eraser.domain.lot import Lot
+from eraser.domain.specification import Specification
 from eraser.errors import Refused, UsageError
 from eraser.ledger.custody import custody_row, hold_gate, records_of
 from eraser.ledger.lots import arrived, newest_lot, spend_bay_tag, tag_of
 from eraser.ledger.records import body_of, value_of
 from eraser.ledger.schema import custody, lot_openings
+from eraser.ledger.specifications import unanswered
 from eraser.ledger.store import Store
 
 
@@ -52,6 +55,8 @@ class TakenIn:
     lot: Lot | None
     asset_tag: str
     standing: Standing
+    asked: tuple[Specification, ...] = ()
+    """What other programs ask of it and is not answered yet, the newest last."""
 
 
 class Intake:
@@ -199,7 +204,8 @@ def _take_in(entry: _Entry, is_ordered: bool, connection: Connection) -> TakenIn
     if any(isinstance(event, SeenTwice) for event in events):
         now_on_record = replace(past, records=(*past.records, *records))
         found = belonging(name, entry.bay, open_lots, now_on_record, came_with=came_with, is_ordered=is_ordered)
-    return TakenIn(found, _lot(found, connection), tag, standing([*past.records, *records]))
+    asked = unanswered(own_serial(entry.drive.identity), connection)
+    return TakenIn(found, _lot(found, connection), tag, standing([*past.records, *records]), asked)
 
 
 def _open_lot(opening: Opening, connection: Connection) -> OpenLot:

@@ -1,9 +1,9 @@
 """Lots and asset tags in the ledger. A lot that changes gets a new revision; the earlier ones stay."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
-from sqlalchemy import Connection, exists, func, insert, select
+from sqlalchemy import Connection, exists, func, insert, select, tuple_
 
 from eraser.domain.custody import DriveName, own_serial, world_wide_name
 from eraser.domain.drive import Identity
@@ -33,13 +33,21 @@ class Lots:
         """Its newest revision. Raises UsageError for one that is not there."""
         return await self._store.read(partial(newest_lot, lot_id))
 
-    async def all(self) -> list[Lot]:
-        """The newest revision of each, by name."""
-        return await self._store.read(_all)
+    async def names(self) -> dict[str, str]:
+        """Of all lots, each with when it was first described: those described last come first."""
+        return await self._store.read(_names)
+
+    async def several(self, lot_ids: Sequence[str]) -> list[Lot]:
+        """The newest revision of each, in this order: of a page of them, not of all that there ever were."""
+        return await self._store.read(partial(_several, lot_ids))
 
     async def arrivals(self, lot_id: str) -> Arrivals:
         """What has come of it so far."""
-        return await self._store.read(partial(_arrivals, lot_id))
+        return await self._store.read(lambda connection: _arrivals(newest_lot(lot_id, connection), connection))
+
+    async def arrivals_of(self, several: Sequence[Lot]) -> list[Arrivals]:
+        """What has come of each of these."""
+        return await self._store.read(lambda connection: [_arrivals(lot, connection) for lot in several])
 
     async def bind(self, binding: TagBinding, operator: str) -> None:
         """From now on the tag means that. Durable when it returns. Raises Refused for a tag that another drive is known by."""
@@ -90,14 +98,23 @@ def arrived(lot_id: str, connection: Connection) -> tuple[DriveName, ...]:
     return tuple(names.values())
 
 
-def _all(connection: Connection) -> list[Lot]:
-    rows = connection.execute(select(lots.c.lot_id, lots.c.body).order_by(lots.c.lot_id, lots.c.revision))
-    return list({row.lot_id: value_of(Lot, row.body, f"lot {row.lot_id}") for row in rows}.values())
+def _names(connection: Connection) -> dict[str, str]:
+    query = select(lots.c.lot_id, func.min(lots.c.at).label("at")).group_by(lots.c.lot_id)
+    found = [(str(row.lot_id), str(row.at)) for row in connection.execute(query)]
+    # Here, not by the database: each sorts names in its own way.
+    found.sort()
+    return dict(sorted(found, key=lambda item: item[1], reverse=True))
 
 
-def _arrivals(lot_id: str, connection: Connection) -> Arrivals:
-    lot = newest_lot(lot_id, connection)
-    return arrivals(lot, tuple(name.serial for name in arrived(lot_id, connection)))
+def _several(lot_ids: Sequence[str], connection: Connection) -> list[Lot]:
+    newest = select(lots.c.lot_id, func.max(lots.c.revision)).where(lots.c.lot_id.in_(lot_ids)).group_by(lots.c.lot_id)
+    query = select(lots.c.lot_id, lots.c.body).where(tuple_(lots.c.lot_id, lots.c.revision).in_(newest))
+    found = {row.lot_id: value_of(Lot, row.body, f"lot {row.lot_id}") for row in connection.execute(query)}
+    return [found[lot_id] for lot_id in lot_ids if lot_id in found]
+
+
+def _arrivals(lot: Lot, connection: Connection) -> Arrivals:
+    return arrivals(lot, tuple(name.serial for name in arrived(lot.lot_id, connection)))
 
 
 # ---- tags

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, insert, literal, or_, select, true
@@ -19,6 +20,8 @@ from eraser.ledger.schema import custody, specifications
 from eraser.ledger.store import Store
 
 MAX_PAGE = 500
+_AT_ONCE = 100
+"""Rows that are looked at before it is known how many of them are wanted."""
 
 
 class Progress(StrEnum):
@@ -86,22 +89,37 @@ def _one(reference: str, connection: Connection) -> Matched:
 
 
 def _queue(progress: Progress | None, after: int, limit: int, connection: Connection) -> list[Matched]:
+    query = select(specifications).where(_is_newest()).order_by(specifications.c.number).limit(_AT_ONCE)
+    if progress is not None:
+        has_certificate = exists().where(*_answers())
+        query = query.where(has_certificate if progress is Progress.REPORTED else ~has_certificate)
+    found: list[Matched] = []
+    while len(found) < limit:
+        rows = connection.execute(query.where(specifications.c.number > after)).all()
+        if not rows:
+            break
+        after = rows[-1].number
+        matched = (_matched(row, connection) for row in rows)
+        fitting = (item for item in matched if progress is None or item.progress is progress)
+        found += islice(fitting, limit - len(found))
+    return found
+
+
+def unanswered(serial: str, connection: Connection) -> tuple[Specification, ...]:
+    """What is asked of the drive of this serial number, its own, and no certificate has answered in everything; the newest one
+    last.
+    """
+    names = {serial, serial.removeprefix("WD-")} - {""}
+    query = select(specifications).where(specifications.c.serial.in_(names), _is_newest())
+    rows = connection.execute(query.order_by(specifications.c.number)).all() if names else []
+    found = [_matched(row, connection) for row in rows]
+    return tuple(item.specification for item in found if item.certificate is None or item.shortfalls)
+
+
+def _is_newest() -> ColumnElement[bool]:
+    """Of its reference."""
     later = specifications.alias()
-    is_newest = ~exists().where(
-        later.c.reference == specifications.c.reference, later.c.number > specifications.c.number
-    )
-    query = select(specifications).where(is_newest, specifications.c.number > after)
-    has_certificate = exists().where(*_answers())
-    has_arrived = exists().where(_is_named(custody.c.serial), custody.c.kind == Received.kind)
-    match progress:
-        case Progress.REPORTED:
-            query = query.where(has_certificate)
-        case Progress.ARRIVED:
-            query = query.where(has_arrived, ~has_certificate)
-        case Progress.WAITING:
-            query = query.where(~has_arrived, ~has_certificate)
-    rows = connection.execute(query.order_by(specifications.c.number).limit(limit)).all()
-    return [_matched(row, connection) for row in rows]
+    return ~exists().where(later.c.reference == specifications.c.reference, later.c.number > specifications.c.number)
 
 
 def _is_named(column: ColumnElement[str]) -> ColumnElement[bool]:
@@ -133,7 +151,8 @@ def _matched(row: Any, connection: Connection) -> Matched:
             verification=certificate.verification,
         )
         return Matched(row.number, row.at, row.operator, specification, Progress.REPORTED, certificate, short)
-    seen = select(custody.c.number).join(specifications, and_(mine, _is_named(custody.c.serial)))
+    # By values: PostgreSQL finds nothing by an index where the two columns sort differently.
+    seen = select(custody.c.number).where(custody.c.serial.in_((row.serial, f"WD-{row.serial}")))
     has_arrived = connection.execute(seen.where(custody.c.kind == Received.kind).limit(1)).first() is not None
     progress = Progress.ARRIVED if has_arrived else Progress.WAITING
     return Matched(row.number, row.at, row.operator, specification, progress, None, ())

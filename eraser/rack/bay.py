@@ -532,7 +532,7 @@ class BayRun:
         """Raises LedgerFull."""
         shown, intake = self._shown, self._station.intake
         terms = await intake.take_in(drive, self.name, shown.asset_tag, ordered_by=ordered_by)
-        shown.lot, shown.asset_tag = terms.lot_id, terms.asset_tag
+        shown.lot, shown.asset_tag, shown.specification = terms.lot_id, terms.asset_tag, terms.specification
         return terms
 
     async def _prepare(self, drive: Drive, terms: Terms, wish: _Wish) -> Prepared:

@@ -1,8 +1,10 @@
-"""What is done to a drive that arrives, and in what order: by its lot where there is a ledger, else the same for all."""
+"""What is done to a drive that arrives, and in what order: by its lot and by what is specified for it where there is a ledger,
+else the same for all.
+"""
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,6 +12,8 @@ from eraser.domain.bay import BayName
 from eraser.domain.drive import Condition, Drive
 from eraser.domain.intake import place_of
 from eraser.domain.lot import Lot, instant
+from eraser.domain.program import Verification
+from eraser.domain.specification import Asked, Specification, together
 from eraser.rack.erasing import Request
 
 if TYPE_CHECKING:  # a station without a ledger loads no database
@@ -34,6 +38,8 @@ class Terms:
     asset_tag: str = ""
     hold: str = ""
     """Why not even an interrupted job goes on by itself; empty if nothing speaks against it."""
+    specification: str = ""
+    """What other programs ask of this drive, in words, and where that is not what its lot says; empty if nothing."""
 
 
 class Reception(Protocol):
@@ -122,10 +128,10 @@ class LotIntake:
         question, hold = found.belonging.question, found.belonging.hold
         terms = replace(usual, question=question, hold=hold, lot_id=lot_id, asset_tag=found.asset_tag)
         if found.lot is not None:
-            return self._by_lot(terms, found.lot)
-        if lot_id:  # received by hand, with a lot that nobody has described
-            return replace(terms, starts_by_itself=False)
-        return terms
+            terms = self._by_lot(terms, found.lot)
+        elif lot_id:  # received by hand, with a lot that nobody has described
+            terms = replace(terms, starts_by_itself=False)
+        return _by_specifications(terms, found.asked) if found.asked else terms
 
     def _by_lot(self, terms: Terms, lot: Lot) -> Terms:
         policy = lot.policy
@@ -146,3 +152,19 @@ class LotIntake:
             return math.inf
         left = instant(deadline) - instant(self._now_utc())
         return asyncio.get_running_loop().time() + left.total_seconds()
+
+
+def _by_specifications(terms: Terms, specifications: Sequence[Specification]) -> Terms:
+    request = terms.request
+    usual = Asked(
+        request.custom.name if request.custom is not None else request.standard,
+        request.level,
+        request.verification or Verification.FULL,
+    )
+    asked = together(specifications, usual)
+    custom = request.custom if asked.standard == usual.standard else None
+    request = replace(
+        request, standard=asked.standard, level=asked.level, verification=asked.verification, custom=custom
+    )
+    question = terms.question or asked.question
+    return replace(terms, request=request, question=question, specification=asked.told)

@@ -28,6 +28,7 @@ class Shown:
     certificate: str = ""
     lot: str = ""
     asset_tag: str = ""
+    specification: str = ""
     written_bytes: int = 0
     verified_bytes: int = 0
     alarms: Mapping[str, str] = field(default_factory=dict)
@@ -56,6 +57,7 @@ class Shown:
             "certificate": self.certificate,
             "lot": self.lot,
             "asset_tag": self.asset_tag,
+            "specification": self.specification,
         }
 
 

@@ -83,6 +83,8 @@ class BaySnapshot:
     """File name of the certificate that the last job left."""
     lot: str = ""
     asset_tag: str = ""
+    specification: str = ""
+    """What other programs ask of this drive, in words; empty if nothing."""
 
 
 COMMIT_BOUNDS_SECONDS = (0.001, 0.004, 0.016, 0.064, 0.256, 1.0, 4.0, 16.0)

@@ -472,6 +472,25 @@ async def test_files_that_anybody_sends_take_only_so_much_memory(plant: Plant, m
             await asyncio.sleep(0.05)
 
 
+async def test_a_lot_of_many_thousand_drives_is_described_by_whoever_may_and_nobody_else_sends_as_much(
+    plant: Plant,
+) -> None:
+    serials = [f"SN{number:010}" for number in range(20_000)]
+    order = {"lot_id": "L1", "policy": {"standard": "random"}, "expected_serials": serials}
+    clerk = await plant.browser_of("Clara", Role.CLERK)
+    assert (await clerk.ask("POST", "/api/v1/lots", order)).status == 201
+    assert (await clerk.get("/api/v1/lots/L1")).json["lot"]["expected_serials"] == serials
+    del order["lot_id"]
+    assert (await clerk.ask("PUT", "/api/v1/lots/L1", order)).json["revision"] == 2
+    auditor = await plant.browser_of("Ada", Role.AUDITOR)
+    for answer in (
+        await auditor.ask("PUT", "/api/v1/lots/L1", order),
+        await ask(plant.port, "PUT", "/api/v1/lots/L1", order),
+    ):
+        assert_problem(answer, 413, "too-large")
+        assert "split into several lots" in answer.json["remedy"]
+
+
 async def test_only_who_is_signed_in_imports_lists(plant: Plant) -> None:
     large = b"x" * (access.MAX_BODY_BYTES + 1)
     target = "/api/v1/lots/L1/expected/import"

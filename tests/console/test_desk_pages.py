@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from eraser.cli.receipt import receipt_group
 from eraser.domain.custody import CustodyRecord, DriveName, Received, drive_name
+from eraser.console.pages.labels_page import SIZES
 from eraser.domain.events import CertificateIssued
 from eraser.ledger.station_ledger import StationLedger
 from eraser.rack.view import BaySnapshot
@@ -61,6 +64,7 @@ def paths(site: DeskSite) -> list[str]:
         f"/check/{site.ids[0]}",
         "/reports",
         "/reports?by=model",
+        "/specifications",
         "/present",
         "/customers",
         f"/customers/new?lot={LOT}&serial=S0000005",
@@ -171,6 +175,28 @@ def test_the_scanned_drive_s_result_label_is_printed_at_once_and_the_next_can_be
         page.keyboard.type("S0000001")
         page.keyboard.press("Enter")
         expect(page.locator(".label.is-good")).to_contain_text("ERASED")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_label_is_one_page_of_the_size_that_the_desk_s_printer_has_with_all_of_it_on_it(
+    browser: Browser, site: DeskSite, size: str, tmp_path: Path
+) -> None:
+    with a_page(browser, f"{site.address}/labels/result?certificate={site.ids[2]}") as page:
+        page.get_by_role("link", name=size.replace("x", " \N{MULTIPLICATION SIGN} ")).click()
+        page.wait_for_url("**/labels/result?certificate=**")
+        printed = tmp_path / "label.pdf"
+        page.pdf(path=printed, prefer_css_page_size=True, print_background=True)
+        text = subprocess.run(["pdftotext", "-layout", printed, "-"], capture_output=True, text=True, check=True).stdout
+        for word in ("NOT ERASED", "S0000003", "DO NOT SELL", site.ids[2]):
+            assert word in text, (word, text)
+        told = subprocess.run(["pdfinfo", printed], capture_output=True, text=True, check=True).stdout
+        found = re.search(r"Pages: +1\n(?s:.*)Page size: +([0-9.]+) x ([0-9.]+) pts", told)
+        assert found is not None, told
+        wanted = [float(side) * 72 / 25.4 for side in size.split("x")]
+        assert [float(side) for side in found.groups()] == pytest.approx(wanted, abs=1)
+        page.emulate_media(media="print")
+        label = "label => [label.scrollHeight - label.clientHeight, label.scrollWidth - label.clientWidth]"
+        assert max(page.locator(".label").evaluate(label)) <= 1, "something is cut off"
 
 
 def test_a_file_that_anybody_drops_is_answered_in_plain_words(browser: Browser, site: DeskSite, tmp_path: Path) -> None:

@@ -132,6 +132,8 @@ ROUTES: dict[tuple[str, str], Permission | str] = {
     ("GET", "/bays/{name}/record"): P.VIEW_RACK,
     ("GET", "/failures"): P.VIEW_FAILURES,
     ("GET", "/lots"): P.VIEW_LOTS,
+    ("GET", "/labels/size/{size}"): P.VIEW_LOTS,
+    ("GET", "/specifications"): P.VIEW_CERTIFICATES,
     ("GET", "/lots/new"): P.MANAGE_LOTS,
     ("POST", "/lots/new"): P.MANAGE_LOTS,
     ("GET", "/lots/{lot_id}"): P.VIEW_LOTS,

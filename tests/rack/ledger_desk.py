@@ -17,6 +17,7 @@ from eraser.ledger.intake import Intake as LedgerIntake
 from eraser.ledger.lots import Lots
 from eraser.ledger.migrating import migrate
 from eraser.ledger.schema import stations
+from eraser.ledger.specifications import Specifications
 from eraser.ledger.sql_journal import SqlJournal
 from eraser.rack.erasing import Request
 from eraser.rack.intake import Intake, LotIntake
@@ -64,6 +65,7 @@ class LedgerDesk:
     custody: Custody = field(init=False)
     lots: Lots = field(init=False)
     ledger: LedgerIntake = field(init=False)
+    specified: Specifications = field(init=False)
 
     def __post_init__(self) -> None:
         store: Any = self.store
@@ -71,6 +73,7 @@ class LedgerDesk:
         self.custody = Custody(store, now_utc)
         self.lots = Lots(store, now_utc)
         self.ledger = LedgerIntake(store, STATION, now_utc)
+        self.specified = Specifications(store, now_utc)
 
     @property
     def intake(self) -> LotIntake:

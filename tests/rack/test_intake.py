@@ -25,6 +25,7 @@ from eraser.domain.events import Entry, JobCancelled
 from eraser.domain.job import JobState
 from eraser.domain.lot import Lot, LotPolicy, TagBinding
 from eraser.domain.program import Verification
+from eraser.domain.specification import Specification
 from eraser.errors import JournalError, Refused
 from eraser.ledger.errors import LedgerError, LedgerFull
 from eraser.rack.view import BayState
@@ -87,6 +88,61 @@ def test_a_lots_verification_is_its_own(tmp_path: Path) -> None:
         at.memory.plug(MemoryDrive(), "A1")
         seen = await at.until("A1", BayState.FAILED, BayState.PASSED)
         assert seen.verified_bytes == 0
+
+    played(tmp_path, story)
+
+
+def test_a_drive_is_erased_as_its_specification_says_and_no_less_than_its_lot_does(tmp_path: Path) -> None:
+    async def story(at: At, desk: LedgerDesk) -> None:
+        asked = Specification("order-1", "S1", standard="one", verification=Verification.NONE)
+        await desk.specified.put(asked, "erp")
+        await desk.open("L7")
+        at.memory.plug(MemoryDrive(), "A1")
+        seen = await at.until("A1", BayState.PASSED)
+        assert (seen.lot, seen.standard) == ("L7", "one")
+        assert seen.verified_bytes == MemoryDrive().drive.geometry.capacity_bytes
+        assert seen.specification.startswith("specification order-1 asks for one, none verification; ")
+        assert "would take zero" in seen.specification and "full verification" in seen.specification
+
+    played(tmp_path, story)
+
+
+def test_a_specification_for_another_serial_number_changes_nothing(tmp_path: Path) -> None:
+    async def story(at: At, desk: LedgerDesk) -> None:
+        await desk.specified.put(Specification("order-1", "S2", standard="one"), "erp")
+        await desk.open("L7")
+        at.memory.plug(MemoryDrive(), "A1")
+        seen = await at.until("A1", BayState.PASSED)
+        assert (seen.standard, seen.specification) == ("zero", "")
+
+    played(tmp_path, story)
+
+
+def test_specifications_that_contradict_each_other_are_left_to_a_person(tmp_path: Path) -> None:
+    drive = MemoryDrive()
+
+    async def story(at: At, desk: LedgerDesk) -> None:
+        for number, standard in enumerate(("one", "random")):
+            await desk.specified.put(Specification(f"order-{number}", "S1", standard=standard), "erp")
+        await desk.open("L7")
+        at.memory.plug(drive, "A1")
+        seen = await at.until("A1", BayState.ASKING)
+        assert "different standards" in seen.waits_for and drive.ios == 0
+        await at.start("A1", "one")
+        assert (await at.until("A1", BayState.PASSED)).standard == "one"
+
+    played(tmp_path, story)
+
+
+def test_a_specification_that_comes_while_its_drive_waits_for_its_turn_counts(tmp_path: Path) -> None:
+    async def story(at: At, desk: LedgerDesk) -> None:
+        await desk.open("L7")
+        await at.station.drain(on=True)
+        at.memory.plug(MemoryDrive(), "A1")
+        await at.until("A1", BayState.WAITING)
+        await desk.specified.put(Specification("order-1", "S1", standard="one"), "erp")
+        await at.station.drain(on=False)
+        assert (await at.until("A1", BayState.PASSED)).standard == "one"
 
     played(tmp_path, story)
 

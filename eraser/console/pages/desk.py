@@ -11,6 +11,7 @@ from eraser.console.pages.labels_page import add_labels
 from eraser.console.pages.lots_page import add_lots
 from eraser.console.pages.present_page import Presence, add_present
 from eraser.console.pages.reports_page import add_reports
+from eraser.console.pages.specifications_page import add_specifications
 from eraser.console.public_check import PublicCheck
 from eraser.rack.view import StationPort
 
@@ -28,6 +29,8 @@ def desk_pages(desk: Desk, station: StationPort) -> APIRouter:
         add_reports(router, desk.filed.reports)
         if desk.audits is not None:
             add_audits(router, desk.audits, desk.controls)
+        if desk.specified is not None:
+            add_specifications(router, desk.specified, desk.filed.index)
         if desk.attendances is not None:
             add_present(router, Presence(desk.attendances, desk.filed, desk, station))
     return router

@@ -1,8 +1,9 @@
 """Labels to print: at intake, so that a drive's lot is on it; after its job, so that its result is. All by the keyboard."""
 
 import re
+from http import HTTPStatus
 from io import BytesIO
-from typing import Annotated
+from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlencode
 
 import segno
@@ -23,6 +24,11 @@ from eraser.ledger.certificate_index import Indexed, Search
 _VIEW = [Depends(require(Permission.VIEW_CERTIFICATES))]
 _VIEW_LOTS = [Depends(require(Permission.VIEW_LOTS))]
 RECENT = 24
+SIZES = ("57x32", "62x29", "70x40", "100x50")
+"""Of labels, width by height in mm: those of the usual rolls. `static/labels.css` has one page for each."""
+USUAL_SIZE = "70x40"
+SIZE_COOKIE = "label-size"
+_YEAR_SECONDS = 365 * 24 * 3600
 Name = Annotated[str, Query(max_length=128)]
 _PAPER_CODE = re.compile(r"(?:^eraser:|/check/)([A-Za-z0-9-]{8,64})[.:]")
 """The id in what our own QR codes hold."""
@@ -45,6 +51,16 @@ def add_labels(router: APIRouter, desk: Desk, filed: FiledCertificates) -> None:
         context = {"scan": scan, "wrong": wrong, "rows": [(item, shown_outcome(item)) for item in found or recent]}
         return render(request, "labels.html", context | {"outcomes": OUTCOMES, "symbols": SYMBOLS})
 
+    @router.get("/labels/size/{size}", dependencies=_VIEW_LOTS)
+    async def choose_size(request: Request, size: Literal[SIZES], back: str = "/labels") -> Response:  # type: ignore[valid-type]
+        """Each desk has its own printer, so the browser remembers it."""
+        answer = RedirectResponse(own_path(back), status_code=HTTPStatus.SEE_OTHER)
+        is_secure = request.url.scheme == "https"
+        answer.set_cookie(
+            SIZE_COOKIE, size, max_age=_YEAR_SECONDS, path="/labels", samesite="lax", secure=is_secure, httponly=True
+        )
+        return answer
+
     @router.get("/labels/result", dependencies=_VIEW)
     async def show_result(request: Request, certificate: Id, back: str = "/labels") -> Response:
         item = await known_certificate(filed, certificate)
@@ -62,13 +78,22 @@ def add_labels(router: APIRouter, desk: Desk, filed: FiledCertificates) -> None:
             "qr": qr_svg(address),
             "back": own_path(back),
         }
-        return render(request, "label_result.html", context)
+        return render(request, "label_result.html", context | _sizes(request))
 
     @router.get("/labels/intake", dependencies=_VIEW_LOTS)
     async def show_intake(request: Request, lot: Name, serial: Name, tag: Name = "", back: str = "/labels") -> Response:
         described = await lot_named(desk.lots, lot)
         context = {"lot": described, "serial": serial, "tag": tag, "qr": qr_svg(tag or serial), "back": own_path(back)}
-        return render(request, "label_intake.html", context)
+        return render(request, "label_intake.html", context | _sizes(request))
+
+
+def _sizes(request: Request) -> dict[str, Any]:
+    """What this browser's printer has in it, and what it may have."""
+    size = request.cookies.get(SIZE_COOKIE, "")
+    # Chosen anew it is shown again, and not printed at once.
+    asked = urlencode([item for item in request.query_params.multi_items() if item[0] != "print"])
+    here = quote(f"{request.url.path}?{asked}", safe="")
+    return {"size": size if size in SIZES else USUAL_SIZE, "sizes": SIZES, "here": here}
 
 
 async def results_of(filed: FiledCertificates, scan: str) -> list[Indexed]:

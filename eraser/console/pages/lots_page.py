@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from eraser.console.access import form_fields
@@ -17,7 +17,7 @@ from eraser.console.pages.language import N_, Language, language_of, translation
 from eraser.console.pages.rendering import render
 from eraser.domain.catalogue import STANDARDS, standard_named
 from eraser.domain.intake import Opening
-from eraser.domain.lot import Arrivals, Lot, LotPolicy
+from eraser.domain.lot import MAX_NAME_CHARACTERS, Arrivals, Lot, LotPolicy
 from eraser.domain.plan import Level
 from eraser.domain.program import Verification
 from eraser.errors import Refused, UsageError
@@ -27,6 +27,8 @@ from eraser.rack.view import StationPort
 _LOOKER = Annotated[Viewer, Depends(require(Permission.VIEW_LOTS))]
 _MANAGER = Annotated[Viewer, Depends(require(Permission.MANAGE_LOTS))]
 
+PAGE = 50
+MAX_PAGES = 1_000_000
 USUAL_STANDARD = "gb-46864-2025"
 
 VERIFICATIONS = {Verification.FULL: N_("in full"), Verification.SAMPLED: N_("samples"), Verification.NONE: N_("none")}
@@ -104,14 +106,18 @@ def add_lots(router: APIRouter, desk: Desk, station: StationPort) -> None:
     """The list, the form, a lot, and its live part."""
 
     @router.get("/lots")
-    async def show_lots(request: Request, viewer: _LOOKER) -> Response:
-        openings = {item.lot_id: item for item in await desk.intake.openings()}
-        lines = [
-            LotLine(lot, openings.get(lot.lot_id), await desk.lots.arrivals(lot.lot_id))
-            for lot in await desk.lots.all()
-        ]
-        lines.sort(key=lambda line: (line.opening is None, line.lot.policy.deadline or "~", line.lot.lot_id))
-        return render(request, "lots.html", {"lines": lines, "may_manage": viewer.may(Permission.MANAGE_LOTS)})
+    async def show_lots(
+        request: Request,
+        viewer: _LOOKER,
+        name: Annotated[str, Query(max_length=MAX_NAME_CHARACTERS)] = "",
+        page: Annotated[int, Query(ge=1, le=MAX_PAGES)] = 1,
+    ) -> Response:
+        context = await _list_context(desk, name.strip(), page)
+        rights = {
+            "may_manage": viewer.may(Permission.MANAGE_LOTS),
+            "may_see_specifications": desk.specified is not None and viewer.may(Permission.VIEW_CERTIFICATES),
+        }
+        return render(request, "lots.html", context | rights)
 
     @router.get("/lots/new")
     async def show_form(request: Request, viewer: _MANAGER) -> Response:
@@ -146,6 +152,26 @@ def add_lots(router: APIRouter, desk: Desk, station: StationPort) -> None:
     async def show_picture(request: Request, lot_id: str, viewer: _LOOKER) -> Response:
         """The live part alone, for the page's script."""
         return render(request, "lot_picture.html", await _lot_context(desk, station, lot_id, language_of(request)))
+
+
+async def _list_context(desk: Desk, name: str, page: int) -> dict[str, Any]:
+    """The lots that are taken in, the most urgent first; then the others in pages, those described last first."""
+    openings = {item.lot_id: item for item in await desk.intake.openings()}
+    names = [lot_id for lot_id in await desk.lots.names() if name.casefold() in lot_id.casefold()]
+    opened = await desk.lots.several([lot_id for lot_id in names if lot_id in openings])
+    opened.sort(key=lambda lot: (lot.policy.deadline or "~", lot.lot_id))
+    others = [lot_id for lot_id in names if lot_id not in openings]
+    shown = await desk.lots.several(others[(page - 1) * PAGE : page * PAGE])
+    several = [*opened, *shown] if page == 1 else shown
+    found = await desk.lots.arrivals_of(several)
+    lines = [LotLine(lot, openings.get(lot.lot_id), has_come) for lot, has_come in zip(several, found, strict=True)]
+    return {
+        "lines": lines,
+        "asked": name,
+        "count": len(names),
+        "newer": urlencode({"name": name, "page": page - 1}) if page > 1 else "",
+        "older": urlencode({"name": name, "page": page + 1}) if page * PAGE < len(others) else "",
+    }
 
 
 def _lot_of(asked: dict[str, str]) -> Lot:

@@ -70,6 +70,11 @@ SENTENCES = (
     N_("cancelled"),
     N_("its job failed: {0}"),
     N_("it was refused: {0}"),
+    N_("specification {0} asks for {1}"),
+    N_("erasing as its lot says"),
+    N_("its lot or the station would take {0}"),
+    N_("the stronger wish counts: {0}"),
+    N_("specifications {0} ask for different standards: start it by one of them"),
 )
 
 
