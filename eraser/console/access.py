@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from eraser.console.identity import Recognise, Viewer
-from eraser.console.problems import MEDIA_TYPE, Busy, Forbidden, TooLarge, TooMany, problem_of, status_of
+from eraser.console.problems import MEDIA_TYPE, Busy, Forbidden, TooLarge, TooMany, problem_document, status_of
 from eraser.errors import EraserError
 
 MAX_BODY_BYTES = 64 * 1024
@@ -62,7 +62,7 @@ def problem_response(error: EraserError, status: HTTPStatus | None = None) -> JS
     headers = {"www-authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else {}
     if isinstance(error, TooMany):
         headers["retry-after"] = str(math.ceil(error.seconds))
-    return JSONResponse(problem_of(error, status), status_code=status, media_type=MEDIA_TYPE, headers=headers)
+    return JSONResponse(problem_document(error, status), status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
 def body_limit(path: str, viewer: Viewer) -> int:

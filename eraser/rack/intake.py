@@ -10,6 +10,7 @@ from eraser.domain.bay import BayName
 from eraser.domain.drive import Condition, Drive
 from eraser.domain.intake import place_of
 from eraser.domain.lot import Lot, instant
+from eraser.domain.sayings import Saying
 from eraser.rack.erasing import Request
 
 if TYPE_CHECKING:  # a station without a ledger loads no database
@@ -26,14 +27,14 @@ class Terms:
 
     request: Request
     starts_by_itself: bool
-    question: str = ""
-    """Why a person has to start it, whatever the lot says; empty if nothing speaks against it."""
+    question: Saying | None = None
+    """Why a person has to start it, whatever the lot says; None if nothing speaks against it."""
     customer_waits: bool = False
     deadline: float = math.inf
     lot_id: str = ""
     asset_tag: str = ""
-    hold: str = ""
-    """Why not even an interrupted job goes on by itself; empty if nothing speaks against it."""
+    hold: Saying | None = None
+    """Why not even an interrupted job goes on by itself; None if nothing speaks against it."""
 
 
 class Reception(Protocol):
