@@ -119,7 +119,7 @@ def read_station(form: Mapping[str, Any]) -> StationSnapshot:
     try:
         return StationSnapshot(
             at=form["at"],
-            bays=tuple(_read_bay(bay) for bay in form["bays"]),
+            bays=tuple(read_bay(bay) for bay in form["bays"]),
             jobs={(job["outcome"], job["standard"]): job["count"] for job in form["jobs"]},
             queue=form["queue"],
             loop_lag_seconds=form["loop_lag_seconds"],
@@ -134,7 +134,8 @@ def read_station(form: Mapping[str, Any]) -> StationSnapshot:
         ) from error
 
 
-def _read_bay(form: Mapping[str, Any]) -> BaySnapshot:
+def read_bay(form: Mapping[str, Any]) -> BaySnapshot:
+    """The bay that a station's answer stands for. Raises KeyError, TypeError or ValueError for what no station answers."""
     values = {item.name: form[item.name] for item in fields(BaySnapshot)}
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     values["state"] = BayState(values["state"])

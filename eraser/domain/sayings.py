@@ -337,12 +337,16 @@ class Code(StrEnum):
         "nobody looked who else used the drive",
     )
     IN_USE = "in-use", "when it was read back, somebody else used the drive: {detail}", "somebody else used the drive"
-    FAILURE_GONE = "gone", "{text}", "the drive is gone"
-    FAILURE_TOO_MANY_ERRORS = "too-many-errors", "{text}", "too many errors"
-    FAILURE_NO_PROGRESS = "no-progress", "{text}", "no progress"
-    FAILURE_FLUSH = "flush-failed", "{text}", "flush failed"
-    FAILURE_CACHE_KEPT = "cache-kept", "{text}", "what is in memory could not be told from what is on the drive"
-    FAILURE_INTERNAL = "internal", "{text}", "a fault of this program"
+    FAILURE_GONE = "gone", "the transfer ended: the drive is gone", "the drive is gone"
+    FAILURE_TOO_MANY_ERRORS = "too-many-errors", "the transfer ended: too many errors", "too many errors"
+    FAILURE_NO_PROGRESS = "no-progress", "the transfer ended: no progress", "no progress"
+    FAILURE_FLUSH = "flush-failed", "the transfer ended: flush failed", "flush failed"
+    FAILURE_CACHE_KEPT = (
+        "cache-kept",
+        "the transfer ended: the page cache was kept",
+        "what is in memory could not be told from what is on the drive",
+    )
+    FAILURE_INTERNAL = "internal", "the transfer ended: a fault of this program", "a fault of this program"
 
     # ---- why the station is not ready
 

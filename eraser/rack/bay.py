@@ -36,6 +36,9 @@ T = TypeVar("T")
 IDENTIFY_SECONDS = 60.0
 """Longer than a sick drive's host takes to give a command up; then the drive is refused until somebody asks again."""
 
+CONSENT_SECONDS = 1.0
+"""How often the ledger is asked whether a customer has agreed."""
+
 FULL_LEDGER_SECONDS = 5.0
 """How long until a full ledger is tried again."""
 
@@ -487,7 +490,14 @@ class BayRun:
             self._show(BayState.INTERRUPTED, say(Code.NOT_ON_BY_ITSELF, why=terms.hold))
             return
         self._station.unrecorded_cancels.discard(interrupted.job_id)
-        await self._erase(sighting, drive, terms, interrupted, lambda erasing: erasing.take_up(interrupted, drive))
+        awaits_consent = terms.customer_waits and interrupted.outcome is None and not interrupted.has_written
+        await self._erase(
+            sighting,
+            terms,
+            interrupted,
+            lambda erasing: erasing.take_up(interrupted, drive),
+            awaits_consent=awaits_consent,
+        )
 
     async def _begin(self, sighting: Sighting, drive: Drive, given_up: JobState | None, wish: _Wish) -> None:
         """A new job: where a person said so, or where the lot starts by itself and the drive has no past here."""
@@ -510,17 +520,18 @@ class BayRun:
                 # Also to whoever started it before that was on record.
                 self._show(BayState.ASKING, waiting=(now.question,))
                 raise _Stale
-            if (now.request, now.starts_by_itself) != (terms.request, terms.starts_by_itself):
+            was, is_now = ((item.request, item.starts_by_itself, item.customer_waits) for item in (terms, now))
+            if is_now != was:
                 raise _Stale
 
         try:
             await self._erase(
                 sighting,
-                drive,
                 terms,
                 given_up or prepared,
                 lambda erasing: erasing.begin(prepared, given_up),
                 expect_same,
+                awaits_consent=terms.customer_waits,
             )
         except _Stale:
             if self._shown.state is not BayState.ASKING:
@@ -608,21 +619,26 @@ class BayRun:
     async def _erase(
         self,
         sighting: Sighting,
-        drive: Drive,
         terms: Terms,
         what: Prepared | JobState,
         work: Callable[[Erasing], Awaitable[Result]],
         expect_same: Callable[[], Awaitable[None]] | None = None,
+        *,
+        awaits_consent: bool,
     ) -> None:
-        """Waits for its turn, then works. Where a person cancels `what` before that, it does not begin; nor where `expect_same`
-        raises, which is asked when the turn has come: that may take a day.
+        """Waits for the customer's consent where one has to give it, then for its turn, then works. Where a person cancels
+        `what` before that, it does not begin; nor where `expect_same` raises, which is asked when the turn has come: that may
+        take a day.
         """
         station = self._station
         self._found_domains = await station.parts.call(station.access.domains, sighting)
         place, failure = station.intake.place_of(self.name), terms.request.failure
-        erasing = Erasing(station.parts, drive.path, place=place, failure=failure)
+        assert self._shown.drive is not None
+        erasing = Erasing(station.parts, self._shown.drive.path, place=place, failure=failure)
         try:
             self._raise_if_cancelled()
+            if awaits_consent:
+                await self._until_consent(self._shown.drive, terms.asset_tag)
             self._show(BayState.WAITING)
             turn = station.admissions.turn(
                 self.needs(),
@@ -646,6 +662,16 @@ class BayRun:
             await self._record_cancel(erasing, what)
         else:
             self._take(result)
+
+    async def _until_consent(self, drive: Drive, tag: str) -> None:
+        """Begins nothing on a drive whose customer is there before they have agreed, which is on record then."""
+        is_told = False
+        while not await self._station.intake.has_consented(drive, tag):
+            if not is_told:
+                self._show(BayState.WAITING, waiting=(say(Code.WAITS_FOR_CONSENT),))
+                is_told = True
+            await asyncio.sleep(CONSENT_SECONDS)
+            self._raise_if_cancelled()
 
     def _raise_if_cancelled(self) -> None:
         if self._is_cancelled:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from eraser.domain.bay import BayName
+from eraser.domain.custody import drive_name
 from eraser.domain.drive import Condition, Drive
 from eraser.domain.intake import place_of
 from eraser.domain.lot import Lot, instant
@@ -14,6 +15,7 @@ from eraser.domain.sayings import Saying
 from eraser.rack.erasing import Request
 
 if TYPE_CHECKING:  # a station without a ledger loads no database
+    from eraser.ledger.attendances import Attendances
     from eraser.ledger.intake import Intake as LedgerIntake
     from eraser.ledger.intake import TakenIn
 
@@ -30,6 +32,7 @@ class Terms:
     question: Saying | None = None
     """Why a person has to start it, whatever the lot says; None if nothing speaks against it."""
     customer_waits: bool = False
+    """Then nothing is written before they have agreed (`Reception.has_consented`)."""
     deadline: float = math.inf
     lot_id: str = ""
     asset_tag: str = ""
@@ -59,6 +62,10 @@ class Reception(Protocol):
         """Two drives bear its name: from now on none of them leaves until a person has separated them."""
         ...
 
+    async def has_consented(self, drive: Drive, known_tag: str = "") -> bool:
+        """Whether the customer who waits for this drive has agreed to its erasure, on record."""
+        ...
+
     def place_of(self, bay: BayName) -> str:
         """What records call the bay."""
         ...
@@ -82,6 +89,10 @@ class Intake:
     async def seen_twice(self, drive: Drive, bay: BayName, what: str, known_tag: str = "") -> None:
         """Nothing is recorded here."""
 
+    async def has_consented(self, drive: Drive, known_tag: str = "") -> bool:
+        """No customer is known here."""
+        return True
+
     def place_of(self, bay: BayName) -> str:
         """Its name."""
         return bay
@@ -90,8 +101,16 @@ class Intake:
 class LotIntake:
     """By the drive's lot. `usual` is for drives of no lot, and has the operator of all records and jobs."""
 
-    def __init__(self, ledger: "LedgerIntake", usual: Intake, station_id: str, now_utc: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        ledger: "LedgerIntake",
+        attendances: "Attendances",
+        usual: Intake,
+        station_id: str,
+        now_utc: Callable[[], str],
+    ) -> None:
         self._ledger = ledger
+        self._attendances = attendances
         self._usual = usual
         self._station_id = station_id
         self._now_utc = now_utc
@@ -113,6 +132,11 @@ class LotIntake:
     async def seen_twice(self, drive: Drive, bay: BayName, what: str, known_tag: str = "") -> None:
         """On record, unless it is already."""
         await self._ledger.seen_twice(drive, bay, what, self._usual.request.operator, known_tag)
+
+    async def has_consented(self, drive: Drive, known_tag: str = "") -> bool:
+        """As it stands in the ledger, by the drive's name; without one nobody can tell whose it is."""
+        name = drive_name(drive.identity, known_tag)
+        return name is not None and await self._attendances.has_consented(name)
 
     def place_of(self, bay: BayName) -> str:
         """Of all stations on the ledger."""

@@ -22,6 +22,7 @@ from eraser.domain.drive import Condition, Media, Transport
 from eraser.domain.events import Outcome
 from eraser.domain.intake import Belonging, ClosedLot, Opening, OpenLot, belonging, registration
 from eraser.domain.lot import Lot, LotPolicy, instant
+from eraser.domain.sayings import Code, say
 from eraser.errors import UsageError
 from tests.domain.builders import a_drive
 
@@ -59,15 +60,15 @@ def test_the_lot_that_expects_a_drive_goes_before_the_one_of_its_bay() -> None:
 def test_a_drive_that_two_lots_expect_is_asked_about_unless_its_bay_tells() -> None:
     lots = an_open_lot("L7", "A1", expected_serials=("S1",)), an_open_lot("L8", "A2", expected_serials=("S1",))
     found = in_bay("A3", *lots)
-    assert found.lot_id == "" and "L7 and L8" in str(found.question)
+    assert found.lot_id == "" and "L7, L8" in str(found.question)
     assert in_bay("A2", *lots) == Belonging("L8", True)
     found = in_bay("A3", *lots, history=past(Received("L1")))
-    assert found.lot_id == "L1" and not found.is_arrival and "L7 and L8" in str(found.question)
+    assert found.lot_id == "L1" and not found.is_arrival and "L7, L8" in str(found.question)
 
 
 def test_a_drive_that_its_lot_does_not_expect_is_asked_about() -> None:
     found = in_bay("A1", an_open_lot("L7", "A1", expected_serials=("S2",)))
-    assert found == Belonging("L7", True, "lot L7 does not expect this serial number")
+    assert found == Belonging("L7", True, say(Code.NOT_EXPECTED, lot="L7"))
 
 
 def test_a_drive_without_a_serial_number_of_its_own_is_none_of_those_expected() -> None:
@@ -154,7 +155,7 @@ def test_a_drive_that_left_the_plant_and_comes_back_has_come_anew() -> None:
     ],
 )
 def test_a_drive_with_something_against_it_is_asked_about(history: Gathered, asked: str) -> None:
-    assert asked in in_bay("A1", an_open_lot("L7", "A1"), history=history).question
+    assert asked in str(in_bay("A1", an_open_lot("L7", "A1"), history=history).question)
 
 
 @pytest.mark.parametrize("history", [past(Destroyed("shredded")), past(Received("L7"), Destroyed("shredded"))])

@@ -80,6 +80,11 @@ class Desk:
     async def seen_twice(self, drive: Drive, bay: BayName, what: str, known_tag: str = "") -> None:
         await asyncio.sleep(self.disk.latency())
 
+    async def has_consented(self, drive: Drive, known_tag: str = "") -> bool:
+        await asyncio.sleep(0.002)
+        found = next((disk for disk in self.world.disks if disk.node == drive.path), None)
+        return found is None or found.has_consented
+
     def place_of(self, bay: BayName) -> str:
         return bay
 
