@@ -8,7 +8,16 @@ from functools import partial
 
 from sqlalchemy import Connection, insert, select
 
-from eraser.domain.attendance import MAX_HOURS, Attendance, AttendanceEvent, Confirmed, Consented, JobSeen, Opened, fold
+from eraser.domain.attendance import (
+    CONSENT_DAYS,
+    Attendance,
+    AttendanceEvent,
+    Confirmed,
+    Consented,
+    JobSeen,
+    Opened,
+    fold,
+)
 from eraser.domain.custody import DriveName, may_be_same
 from eraser.domain.lot import instant
 from eraser.ledger.records import body_of, corrupt, value_of
@@ -38,8 +47,8 @@ class Attendances:
         await self._store.insert(insert(attendances), row)
 
     async def has_consented(self, drive: DriveName) -> bool:
-        """Whether a customer to whom this drive was shown, no longer ago than an address answers, has agreed to its erasure."""
-        since = instant(self._now_utc()) - timedelta(hours=MAX_HOURS)
+        """Whether a customer to whom this drive was shown, no longer ago than a consent holds, has agreed to its erasure."""
+        since = instant(self._now_utc()) - timedelta(days=CONSENT_DAYS)
         return await self._store.read(partial(_has_consented, drive, since))
 
     async def find(self, token: str) -> Attendance | None:
@@ -59,7 +68,7 @@ def _find(digest: bytes, connection: Connection) -> Attendance | None:
 def _has_consented(drive: DriveName, since: datetime, connection: Connection) -> bool:
     query = select(attendances).where(attendances.c.kind.in_((Opened.kind, Consented.kind)))
     agreed: set[bytes] = set()
-    # The newest first: what is older than an address answers need not be read.
+    # The newest first: what is older than a consent holds need not be read.
     for row in connection.execute(query.order_by(attendances.c.number.desc())):
         if row.kind == Consented.kind:
             agreed.add(bytes(row.token_digest))

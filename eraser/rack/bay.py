@@ -490,7 +490,8 @@ class BayRun:
             self._show(BayState.INTERRUPTED, say(Code.NOT_ON_BY_ITSELF, why=terms.hold))
             return
         self._station.unrecorded_cancels.discard(interrupted.job_id)
-        awaits_consent = terms.customer_waits and interrupted.outcome is None and not interrupted.has_written
+        # Also where it has written: a drive that bears the same name may be another customer's.
+        awaits_consent = terms.customer_waits and interrupted.outcome is None
         await self._erase(
             sighting,
             terms,
