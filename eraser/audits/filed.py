@@ -298,7 +298,7 @@ class FiledAudits:
         from eraser.audits.page import signed_report  # 34 MB of Typst, and 0.6 s of pyHanko
         from eraser.certificates.pdf.words import Language
 
-        return signed_report(found, document, Language(language), self._folders.keys)
+        return signed_report(found, document, Language(language), self._folders.keys, self._now_utc())
 
     def _signed_then(self, size: int | None, connection: Connection) -> bytes:
         newest = self._signed()

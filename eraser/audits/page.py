@@ -32,11 +32,11 @@ MAX_SAMPLE_ROWS = 3200
 """More than any plan of ISO 2859-1 draws."""
 
 
-def signed_report(verified: Verified, document: bytes, language: Language, keys: Path) -> bytes:
+def signed_report(verified: Verified, document: bytes, language: Language, keys: Path, now: str) -> bytes:
     """PDF/A-3b, signed as a whole (PAdES B-B) with the key for PDFs in the audits' folder below `keys`, made on first use: a
-    page of an audit must not pass for a certificate's. Raises KeyFileError.
+    page of an audit must not pass for a certificate's. Raises KeyFileError, also where it does not sign `now` (RFC 3339, UTC).
     """
-    return open_pdf_signer(audit_keys_folder(keys))(pdf_report(verified, document, language))
+    return open_pdf_signer(audit_keys_folder(keys))(pdf_report(verified, document, language), now)
 
 
 def pdf_report(verified: Verified, document: bytes, language: Language) -> bytes:

@@ -221,9 +221,10 @@ def report_command(
     found = _verified(document, sources, key_paths)
     if form == "pdf":
         from eraser.audits.page import signed_report
+    from eraser.cli.station import now_utc
         from eraser.certificates.pdf.words import Language
 
-        content = signed_report(found, document, Language(language), sources.folder / "keys")
+        content = signed_report(found, document, Language(language), sources.folder / "keys", now_utc())
     else:
         content = json_report(found) if form == "json" else csv_report(found.record)
     if out is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 
 from eraser.cli.notifying import Manager
+from eraser.domain.sayings import Code, Saying, say
 from eraser.errors import EraserError, UsageError
 from eraser.rack.blocking import in_own_thread
 
@@ -21,7 +22,7 @@ NEEDS_RESTART = ("data", "http", "ledger", "station", "metrics")
 class Reconfigured(Protocol):
     """The station, as far as a reload goes."""
 
-    def trouble(self, what: str, problem: str = "") -> None: ...
+    def trouble(self, what: str, problem: Saying | None = None) -> None: ...
 
 
 class Reload:
@@ -79,4 +80,4 @@ class Reload:
     def _refuse(self, error: EraserError) -> None:
         for problem in getattr(error, "problems", (error,)):
             self._log.error("the configuration cannot be used; the old one stays", reason=str(problem))
-        self._station.trouble(PROBLEM, f"the configuration was changed and cannot be used, the old one counts: {error}")
+        self._station.trouble(PROBLEM, say(Code.TROUBLE_CONFIGURATION, detail=str(error)))

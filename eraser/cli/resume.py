@@ -8,13 +8,13 @@ import click
 
 from eraser.cli.asking import client_at, socket_option
 from eraser.cli.orders import resume_bays
-from eraser.cli.running import Work, run_all
+from eraser.cli.running import Work, refusal, run_all
 from eraser.cli.station import open_journal, open_station
 from eraser.console.client import NoStation
 from eraser.domain.drive import Drive, is_recognisable
 from eraser.domain.job import JobState
-from eraser.errors import ExitStatus, UsageError
-from eraser.rack.erasing import Ended, Erasing, Result, Station, resumable
+from eraser.errors import ExitStatus, Refused, UsageError
+from eraser.rack.erasing import Erasing, Result, Station, resumable
 
 
 @click.command("resume", short_help="Go on with interrupted jobs.")
@@ -68,4 +68,5 @@ def _work(station: Station, state: JobState, drive: Drive) -> Work:
 
 def _unrecognisable(drive: Drive) -> Result:
     what = "it has no serial number or world-wide name of its own, so nobody knows whether it is the same drive"
-    return Result(drive.path, Ended.REFUSED, f"{drive.path}: {what}. Begin anew: eraser erase {drive.path} --restart")
+    remedy = f"Begin anew: eraser erase {drive.path} --restart"
+    return refusal(drive.path, Refused("unrecognisable", what, subject=drive.path, remedy=remedy))

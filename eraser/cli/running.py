@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 
 import click
 
+from eraser.domain.sayings import Code, say, say_error
 from eraser.errors import EraserError, ExitStatus
 from eraser.rack.erasing import Ended, Erasing, Result
 
@@ -44,7 +45,7 @@ def run_all(work: Sequence[Work], *, refused: Sequence[Result], as_json: bool) -
 
 def refusal(path: str, error: EraserError) -> Result:
     """The result for a drive that was turned down before anything began."""
-    return Result(path, Ended.REFUSED, str(error))
+    return Result(path, Ended.REFUSED, (say_error(error),))
 
 
 async def _run(work: Sequence[Work], as_json: bool) -> list[Result]:
@@ -72,11 +73,11 @@ async def _guarded(erasing: Erasing, start: Start) -> Result:
     try:
         return await start()
     except Exception as error:
-        reason = str(error)
+        reason = say_error(error)
         if not isinstance(error, (EraserError, OSError)):
             traceback.print_exc()
-            reason = f"a fault of this program stopped it: {error!r}"
-        return Result(erasing.path, Ended.REFUSED if erasing.job is None else Ended.INTERRUPTED, reason)
+            reason = say(Code.FAULT, detail=repr(error))
+        return Result(erasing.path, Ended.REFUSED if erasing.job is None else Ended.INTERRUPTED, (reason,))
 
 
 def _say(line: str, *, err: bool = False) -> None:

@@ -24,10 +24,12 @@ from eraser.rack.view import BaySnapshot
 def status_command(socket_path: Path | None, as_json: bool) -> None:
     """Show what the running station does, bay by bay. Asks through its Unix socket and touches no drive."""
     form = client_at(socket_path).station()
+    snapshot = read_station(form)
     if as_json:
+        for shown, bay in zip(form["bays"], snapshot.bays, strict=True):
+            shown |= {"reason": bay.reason, "waits_for": bay.waits_for, "alarm_reasons": bay.alarm_reasons}
         click.echo(json.dumps(form))
         return
-    snapshot = read_station(form)
     for bay in snapshot.bays:
         click.echo(_line(bay))
     click.echo(summary_words(snapshot))

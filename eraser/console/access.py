@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from eraser.console.identity import Recognise, Viewer
-from eraser.console.problems import MEDIA_TYPE, Busy, Forbidden, TooLarge, TooMany, problem_of, status_of
+from eraser.console.problems import MEDIA_TYPE, Busy, Forbidden, TooLarge, TooMany, problem_document, status_of
 from eraser.console.texts import refuse_unkeepable
 from eraser.domain.account import Permission
 from eraser.errors import EraserError
@@ -73,7 +73,7 @@ def problem_response(error: EraserError, status: HTTPStatus | None = None) -> JS
     headers = {"www-authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else {}
     if isinstance(error, TooMany):
         headers["retry-after"] = str(math.ceil(error.seconds))
-    return JSONResponse(problem_of(error, status), status_code=status, media_type=MEDIA_TYPE, headers=headers)
+    return JSONResponse(problem_document(error, status), status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
 def body_limit(path: str, viewer: Viewer) -> int:

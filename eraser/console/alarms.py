@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from eraser.console.problems import NotFound
+from eraser.domain.sayings import VERIFICATION_FAILURES, Code, Sayings, english
 from eraser.domain.watchdog import Alarm as Trouble
 from eraser.errors import Refused
 from eraser.rack.view import BaySnapshot, BayState, StationSnapshot
@@ -43,20 +44,20 @@ class Alarm:
     bay: str
     sighting: str
     kind: Kind
-    reason: str
+    sayings: Sayings
     taken_by: str = ""
     taken_at: str = ""
 
     @property
     def key(self) -> tuple[str, str, str]:
         """What is acknowledged: this matter, with this drive, in this bay."""
-        return self.bay, self.sighting, self.kind.value if self.bay else f"{self.kind.value} {self.reason}"
+        return self.bay, self.sighting, self.kind.value if self.bay else f"{self.kind.value} {english(self.sayings)}"
 
 
 def findings(snapshot: StationSnapshot) -> Iterator[Alarm]:
     """Everything that is the matter at this moment, nothing of it acknowledged."""
-    for problem in snapshot.problems:
-        yield Alarm("", "", Kind.NOT_READY, problem)
+    for trouble in snapshot.troubles:
+        yield Alarm("", "", Kind.NOT_READY, (trouble,))
     for bay in snapshot.bays:
         yield from findings_of(bay)
 
@@ -64,10 +65,10 @@ def findings(snapshot: StationSnapshot) -> Iterator[Alarm]:
 def findings_of(bay: BaySnapshot) -> Iterator[Alarm]:
     """The same of one bay."""
     if (kind := _kind_of_state(bay)) is not None:
-        yield Alarm(bay.name, bay.sighting, kind, bay.reason)
-    for name, reason in zip(bay.alarms, bay.alarm_reasons, strict=True):
+        yield Alarm(bay.name, bay.sighting, kind, bay.reasons or bay.waiting)
+    for name, saying in zip(bay.alarms, bay.alarm_sayings, strict=True):
         if name in _TROUBLES:
-            yield Alarm(bay.name, bay.sighting, _TROUBLES[name], reason)
+            yield Alarm(bay.name, bay.sighting, _TROUBLES[name], (saying,))
 
 
 def _kind_of_state(bay: BaySnapshot) -> Kind | None:
@@ -80,14 +81,23 @@ def _kind_of_state(bay: BaySnapshot) -> Kind | None:
             return Kind.REFUSED
         case BayState.INTERRUPTED:
             return Kind.INTERRUPTED
+        case BayState.ASKING:
+            return _kind_of_past(bay)
         case _:
             return None
 
 
+def _kind_of_past(bay: BaySnapshot) -> Kind | None:
+    """A drive that failed here is the matter until it leaves or passes, also after the station began anew."""
+    codes = {saying.code for saying in bay.waiting}
+    if Code.VERIFICATION_FAILED_BEFORE in codes:
+        return Kind.VERIFICATION_FAILED
+    return Kind.FAILED if Code.FAILED_BEFORE in codes else None
+
+
 def is_verification_failure(bay: BaySnapshot) -> bool:
     """Whether what was read back is not what was written: the drive lies or another has written to it."""
-    words = ("mismatch", "differ", "do not hold what was written", "markers", "could not be read back")
-    return bool(bay.mismatched_sectors) or any(word in bay.reason for word in words)
+    return bool(bay.mismatched_sectors) or any(saying.code in VERIFICATION_FAILURES for saying in bay.reasons)
 
 
 class Alarms:
@@ -122,7 +132,7 @@ class Alarms:
 
     def _with_taker(self, alarm: Alarm) -> Alarm:
         name, at = self._taken.get(alarm.key, ("", ""))
-        return Alarm(alarm.bay, alarm.sighting, alarm.kind, alarm.reason, name, at)
+        return Alarm(alarm.bay, alarm.sighting, alarm.kind, alarm.sayings, name, at)
 
 
 def _order(alarm: Alarm) -> tuple[bool, int, str]:

@@ -68,7 +68,7 @@ def _station_line(snapshot: StationSnapshot) -> dict[str, Any]:
         "is_ready": not snapshot.problems,
         "is_draining": snapshot.is_draining,
         "is_ledger_full": snapshot.is_ledger_full,
-        "problems": snapshot.problems,
+        "troubles": snapshot.troubles,
         "queue": dict(snapshot.queue),
         "jobs": [JobCount(*key, count) for key, count in sorted(snapshot.jobs.items())],
     }

@@ -1,6 +1,6 @@
 """What the API shows, in JSON: the one shape that the server writes and the client reads."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -8,6 +8,7 @@ from eraser.domain.custody import CustodyRecord, DriveName, Standing
 from eraser.domain.drive import Drive
 from eraser.domain.json_form import from_json, kept_fields, to_json
 from eraser.domain.lot import Arrivals, Lot
+from eraser.domain.sayings import CODES, Saying, Sayings, say
 from eraser.domain.withdrawal import Withdrawal
 from eraser.errors import UsageError
 from eraser.rack.view import BaySnapshot, BayState, StationSnapshot
@@ -30,6 +31,8 @@ class StationForm:
     is_ready: bool
     is_draining: bool
     problems: tuple[str, ...]
+    """`troubles` in English."""
+    troubles: Sayings
     loop_lag_seconds: float
     journal_seconds: float
     queue: dict[str, int]
@@ -44,6 +47,7 @@ def station_form(snapshot: StationSnapshot) -> StationForm:
         is_ready=not snapshot.problems,
         is_draining=snapshot.is_draining,
         problems=snapshot.problems,
+        troubles=snapshot.troubles,
         loop_lag_seconds=snapshot.loop_lag_seconds,
         journal_seconds=snapshot.journal_seconds,
         queue=dict(snapshot.queue),
@@ -115,13 +119,13 @@ def read_station(form: Mapping[str, Any]) -> StationSnapshot:
     try:
         return StationSnapshot(
             at=form["at"],
-            bays=tuple(_read_bay(bay) for bay in form["bays"]),
+            bays=tuple(read_bay(bay) for bay in form["bays"]),
             jobs={(job["outcome"], job["standard"]): job["count"] for job in form["jobs"]},
             queue=form["queue"],
             loop_lag_seconds=form["loop_lag_seconds"],
             journal_seconds=form["journal_seconds"],
             is_draining=form["is_draining"],
-            problems=tuple(form["problems"]),
+            troubles=_read_sayings(form["troubles"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
@@ -130,13 +134,25 @@ def read_station(form: Mapping[str, Any]) -> StationSnapshot:
         ) from error
 
 
-def _read_bay(form: Mapping[str, Any]) -> BaySnapshot:
+def read_bay(form: Mapping[str, Any]) -> BaySnapshot:
+    """The bay that a station's answer stands for. Raises KeyError, TypeError or ValueError for what no station answers."""
     values = {item.name: form[item.name] for item in fields(BaySnapshot)}
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     values["state"] = BayState(values["state"])
+    for name in ("waiting", "reasons", "alarm_sayings", "specification"):
+        values[name] = _read_sayings(values[name])
     if (drive := values["drive"]) is not None:
         values["drive"] = from_json(Drive, _without_momentary(drive))
     return BaySnapshot(**values)
+
+
+def _read_sayings(forms: Iterable[Mapping[str, Any]]) -> Sayings:
+    return tuple(_read_saying(form) for form in forms)
+
+
+def _read_saying(form: Mapping[str, Any]) -> Saying:
+    values = {name: _read_saying(value) if isinstance(value, dict) else value for name, value in form["values"].items()}
+    return say(CODES[form["code"]], **values)
 
 
 def _without_momentary(form: Mapping[str, Any]) -> dict[str, Any]:

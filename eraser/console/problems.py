@@ -5,11 +5,14 @@ from http import HTTPStatus
 from typing import Any
 
 from eraser.domain.account import BadLink, NoAccount
+from eraser.domain.problem import problem_of
 from eraser.errors import EraserError, Refused, UsageError
 from eraser.ledger.errors import LedgerFull
 from eraser.privacy.errors import VaultDestroyedError
 
 MEDIA_TYPE = "application/problem+json"
+TYPE = "urn:eraser:problem:"
+"""Before a problem's name: it names the problem and leads nowhere (RFC 9457 §3.1.1)."""
 
 
 class NotFound(UsageError):
@@ -78,12 +81,13 @@ def status_of(error: EraserError) -> HTTPStatus:
     return next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-def problem_of(error: EraserError, status: HTTPStatus | None = None) -> dict[str, Any]:
-    """The document. `type` says nothing that the status does not (RFC 9457 §4.2.1); `code` is the stable name."""
+def problem_document(error: EraserError, status: HTTPStatus | None = None) -> dict[str, Any]:
+    """The document. `type` and `title` are the problem's, whatever it happened to (RFC 9457 §3.1); `code` is the error's."""
     status = status or status_of(error)
+    problem = problem_of(error)
     document: dict[str, Any] = {
-        "type": "about:blank",
-        "title": status.phrase,
+        "type": f"{TYPE}{problem.value}",
+        "title": problem.heading,
         "status": int(status),
         "detail": str(error),
         "code": error.code,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from eraser.domain.bay import BandwidthDomain, BayName, PowerDomain
+from eraser.domain.sayings import Code, Saying, say
 
 MAX_OVERTAKEN = 8
 LEAST_BYTES_PER_SECOND = 10_000_000
@@ -70,10 +71,10 @@ class Applicant:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Why a drive does not begin, in a word and in a sentence."""
+    """Why a drive does not begin, in a word and in full."""
 
     want: Want
-    sentence: str
+    saying: Saying
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,16 +160,12 @@ class _Floor:
         for domain in needs.domains:
             active = self._active_in(domain)
             if domain.max_active_drives is not None and active >= domain.max_active_drives:
-                return Waiting(
-                    Want.DRIVES,
-                    f"waits for one of the {active} active drives of {domain.name} to end "
-                    f"(at most {domain.max_active_drives})",
-                )
+                most = domain.max_active_drives
+                return Waiting(Want.DRIVES, say(Code.WAITS_FOR_DRIVES, active=active, domain=domain.name, most=most))
             limit = domain.max_bytes_per_second
             if active and limit is not None and limit // (active + 1) < LEAST_BYTES_PER_SECOND:
                 return Waiting(
-                    Want.BANDWIDTH,
-                    f"waits for bandwidth: {active} drives share the {limit / 1e6:.0f} MB/s of {domain.name}",
+                    Want.BANDWIDTH, say(Code.WAITS_FOR_BANDWIDTH, active=active, limit=limit, domain=domain.name)
                 )
         return self._spin_up_obstacle(needs.power)
 
@@ -179,7 +176,8 @@ class _Floor:
         until = self.spin_up_ends(power)
         if power is None or until is None:
             return None
-        return Waiting(Want.POWER, f"waits {until - self.now:.0f} s for other drives of {power.name} to spin up")
+        seconds = round(until - self.now)  # whole ones, so that the picture does not change more often
+        return Waiting(Want.POWER, say(Code.WAITS_FOR_SPIN_UP, seconds=seconds, domain=power.name))
 
     def spin_up_ends(self, power: PowerDomain | None) -> float | None:
         """When the supply has current for one more; None when it has now."""
@@ -205,7 +203,7 @@ def _judged(waiting: Collection[Applicant], floor: _Floor) -> Iterator[tuple[App
         holder = next((other for other in reserved if other.needs.shares_with(applicant.needs)), None)
         obstacle = floor.obstacle(applicant.needs)
         if obstacle is None and holder is not None:
-            obstacle = Waiting(Want.TURN, f"waits behind bay {holder.bay}, which was overtaken too often")
+            obstacle = Waiting(Want.TURN, say(Code.WAITS_BEHIND, bay=holder.bay))
         if obstacle is not None and applicant.is_passed_over:
             reserved.append(applicant)
         yield applicant, obstacle

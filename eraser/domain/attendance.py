@@ -14,6 +14,8 @@ from eraser.domain.json_form import LATER
 
 MAX_HOURS = 12
 """How long an address that was given out answers."""
+CONSENT_DAYS = 7
+"""How long a consent holds for the drive, counted from when it was shown: a job that is interrupted goes on by it."""
 
 
 @dataclass(frozen=True, slots=True)

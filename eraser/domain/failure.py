@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from eraser.domain.events import Reason
 from eraser.domain.evidence import BadExtent, Extent
 from eraser.domain.job import JobState
+from eraser.domain.sayings import Code, say
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +25,9 @@ class FailureCriteria:
         """Whether the job has more faults than it may have."""
         bad, retries = len(faults.bad_extents), faults.retries
         if self.max_bad_extents is not None and bad > self.max_bad_extents:
-            return Reason("too-many-bad-extents", f"{bad} bad extents, {_most(self.max_bad_extents)}")
+            return _met(Code.TOO_MANY_BAD_EXTENTS, count=bad, most=self.max_bad_extents)
         if self.max_retries is not None and retries > self.max_retries:
-            return Reason("too-many-retries", f"{retries} retries, {_most(self.max_retries)}")
+            return _met(Code.TOO_MANY_RETRIES, count=retries, most=self.max_retries)
         return None
 
     def of_speed(self, bytes_per_second: float, seconds: float) -> Reason | None:
@@ -34,22 +35,21 @@ class FailureCriteria:
         least = self.min_bytes_per_second
         if least is None or bytes_per_second >= least:
             return None
-        seen = f"{bytes_per_second:.0f} bytes/s for {seconds:.0f} s"
-        return Reason("too-slow", f"{seen}, the failure criterion is less than {least}")
+        return _met(Code.TOO_SLOW, rate=round(bytes_per_second), seconds=round(seconds), least=least)
 
     def of_drive(self, reallocated_sectors: int | None) -> Reason | None:
         """Whether the drive has replaced too many sectors to begin with; a drive that does not say is allowed."""
         most = self.max_reallocated_sectors
         if most is None or reallocated_sectors is None or reallocated_sectors <= most:
             return None
-        return Reason("too-many-reallocated-sectors", f"{reallocated_sectors} reallocated sectors, {_most(most)}")
+        return _met(Code.TOO_MANY_REALLOCATED, count=reallocated_sectors, most=most)
 
 
 NO_CRITERIA = FailureCriteria()
 
 
-def _most(limit: int) -> str:
-    return f"the failure criterion is more than {limit}"
+def _met(code: Code, **values: int) -> Reason:
+    return Reason(code.family, say(code, **values).english)
 
 
 @dataclass(frozen=True, slots=True)

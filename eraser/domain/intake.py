@@ -21,6 +21,7 @@ from eraser.domain.custody import (
 )
 from eraser.domain.drive import Drive, Media, Transport
 from eraser.domain.lot import Lot
+from eraser.domain.sayings import Code, Saying, recalled, say
 from eraser.errors import UsageError
 
 MAX_BAYS = 1_000
@@ -68,15 +69,15 @@ class ClosedLot:
 
 @dataclass(frozen=True, slots=True)
 class Belonging:
-    """What is known of a drive in a bay. `question`: why a person has to start it, whatever its lot says; empty if nobody."""
+    """What is known of a drive in a bay. `question`: why a person has to start it, whatever its lot says; None if nobody."""
 
     lot_id: str
     is_arrival: bool
-    question: str = ""
+    question: Saying | None = None
     may_join: str = ""
     """The lot of its bay, which it may have come with: it was plugged in before that was taken in."""
-    hold: str = ""
-    """Why not even a job that was begun goes on by itself; empty if nothing speaks against it."""
+    hold: Saying | None = None
+    """Why not even a job that was begun goes on by itself; None if nothing speaks against it."""
 
 
 def belonging(
@@ -106,9 +107,9 @@ def belonging(
     # Whoever closes a lot does not say that it takes what it did not expect.
     lots = (*open_lots, *(() if came_with is None else (came_with,)))
     lot = next((item for item in lots if item.lot.lot_id == found.lot_id), None)
-    question = _on_record(now, past) or found.question or (_unexpected(lot, name) if lot is not None else "")
+    question = _on_record(now, past) or found.question or (_unexpected(lot, name) if lot is not None else None)
     # Nothing is received that is on record as destroyed: somebody is wrong, and a person has to find out who.
-    hold = _on_record(now, past) if now.is_held or now.twice or now.is_destroyed else ""
+    hold = _on_record(now, past) if now.is_held or now.twice or now.is_destroyed else None
     return replace(found, is_arrival=found.is_arrival and not now.is_destroyed, question=question, hold=hold)
 
 
@@ -135,15 +136,13 @@ def _of_one_that_is_here(
         return Belonging(mine, False)
     theirs = taking.lot.lot_id
     if not mine and now.outcome is None and not now.quarantine:
-        what = f"it was here before lot {theirs} was taken in: start it if it is to be erased as one of that"
-        return Belonging(mine, False, what, may_join=theirs)
-    came = f"came with lot {mine}" if mine else "came without a lot"
-    return Belonging(mine, False, f"it {came}, and this bay takes in lot {theirs}: receive it by hand if it came anew")
+        return Belonging(mine, False, say(Code.MAY_JOIN_LOT, lot=theirs), may_join=theirs)
+    came_with = say(Code.CAME_WITH_LOT, lot=mine, other=theirs)
+    return Belonging(mine, False, came_with if mine else say(Code.CAME_WITHOUT_LOT, other=theirs))
 
 
-def _expected_twice(expecting: Sequence[OpenLot]) -> str:
-    names = " and ".join(item.lot.lot_id for item in expecting)
-    return f"lots {names} expect this serial number: receive it by hand with one of them"
+def _expected_twice(expecting: Sequence[OpenLot]) -> Saying:
+    return say(Code.EXPECTED_TWICE, lots=", ".join(item.lot.lot_id for item in expecting))
 
 
 def arrived_with(records: Iterable[CustodyRecord]) -> str:
@@ -168,33 +167,31 @@ def is_registered(records: Iterable[CustodyRecord]) -> bool:
     return found
 
 
-def _on_record(now: Standing, past: Gathered | None) -> str:
+def _on_record(now: Standing, past: Gathered | None) -> Saying | None:
     if now.is_destroyed:
-        return "it is recorded as destroyed"
+        return say(Code.RECORDED_DESTROYED)
     if now.twice:
-        return f"{now.twice}: start it when the two are told apart"
+        return say(Code.TO_TELL_APART, cause=recalled(now.twice))
     if now.quarantine:
-        return f"it is quarantined ({now.quarantine}): start it if it is to be erased again"
+        return say(Code.QUARANTINED, cause=recalled(now.quarantine))
     if now.is_released:
-        return "it is released to be sold: start it if it is to be erased again"
-    if past is not None and past.is_ambiguous:
-        return "several drives are known by its name"
-    return ""
+        return say(Code.RELEASED)
+    return say(Code.KNOWN_NAME) if past is not None and past.is_ambiguous else None
 
 
-def _unexpected(its_lot: OpenLot | ClosedLot, name: DriveName | None) -> str:
+def _unexpected(its_lot: OpenLot | ClosedLot, name: DriveName | None) -> Saying | None:
     """Why the lot does not take the drive as its own without a person's word."""
     lot = its_lot.lot
     if name is None:
-        return f"it has no name of its own to be registered by in lot {lot.lot_id}: bind an asset tag to the bay"
+        return say(Code.NAMELESS_IN_LOT, lot=lot.lot_id)
     if lot.expected_serials:
         is_expected = name.serial in lot.expected_serials
-        return "" if is_expected else f"lot {lot.lot_id} does not expect this serial number"
+        return None if is_expected else say(Code.NOT_EXPECTED, lot=lot.lot_id)
     arrived = its_lot.arrived
     earlier = next((index for index, other in enumerate(arrived) if may_be_same(other, name)), len(arrived))
     if lot.expected_drives is not None and earlier >= lot.expected_drives:
-        return f"lot {lot.lot_id} expects {lot.expected_drives} drives, and as many had come before this one"
-    return ""
+        return say(Code.MORE_THAN_EXPECTED, lot=lot.lot_id, count=lot.expected_drives)
+    return None
 
 
 def another_of_the_name(records: Iterable[CustodyRecord], drive: Drive) -> str:
@@ -208,7 +205,7 @@ def another_of_the_name(records: Iterable[CustodyRecord], drive: Drive) -> str:
     now = registration(drive)
     for before, seen in ((newest.model, now.model), (_size(newest), _size(now))):
         if before and seen and before != seen:
-            return f"its name was that of another drive: {before}, now {seen}"
+            return say(Code.CUSTODY_ANOTHER, before=before, seen=seen).english
     return ""
 
 

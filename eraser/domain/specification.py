@@ -8,10 +8,16 @@ from dataclasses import dataclass
 from eraser.domain.lot import MAX_NAME_CHARACTERS
 from eraser.domain.plan import Level
 from eraser.domain.program import Verification
+from eraser.domain.sayings import Code, Saying, Sayings, say
 from eraser.errors import UsageError
 
 _LEVELS = (Level.CLEAR, Level.PURGE)
 _VERIFICATIONS = (Verification.NONE, Verification.SAMPLED, Verification.FULL)
+_READINGS = {
+    Verification.NONE: Code.READ_NOT_AT_ALL,
+    Verification.SAMPLED: Code.READ_IN_SAMPLES,
+    Verification.FULL: Code.READ_FULLY,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +60,14 @@ class Asked:
     """How a drive is to be erased, all that is asked of it taken together.
 
     `told` says to people what is asked, and where it is not what the drive's lot says; `question`: why a person has to choose.
-    Both are empty where nothing is asked.
+    Nothing of both where nothing is asked.
     """
 
     standard: str
     level: Level | None
     verification: Verification
-    told: str = ""
-    question: str = ""
+    told: Sayings = ()
+    question: Saying | None = None
 
 
 def together(specifications: Sequence[Specification], of_lot: Asked) -> Asked:
@@ -83,28 +89,24 @@ def together(specifications: Sequence[Specification], of_lot: Asked) -> Asked:
         max(levels, key=_LEVELS.index, default=None),
         max([*verifications, of_lot.verification], key=_VERIFICATIONS.index),
     )
-    told = [f"specification {item.reference} asks for {_wishes(item)}" for item in specifications]
+    told = [saying for item in specifications for saying in _wishes(item)]
     if standard != of_lot.standard:
-        told.append(f"its lot or the station would take {of_lot.standard or 'another program'}")
-    weaker = [item.verification for item in specifications if item.verification not in (None, chosen.verification)]
-    weaker_levels = [item.level for item in specifications if item.level not in (None, chosen.level)]
-    if weaker or weaker_levels:
-        told.append(f"the stronger wish counts: {_plain(chosen)}")
-    question = ""
+        told.append(say(Code.LOT_WOULD_TAKE, standard=of_lot.standard or "another program"))
+    if chosen.level and any(item.level not in (None, chosen.level) for item in specifications):
+        told.append(say(Code.STRONGER_LEVEL, level=chosen.level.value))
+    if any(item.verification not in (None, chosen.verification) for item in specifications):
+        told.append(say(Code.STRONGER_READING, reading=say(_READINGS[chosen.verification])))
+    question = None
     if len(standards) > 1:
-        names = ", ".join(item.reference for item in specifications if item.standard)
-        question = f"specifications {names} ask for different standards: start it by one of them"
-    return Asked(chosen.standard, chosen.level, chosen.verification, "; ".join(told), question)
+        references = ", ".join(item.reference for item in specifications if item.standard)
+        question = say(Code.SPECIFICATIONS_DIFFER, references=references)
+    return Asked(chosen.standard, chosen.level, chosen.verification, tuple(told), question)
 
 
-def _wishes(asked: Specification) -> str:
-    return _joined(asked.standard, asked.level, asked.verification) or "erasing as its lot says"
-
-
-def _plain(asked: Asked) -> str:
-    return _joined("", asked.level, asked.verification)
-
-
-def _joined(standard: str, level: Level | None, verification: Verification | None) -> str:
-    words = (standard, level.value if level else "", f"{verification.value} verification" if verification else "")
-    return ", ".join(word for word in words if word)
+def _wishes(asked: Specification) -> Sayings:
+    wishes = ", ".join(word for word in (asked.standard, asked.level.value if asked.level else "") if word)
+    said = [say(Code.SPECIFICATION_ASKS, reference=asked.reference, wishes=wishes)] if wishes else []
+    if asked.verification is not None:
+        reading = say(_READINGS[asked.verification])
+        said.append(say(Code.SPECIFICATION_READING, reference=asked.reference, reading=reading))
+    return tuple(said) or (say(Code.SPECIFICATION_AS_LOT, reference=asked.reference),)

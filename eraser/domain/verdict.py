@@ -23,6 +23,7 @@ from eraser.domain.pattern import SEED_BYTES, AesCtrStream
 from eraser.domain.plan import Plan
 from eraser.domain.program import Verification
 from eraser.domain.sampling import sampling_evidence
+from eraser.domain.sayings import Code, Saying, recalled, say
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +85,11 @@ def judge(facts: Facts) -> tuple[Outcome, tuple[Reason, ...]]:
 
 def _reasons(facts: Facts) -> Iterator[Reason]:
     if facts.abandoned:
-        yield Reason("abandoned", f"given up: {facts.abandoned}")
+        yield _because(Code.ABANDONED, why=recalled(facts.abandoned))
     if facts.given_up is not None:
         yield facts.given_up
     if facts.interrupted:
-        yield Reason("interrupted", f"the drive is out of sight: {facts.interrupted}")
+        yield _because(Code.OUT_OF_SIGHT, why=recalled(facts.interrupted))
     yield from _capacity(facts.drive)
     yield from _markers(facts)
     yield from _passes(facts)
@@ -99,6 +100,11 @@ def _reasons(facts: Facts) -> Iterator[Reason]:
     yield from _activity(facts)
 
 
+def _because(code: Code, family: str = "", **values: str | int | float | Saying) -> Reason:
+    """The reason as it is kept: the code's family, or the one given, and the sentence."""
+    return Reason(family or code.family, say(code, **values).english)
+
+
 def _has_sizes(drive: Drive) -> bool:
     geometry = drive.geometry
     return min(geometry.capacity_bytes, geometry.logical_sector_bytes, geometry.physical_sector_bytes) > 0
@@ -106,16 +112,11 @@ def _has_sizes(drive: Drive) -> bool:
 
 def _capacity(drive: Drive) -> Iterator[Reason]:
     if not _has_sizes(drive):
-        yield Reason("no-capacity", "the drive has no sector that could have been overwritten")
+        yield _because(Code.NO_CAPACITY)
     if drive.geometry.hidden_bytes > 0:
-        yield Reason(
-            "hidden-area",
-            f"the drive says that it has {drive.geometry.hidden_bytes} bytes more than the system shows; they were not reached",
-        )
+        yield _because(Code.HIDDEN_BYTES, count=drive.geometry.hidden_bytes)
     elif drive.geometry.hidden_areas:
-        yield Reason(
-            "hidden-area", f"the drive hides an area ({', '.join(drive.geometry.hidden_areas)}); it was not reached"
-        )
+        yield _because(Code.HIDDEN_AREAS, areas=", ".join(drive.geometry.hidden_areas))
 
 
 def _markers(facts: Facts) -> Iterator[Reason]:
@@ -123,18 +124,15 @@ def _markers(facts: Facts) -> Iterator[Reason]:
         return
     markers = facts.markers
     if markers is None:
-        yield Reason("markers-missing", "the markers that show distinct addresses were not written and read back")
+        yield _because(Code.MARKERS_MISSING)
         return
     for report in (markers.written, markers.read_back):
-        yield from _incomplete(report, "the markers")
+        if report.end is not EndReason.COMPLETED:
+            yield _because(Code.MARKERS_ENDED_EARLY, _family(report.end), end=recalled(report.end.value))
     if not _covers_markers(markers, facts.drive):
-        yield Reason("markers-missing", "not all of the markers were written and read back")
+        yield _because(Code.MARKERS_PARTLY)
     if markers.read_back.mismatched_sectors or markers.read_back.first_mismatches:
-        yield Reason(
-            "markers-differ",
-            f"{markers.read_back.mismatched_sectors} sectors of the markers did not come back as written: "
-            "the drive does not keep what it is given at each address",
-        )
+        yield _because(Code.MARKERS_DIFFER, count=markers.read_back.mismatched_sectors)
 
 
 def _shows_nothing(facts: Facts) -> bool:
@@ -160,29 +158,33 @@ def _covers_markers(markers: MarkersEvidence, drive: Drive) -> bool:
 def _passes(facts: Facts) -> Iterator[Reason]:
     numbers = tuple(item.number for item in facts.passes)
     if not numbers or numbers != tuple(range(1, len(facts.plan.passes) + 1)):
-        yield Reason("passes-missing", f"{len(facts.passes)} of {len(facts.plan.passes)} passes are on record")
+        yield _because(Code.PASSES_MISSING, count=len(facts.passes), planned=len(facts.plan.passes))
     capacity = facts.drive.geometry.capacity_bytes
     for item in facts.passes:
         if not item.is_complete or not item.runs or not covers_to_end(item.runs[-1], capacity):
-            why = f": {item.runs[-1].end.value}" if item.runs and item.runs[-1].end is not EndReason.COMPLETED else ""
-            yield Reason(_end_code(item.runs), f"pass {item.number} did not cover the whole drive{why}")
+            yield _uncovered(item)
         yield from _reached_the_medium(facts.plan, item)
         if item.bad_bytes or item.lost_bad_extents or any(has_bad_bytes(run) for run in item.runs):
-            yield Reason("not-written", f"{item.bad_bytes} bytes could not be written in pass {item.number}")
+            yield _because(Code.NOT_WRITTEN, count=item.bad_bytes, number=item.number)
 
 
 def _reached_the_medium(plan: Plan, item: PassFacts) -> Iterator[Reason]:
     """Where nothing is read back, the flush is all there is."""
     is_assumed = bool(item.runs) and item.runs[-1].flush_proof is FlushProof.ASSUMED
     if plan.verification is Verification.NONE and is_assumed:
-        yield Reason("flush-assumed", f"nothing shows that pass {item.number} reached the medium, nor was it read back")
+        yield _because(Code.FLUSH_ASSUMED, number=item.number)
 
 
-def _end_code(runs: tuple[TransferReport, ...]) -> str:
-    end = runs[-1].end if runs else EndReason.COMPLETED
-    return (
-        "pass-incomplete" if end in (EndReason.COMPLETED, EndReason.CANCELLED) else end.name.lower().replace("_", "-")
-    )
+def _uncovered(item: PassFacts) -> Reason:
+    end = item.runs[-1].end if item.runs else EndReason.COMPLETED
+    if end is EndReason.COMPLETED:
+        return _because(Code.PASS_INCOMPLETE, number=item.number)
+    family = "" if end is EndReason.CANCELLED else _family(end)
+    return _because(Code.PASS_ENDED_EARLY, family, number=item.number, end=recalled(end.value))
+
+
+def _family(end: EndReason) -> str:
+    return end.name.lower().replace("_", "-")
 
 
 def covers_to_end(report: TransferReport, capacity_bytes: int) -> bool:
@@ -205,27 +207,24 @@ def has_bad_bytes(report: TransferReport) -> bool:
 
 def _sight(facts: Facts) -> Iterator[Reason]:
     if facts.sights < 1:
-        yield Reason("never-held", "the drive was never held for this job")
+        yield _because(Code.NEVER_HELD)
     if facts.went_on_unchecked:
-        yield Reason("unchecked", "what was written before the drive left our sight was not read back before going on")
+        yield _because(Code.UNCHECKED)
     if facts.had_outsiders:
-        yield Reason("foreign-write", "somebody else wrote to the drive before it left our sight")
+        yield _because(Code.FOREIGN_WRITE_BEFORE)
     for check in facts.sight_checks:
         if check.mismatched_sectors:
-            yield Reason(
-                "changed-out-of-sight",
-                f"{check.mismatched_sectors} sectors written before pass {check.pass_number} was resumed are no longer there",
-            )
+            yield _because(Code.CHANGED_OUT_OF_SIGHT, count=check.mismatched_sectors, number=check.pass_number)
 
 
 def _pass_verifications(facts: Facts) -> Iterator[Reason]:
     read_back = {item.pass_number for item in facts.pass_verifications}
     for number, planned in enumerate(facts.plan.passes[:-1], start=1):
         if planned.verify and number not in read_back:
-            yield Reason("verification-missing", f"pass {number} was not read back, as the program asks")
+            yield _because(Code.PASS_NOT_READ_BACK, number=number)
     for item in facts.pass_verifications:
         if item.kind is not Verification.FULL:
-            yield Reason("verification-missing", f"pass {item.pass_number} was read back in part only")
+            yield _because(Code.PASS_READ_IN_PART, number=item.pass_number)
         yield from _verification(facts, item)
     judged = (*facts.pass_verifications, facts.final_verification)
     for item in facts.faulty_verifications:
@@ -238,33 +237,34 @@ def _final_verification(facts: Facts) -> Iterator[Reason]:
     found = facts.final_verification
     if found is None:
         if required is not Verification.NONE:
-            yield Reason("verification-missing", "the drive was not read back after the last write")
+            yield _because(Code.NOT_READ_BACK)
         return
     if required is Verification.FULL and found.kind is not Verification.FULL:
-        yield Reason("verification-missing", "the drive was read back in part where it has to be read in full")
+        yield _because(Code.READ_IN_PART)
     if required is not Verification.NONE and found.kind is Verification.NONE:
-        yield Reason("verification-missing", "nothing was read back")
+        yield _because(Code.NOTHING_READ)
     if found.pass_number != len(facts.plan.passes):
-        yield Reason("verification-missing", "what was read back was not the last pass")
+        yield _because(Code.NOT_THE_LAST_PASS)
     yield from _verification(facts, found)
     if found.kind is Verification.FULL and not _is_hashed(facts, found):
-        yield Reason("hash-missing", "what was read back was not hashed in all its extents, as planned")
+        yield _because(Code.HASH_MISSING)
 
 
 def _verification(facts: Facts, found: VerificationEvidence) -> Iterator[Reason]:
-    yield from _incomplete(found.report, f"verification of pass {found.pass_number}")
+    if (end := found.report.end) is not EndReason.COMPLETED:
+        number, ended = found.pass_number, recalled(end.value)
+        yield _because(Code.VERIFICATION_ENDED_EARLY, _family(end), number=number, end=ended)
     if not _covers_places(found, facts.drive):
-        what = f"verification of pass {found.pass_number} read {found.report.bytes_done} bytes"
-        yield Reason("verification-incomplete", f"{what}, not all that it had to")
+        yield _because(Code.VERIFICATION_INCOMPLETE, number=found.pass_number, count=found.report.bytes_done)
     yield from _found(found)
 
 
 def _found(found: VerificationEvidence) -> Iterator[Reason]:
     report = found.report
     if has_bad_bytes(report):
-        yield Reason("not-verified", f"{report.bad_bytes} bytes could not be read back")
+        yield _because(Code.NOT_VERIFIED, count=report.bad_bytes)
     if report.mismatched_sectors or report.first_mismatches:
-        yield Reason("mismatch", f"{report.mismatched_sectors} sectors do not hold what was written")
+        yield _because(Code.MISMATCH, count=report.mismatched_sectors)
 
 
 def _covers_places(found: VerificationEvidence, drive: Drive) -> bool:
@@ -298,38 +298,26 @@ def _is_hashed(facts: Facts, found: VerificationEvidence) -> bool:
     return tree is not None and (tree.extent_bytes, tree.leaves) == (extent_bytes, leaves)
 
 
-def _incomplete(report: TransferReport, what: str) -> Iterator[Reason]:
-    if report.end is not EndReason.COMPLETED:
-        yield Reason(report.end.name.lower().replace("_", "-"), f"{what} did not come to its end: {report.end.value}")
-
-
 def _activity(facts: Facts) -> Iterator[Reason]:
     if facts.activity is None and facts.drive.transport is Transport.IMAGE:
         return
     if facts.activity is None:
-        yield Reason(
-            "activity-unknown", "the kernel's counters of the drive are missing, so nobody knows who else wrote"
-        )
+        yield _because(Code.ACTIVITY_UNKNOWN)
         return
     seen, ours = facts.activity.sectors_written_seen, facts.activity.sectors_written_ours_least
     if facts.activity.has_foreign_writes:
-        yield Reason(
-            "foreign-write",
-            f"the drive took {seen} sectors, ours are {ours}: somebody else wrote, or not all of ours went out",
-        )
+        yield _because(Code.FOREIGN_WRITE, seen=seen, ours=ours)
     if facts.activity.has_lost_flushes:
-        yield Reason(
-            "flush-lost",
-            f"{facts.activity.flushes_expected} flushes were asked for, {facts.activity.flushes_seen} went out to the drive",
-        )
+        expected, went_out = facts.activity.flushes_expected, facts.activity.flushes_seen
+        yield _because(Code.FLUSH_LOST, expected=expected, seen=went_out)
 
 
 def _other_users(facts: Facts) -> Iterator[Reason]:
     """An opener writes into the page cache, which the counters do not see before it goes out to the drive."""
     if facts.other_users is None:
-        yield Reason("use-unknown", "nobody looked who else used the drive after it was read back")
+        yield _because(Code.USE_UNKNOWN)
     for use in facts.other_users or ():
-        yield Reason("in-use", f"when it was read back, somebody else used the drive: {use}")
+        yield _because(Code.IN_USE, detail=use)
 
 
 def required_verification(plan: Plan, sights: int) -> Verification:

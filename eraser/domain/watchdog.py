@@ -21,6 +21,8 @@ from enum import StrEnum
 from math import sqrt
 from statistics import median
 
+from eraser.domain.sayings import Code, Saying, say
+
 LEAST_WINDOWS = 3
 """Windows of its own before a drive is compared with itself."""
 LEAST_TWINS = 3
@@ -150,10 +152,10 @@ class JobWatch:
     """Of this stage; for its twins to be compared with."""
     too_slow_seconds: float = 0.0
     """For how long it has done less than `least_rate`, once that are `SLOW_WINDOWS` in a row; else 0."""
-    _stuck: str = ""
-    _slow_itself: str = ""
-    _slow_twins: str = ""
-    _errors: str = ""
+    _stuck: Saying | None = None
+    _slow_itself: Saying | None = None
+    _slow_twins: Saying | None = None
+    _errors: Saying | None = None
     _last: Sample | None = None
     _earlier: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT_WINDOWS))
     _below: tuple[float, ...] = ()
@@ -170,11 +172,11 @@ class JobWatch:
         return self._last.stage[0] if self._last is not None else ""
 
     @property
-    def findings(self) -> dict[Alarm, str]:
-        """What is the matter, in words; empty when nothing is."""
+    def findings(self) -> dict[Alarm, Saying]:
+        """What is the matter; empty when nothing is."""
         slow = self._slow_itself or self._slow_twins
         found = {Alarm.STUCK: self._stuck, Alarm.SLOW: slow, Alarm.ERRORS: self._errors}
-        return {alarm: what for alarm, what in found.items() if what}
+        return {alarm: what for alarm, what in found.items() if what is not None}
 
     def look(self, now: Sample) -> bool:
         """Takes in one sample. Whether a window ended with it."""
@@ -200,12 +202,13 @@ class JobWatch:
     def compare(self, twins: Sequence[float]) -> None:
         """Compares the latest window with the outer rates of other drives of its kind at the same work."""
         if self.latest is None or len(twins) < LEAST_TWINS:
-            self._slow_twins = ""
+            self._slow_twins = None
             return
         expected = self.latest.expected_rate(median(twins))
         is_slow = _is_slow(self.latest, expected, self.limits.slow_against_twins, bool(self._slow_twins))
-        done = f"{_megabytes(self.latest.rate)}, where {len(twins)} others of its model would do {_megabytes(expected)}"
-        self._slow_twins = done if is_slow else ""
+        count, rate = len(twins), self.latest.rate
+        slow = say(Code.SLOWER_THAN_TWINS, rate=rate, count=count, expected=expected)
+        self._slow_twins = slow if is_slow else None
 
     def _look_at_io(self, now: Sample) -> None:
         age, limit = now.oldest_io_seconds, self.limits.io_seconds
@@ -213,9 +216,9 @@ class JobWatch:
             if not self._stuck:
                 self.stalls += 1
                 self._begin_window()  # what it did while it got stuck says nothing of its speed
-            self._stuck = f"an I/O has been out for {age:.0f} s, its limit is {limit:g} s"
+            self._stuck = say(Code.STUCK, seconds=round(age), most=limit)
         elif age < limit / 2:
-            self._stuck = ""
+            self._stuck = None
 
     def _look_at_errors(self, now: Sample) -> None:
         if self._counts and now.errors < self._counts[-1][1]:
@@ -226,15 +229,15 @@ class JobWatch:
         grown = now.errors - self._counts[0][1]
         most = self.limits.errors_per_minute
         if grown >= most:
-            self._errors = f"{grown} errors within a minute"
+            self._errors = say(Code.ERRORS, count=grown)
         elif 2 * grown < most:
-            self._errors = ""
+            self._errors = None
 
     def _begin_stage(self) -> None:
         self._begin_window()
         self._earlier.clear()
         self.latest = None
-        self._slow_itself = self._slow_twins = ""
+        self._slow_itself = self._slow_twins = None
         self._note_speed(())
 
     def _begin_window(self) -> None:
@@ -248,8 +251,8 @@ class JobWatch:
         if len(self._earlier) >= LEAST_WINDOWS:
             expected = window.expected_rate(median(self._earlier))
             is_slow = _is_slow(window, expected, self.limits.slow_against_itself, bool(self._slow_itself))
-            done = f"{_megabytes(window.rate)}, where it would do {_megabytes(expected)} by what it did before"
-            self._slow_itself = done if is_slow else ""
+            slow = say(Code.SLOWER_THAN_BEFORE, rate=window.rate, expected=expected)
+            self._slow_itself = slow if is_slow else None
         self._earlier.append(window.outer_rate)
         self.latest = window
         if self.least_rate is not None and window.lets(EASE * self.least_rate):
@@ -264,7 +267,3 @@ def _is_slow(window: Window, expected: float, share: float, was_slow: bool) -> b
     """Whether it did less than a share of what was to be expected; once it did, until it does clearly more."""
     threshold = min(share * EASE, (1.0 + share) / 2) if was_slow else share
     return window.rate < threshold * expected
-
-
-def _megabytes(rate: float) -> str:
-    return f"{rate / 1e6:.3g} MB/s"

@@ -3,11 +3,23 @@
 import hashlib
 import secrets
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from functools import partial
 
 from sqlalchemy import Connection, insert, select
 
-from eraser.domain.attendance import Attendance, AttendanceEvent, Confirmed, Consented, JobSeen, Opened, fold
+from eraser.domain.attendance import (
+    CONSENT_DAYS,
+    Attendance,
+    AttendanceEvent,
+    Confirmed,
+    Consented,
+    JobSeen,
+    Opened,
+    fold,
+)
+from eraser.domain.custody import DriveName, may_be_same
+from eraser.domain.lot import instant
 from eraser.ledger.records import body_of, corrupt, value_of
 from eraser.ledger.schema import attendances
 from eraser.ledger.store import Store
@@ -34,6 +46,11 @@ class Attendances:
         row = {"token_digest": _digest(token), "at": self._now_utc(), "kind": event.kind, "body": body_of(event)}
         await self._store.insert(insert(attendances), row)
 
+    async def has_consented(self, drive: DriveName) -> bool:
+        """Whether a customer to whom this drive was shown, no longer ago than a consent holds, has agreed to its erasure."""
+        since = instant(self._now_utc()) - timedelta(days=CONSENT_DAYS)
+        return await self._store.read(partial(_has_consented, drive, since))
+
     async def find(self, token: str) -> Attendance | None:
         """None for a token that was never given out."""
         return await self._store.read(partial(_find, _digest(token)))
@@ -46,6 +63,22 @@ def _digest(token: str) -> bytes:
 def _find(digest: bytes, connection: Connection) -> Attendance | None:
     query = select(attendances).where(attendances.c.token_digest == digest).order_by(attendances.c.number)
     return fold((row.at, _event(row.number, row.kind, bytes(row.body))) for row in connection.execute(query))
+
+
+def _has_consented(drive: DriveName, since: datetime, connection: Connection) -> bool:
+    query = select(attendances).where(attendances.c.kind.in_((Opened.kind, Consented.kind)))
+    agreed: set[bytes] = set()
+    # The newest first: what is older than a consent holds need not be read.
+    for row in connection.execute(query.order_by(attendances.c.number.desc())):
+        if row.kind == Consented.kind:
+            agreed.add(bytes(row.token_digest))
+            continue
+        if instant(row.at) < since:
+            break
+        event = _event(row.number, row.kind, bytes(row.body))
+        if isinstance(event, Opened) and bytes(row.token_digest) in agreed and may_be_same(event.drive, drive):
+            return True
+    return False
 
 
 def _event(number: int, kind: str, body: bytes) -> AttendanceEvent:

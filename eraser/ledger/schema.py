@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0011"
+HEAD = "0012"
 """The revision that this program reads and writes: the newest one under `migrations/versions/`."""
 
 APPEND_ONLY = (

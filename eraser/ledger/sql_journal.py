@@ -7,7 +7,7 @@ it still tries to write is refused. Losing the lease stops jobs, it never lets t
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -46,6 +46,7 @@ from eraser.domain.events import (
     JobQueued,
     JobRefused,
     Outcome,
+    Reason,
 )
 from eraser.domain.job import JobState, apply, fold
 from eraser.domain.log_entry import EntryKind, LogEntry
@@ -97,6 +98,7 @@ class Finished:
     job_id: str
     outcome: Outcome
     drive: Drive
+    reasons: tuple[Reason, ...] = field(default=(), compare=False)
 
 
 class SqlJobLog:
@@ -225,7 +227,10 @@ class SqlJournal:
         if not is_recognisable(drive):
             return None
         found = await self.store.read(partial(_finished_on, drive.identity))
-        return next((item for item in found if not same_drive(item.drive, drive)), None)
+        last = next((item for item in found if not same_drive(item.drive, drive)), None)
+        if last is None or last.outcome is Outcome.PASSED:
+            return last
+        return replace(last, reasons=await self.store.read(partial(_reasons, last.job_id)))
 
     async def entries(self, job_id: str) -> tuple[Entry, ...]:
         """All events of one job, finished or not. Raises JournalError for one that is not there."""
@@ -444,6 +449,13 @@ def _finished(outcome: str, job_id: str, *row: Any) -> Finished:
     if not isinstance(event, DriveIdentified):
         raise corrupt(f"job {job_id}", "it is not known on which drive it was")
     return Finished(job_id, Outcome(outcome), event.drive)
+
+
+def _reasons(job_id: str, connection: Connection) -> tuple[Reason, ...]:
+    """Why a job failed, by its verdict."""
+    query = select(*_EVENT).where(job_events.c.job_id == job_id, job_events.c.kind == JobFinished.kind)
+    events = [entry_of(*row).event for row in connection.execute(query)]
+    return next((event.reasons for event in events if isinstance(event, JobFinished)), ())
 
 
 def _open_states(drive: Drive | None, connection: Connection) -> list[JobState]:

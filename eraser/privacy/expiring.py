@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from eraser.domain.sayings import Code, Saying, say
 from eraser.errors import EraserError
 from eraser.privacy.destruction import Destruction
 from eraser.privacy.opening import FOLDER, open_vault
@@ -20,7 +21,7 @@ class Expiring:
         data: Path,
         url: str,
         operator: str,
-        trouble: Callable[[str, str], None],
+        trouble: Callable[[str, Saying | None], None],
         *,
         now_utc: Callable[[], str],
         new_id: Callable[[], str],
@@ -42,10 +43,10 @@ class Expiring:
         try:
             pending = await asyncio.to_thread(self._expire)
         except (EraserError, OSError) as error:
-            self._trouble("vault", f"keys that are due can't be destroyed: {error}")
+            self._trouble("vault", say(Code.TROUBLE_KEYS, detail=str(error)))
             return
         names = ", ".join(pending)
-        self._trouble("vault", f"backups that may still hold destroyed keys can't be reached: {names}" if names else "")
+        self._trouble("vault", say(Code.TROUBLE_KEY_BACKUPS, detail=names) if names else None)
 
     def _expire(self) -> list[str]:
         """Backups that may still hold what was destroyed."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from eraser.domain.admission import Applicant, Needs, Waiting, Want, admit, shares
 from eraser.domain.bay import BayName
+from eraser.domain.sayings import Code, say
 
 _LOG = logging.getLogger(__name__)
 _SPIN_UPS_REMEMBERED = 256
@@ -112,7 +113,7 @@ class Admissions:
             self._timer = None
         if self._is_draining:
             for seat in self._waiting.values():
-                seat.reason = Waiting(Want.DRAINING, "waits: the station begins nothing while it drains")
+                seat.reason = Waiting(Want.DRAINING, say(Code.WAITS_WHILE_DRAINING))
         else:
             running = [seat.applicant.needs for seat in self._running.values()]
             spin_ups = {name: list(times) for name, times in self._spin_ups.items()}

@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 from eraser.domain.admission import Needs
 from eraser.domain.bay import BandwidthDomain, Bay, BayName
 from eraser.domain.drive import Drive, is_recognisable, same_drive
-from eraser.domain.events import Reason
+from eraser.domain.events import Outcome, Reason
 from eraser.domain.job import JobState
+from eraser.domain.sayings import VERIFICATION_FAILURES, Code, Saying, Sayings, english, say, say_error
 from eraser.drives.guard import UseReason
 from eraser.errors import DriveError, EraserError, Refused
 from eraser.ledger.errors import LedgerFull
@@ -27,13 +28,16 @@ from eraser.rack.job_run import Progress, Stage
 from eraser.rack.meter import Meter
 from eraser.rack.picture import Shown, of_job
 from eraser.rack.presence import Sighting
-from eraser.rack.surroundings import Surroundings
+from eraser.rack.surroundings import Past, Surroundings
 from eraser.rack.view import BaySnapshot, BayState, PauseReason
 
 T = TypeVar("T")
 
 IDENTIFY_SECONDS = 60.0
 """Longer than a sick drive's host takes to give a command up; then the drive is refused until somebody asks again."""
+
+CONSENT_SECONDS = 1.0
+"""How often the ledger is asked whether a customer has agreed."""
 
 FULL_LEDGER_SECONDS = 5.0
 """How long until a full ledger is tried again."""
@@ -92,7 +96,7 @@ class BayRun:
         """Whether a person cancelled what has not begun yet."""
         self._is_recording = False
         self._is_stopping = False
-        self._pauses: dict[PauseReason, str] = {}
+        self._pauses: dict[PauseReason, Saying] = {}
         self._in_maintenance = False
         self._is_leaving = False
 
@@ -171,7 +175,7 @@ class BayRun:
         self._expect_seen(seen)
         rests_anyway = self._pauses and PauseReason.PERSON not in self._pauses
         self._expect("pause", BayState.WRITING, BayState.VERIFYING, *((BayState.PAUSED,) if rests_anyway else ()))
-        self.rest(PauseReason.PERSON, "paused: resume it")
+        self.rest(PauseReason.PERSON, say(Code.PAUSED_BY_PERSON))
 
     def resume(self, seen: str | None = None) -> None:
         """Goes on with what a person paused or cancelled, or with what was interrupted; begins nothing new. Raises Refused."""
@@ -192,7 +196,7 @@ class BayRun:
         if self._pauses and PauseReason.PERSON not in self._pauses:
             raise Refused(
                 "rests",
-                f"no person paused it: it {'; '.join(self._pauses.values())}",
+                f"no person paused it: it {english(self._pauses.values())}",
                 subject=f"bay {self.name}",
                 remedy="It goes on by itself; cancel it if it is not to.",
             )
@@ -249,7 +253,7 @@ class BayRun:
         """Whether its job is to rest, for whatever reason."""
         return bool(self._pauses)
 
-    def rest(self, reason: PauseReason, what: str) -> None:
+    def rest(self, reason: PauseReason, what: Saying) -> None:
         """Holds its job at a checkpoint, also one that begins later, until nobody has a reason any more."""
         self._pauses[reason] = what
         if self._erasing is not None:
@@ -266,8 +270,8 @@ class BayRun:
         if self._erasing is not None:
             self._erasing.give_up(criterion)
 
-    def alarm(self, alarms: Mapping[str, str], *, stalls: int, temperature_celsius: float | None) -> None:
-        """What is the matter with the drive, by name and in words."""
+    def alarm(self, alarms: Mapping[str, Saying], *, stalls: int, temperature_celsius: float | None) -> None:
+        """What is the matter with the drive, by name."""
         self._shown.alarms = alarms
         self._shown.stalls = stalls
         self._shown.temperature_celsius = temperature_celsius
@@ -318,20 +322,20 @@ class BayRun:
         if progress is not None and drive is not None and now is not None:
             self._meter.look(progress, drive.geometry.capacity_bytes, now)
         fields = self._shown.of_drive(self.bay)
-        waits_for = self._waits_for()
+        waiting = self._waiting()
         if self._erasing is not None:
             fields["job_id"] = self._erasing.job_id
         if job is not None and progress is not None:
             fields |= of_job(fields, job, progress, self._meter)
-            waits_for = "; ".join(filter(None, (waits_for, *self._pauses.values())))
+            waiting = (*waiting, *self._pauses.values())
             fields["pauses"] = tuple(self._pauses)
-        return BaySnapshot(state=self._state(progress), waits_for=waits_for, **fields)
+        return BaySnapshot(state=self._state(progress), waiting=waiting, **fields)
 
-    def _waits_for(self) -> str:
+    def _waiting(self) -> Sayings:
         if self.waits_for_room:
-            return "waits for room in the ledger"
+            return (say(Code.WAITS_FOR_ROOM),)
         waiting = self._station.admissions.reason(self.name)
-        return waiting.sentence if waiting is not None else self._shown.waits_for
+        return (waiting.saying,) if waiting is not None else self._shown.waiting
 
     def _state(self, progress: Progress | None) -> BayState:
         if self._erasing is not None:
@@ -410,10 +414,10 @@ class BayRun:
         except (EraserError, OSError) as error:
             await self._keep_cancel()
             held = isinstance(error, Refused) and error.reason == UseReason.HELD_BY_UNFINISHED_IO.value
-            self._show(BayState.HELD if held else self._turned_down(), reason=str(error))
+            self._show(BayState.HELD if held else self._turned_down(), say_error(error))
         except Exception as error:
             self._station.log.exception("fault of this program", bay=self.name)
-            self._show(self._turned_down(), reason=f"a fault of this program stopped it: {error!r}")
+            self._show(self._turned_down(), say(Code.FAULT, detail=repr(error)))
         finally:
             self._erasing = None
 
@@ -482,11 +486,19 @@ class BayRun:
                 await self._on_record(lambda: self._record_owed(interrupted.job_id))
             self._show_cancelled(interrupted.job_id)
             return
-        if terms.hold and interrupted.outcome is None and wish.order is _Order.NONE:
-            self._show(BayState.INTERRUPTED, reason=f"its job does not go on by itself: {terms.hold}")
+        if terms.hold is not None and interrupted.outcome is None and wish.order is _Order.NONE:
+            self._show(BayState.INTERRUPTED, say(Code.NOT_ON_BY_ITSELF, why=terms.hold))
             return
         self._station.unrecorded_cancels.discard(interrupted.job_id)
-        await self._erase(sighting, drive, terms, interrupted, lambda erasing: erasing.take_up(interrupted, drive))
+        # Also where it has written: a drive that bears the same name may be another customer's.
+        awaits_consent = terms.customer_waits and interrupted.outcome is None
+        await self._erase(
+            sighting,
+            terms,
+            interrupted,
+            lambda erasing: erasing.take_up(interrupted, drive),
+            awaits_consent=awaits_consent,
+        )
 
     async def _begin(self, sighting: Sighting, drive: Drive, given_up: JobState | None, wish: _Wish) -> None:
         """A new job: where a person said so, or where the lot starts by itself and the drive has no past here."""
@@ -496,7 +508,7 @@ class BayRun:
         prepared = await self._prepare(drive, terms, wish)
         self._shown.standard, self._shown.passes = prepared.plan.standard, len(prepared.plan.passes)
         if wish.order is _Order.NONE and (question := await self._question(drive, terms)):
-            self._show(BayState.ASKING, waits_for=question)
+            self._show(BayState.ASKING, waiting=(question,))
             return
 
         async def expect_same() -> None:
@@ -507,19 +519,20 @@ class BayRun:
                 raise _Stale from None
             if now.question and now.question != terms.question:
                 # Also to whoever started it before that was on record.
-                self._show(BayState.ASKING, waits_for=now.question)
+                self._show(BayState.ASKING, waiting=(now.question,))
                 raise _Stale
-            if (now.request, now.starts_by_itself) != (terms.request, terms.starts_by_itself):
+            was, is_now = ((item.request, item.starts_by_itself, item.customer_waits) for item in (terms, now))
+            if is_now != was:
                 raise _Stale
 
         try:
             await self._erase(
                 sighting,
-                drive,
                 terms,
                 given_up or prepared,
                 lambda erasing: erasing.begin(prepared, given_up),
                 expect_same,
+                awaits_consent=terms.customer_waits,
             )
         except _Stale:
             if self._shown.state is not BayState.ASKING:
@@ -556,7 +569,7 @@ class BayRun:
             except LedgerFull as error:
                 if self._is_leaving:  # in the middle of what is never torn off
                     raise
-                self._show(BayState.WAITING, waits_for=f"waits for the ledger: {error.what}")
+                self._show(BayState.WAITING, waiting=(say(Code.WAITS_FOR_LEDGER, detail=error.what),))
                 await asyncio.sleep(FULL_LEDGER_SECONDS)
 
     async def _identify(self, sighting: Sighting) -> Drive:
@@ -583,45 +596,50 @@ class BayRun:
                     subject=f"bay {self.name}",
                     remedy="Take one of the two out, then retry.",
                 )
-            cancelled = "was cancelled, and " if self._is_cancelled else ""
-            self._show(BayState.WAITING, waits_for=f"{cancelled}waits for bay {other.name} to be done with it")
+            code = Code.CANCELLED_WAITS_FOR_BAY if self._is_cancelled else Code.WAITS_FOR_BAY
+            self._show(BayState.WAITING, waiting=(say(code, bay=other.name),))
             await self._station.changed()
 
     async def _record_twice(self, drive: Drive, other: "BayRun") -> None:
-        what = f"two drives bear its name: one in bay {self.name} and one in bay {other.name}"
+        what = say(Code.CUSTODY_TWICE, bay=self.name, other=other.name).english
         await self._on_record(lambda: self._station.intake.seen_twice(drive, self.name, what))
 
-    async def _question(self, drive: Drive, terms: Terms) -> str:
-        """Why a person has to start it; empty when it starts by itself.
+    async def _question(self, drive: Drive, terms: Terms) -> Saying | None:
+        """Why a person has to start it; None when it starts by itself.
 
         A drive that has a finished job here is asked about, whatever the lot says: one that passed may hold somebody's data
         again or be on its way to a buyer, one that failed would take hours to fail again.
         """
         earlier = await self._station.history.of(drive)
         if earlier is not None:
-            return f"it {earlier.outcome} here before (job {earlier.job_id}): start it if it is to be erased again"
-        if terms.question or terms.starts_by_itself:
+            return _ended_before(earlier)
+        if terms.question is not None or terms.starts_by_itself:
             return terms.question
-        return f"start it: drives of {f'lot {terms.lot_id}' if terms.lot_id else 'no lot'} are not erased by themselves here"
+        return say(Code.LOT_NOT_BY_ITSELF, lot=terms.lot_id) if terms.lot_id else say(Code.NOT_BY_ITSELF)
 
     async def _erase(
         self,
         sighting: Sighting,
-        drive: Drive,
         terms: Terms,
         what: Prepared | JobState,
         work: Callable[[Erasing], Awaitable[Result]],
         expect_same: Callable[[], Awaitable[None]] | None = None,
+        *,
+        awaits_consent: bool,
     ) -> None:
-        """Waits for its turn, then works. Where a person cancels `what` before that, it does not begin; nor where `expect_same`
-        raises, which is asked when the turn has come: that may take a day.
+        """Waits for the customer's consent where one has to give it, then for its turn, then works. Where a person cancels
+        `what` before that, it does not begin; nor where `expect_same` raises, which is asked when the turn has come: that may
+        take a day.
         """
         station = self._station
         self._found_domains = await station.parts.call(station.access.domains, sighting)
         place, failure = station.intake.place_of(self.name), terms.request.failure
-        erasing = Erasing(station.parts, drive.path, place=place, failure=failure)
+        assert self._shown.drive is not None
+        erasing = Erasing(station.parts, self._shown.drive.path, place=place, failure=failure)
         try:
             self._raise_if_cancelled()
+            if awaits_consent:
+                await self._until_consent(self._shown.drive, terms.asset_tag)
             self._show(BayState.WAITING)
             turn = station.admissions.turn(
                 self.needs(),
@@ -632,7 +650,7 @@ class BayRun:
             )
             async with turn:
                 self._raise_if_cancelled()  # in the very step in which the job begins
-                self._shown.waits_for = ""
+                self._shown.waiting = ()
                 self._pauses.pop(PauseReason.PERSON, None)  # meant an earlier job
                 if self._pauses:
                     erasing.pause()
@@ -646,6 +664,16 @@ class BayRun:
         else:
             self._take(result)
 
+    async def _until_consent(self, drive: Drive, tag: str) -> None:
+        """Begins nothing on a drive whose customer is there before they have agreed, which is on record then."""
+        is_told = False
+        while not await self._station.intake.has_consented(drive, tag):
+            if not is_told:
+                self._show(BayState.WAITING, waiting=(say(Code.WAITS_FOR_CONSENT),))
+                is_told = True
+            await asyncio.sleep(CONSENT_SECONDS)
+            self._raise_if_cancelled()
+
     def _raise_if_cancelled(self) -> None:
         if self._is_cancelled:
             raise Withdrawn
@@ -653,7 +681,7 @@ class BayRun:
     async def _record_cancel(self, erasing: Erasing, what: Prepared | JobState) -> None:
         """So that it begins by itself neither when it is plugged in again nor when the station begins anew."""
         if isinstance(what, JobState) and what.outcome is not None:
-            self._show(BayState.ASKING, waits_for="its certificate is still to be written: resume it")
+            self._show(BayState.ASKING, waiting=(say(Code.CERTIFICATE_DUE),))
             self._shown.is_cancelled = True
             return
 
@@ -673,7 +701,7 @@ class BayRun:
         self._show_cancelled(self._shown.job_id)
 
     def _show_cancelled(self, job_id: str) -> None:
-        self._show(BayState.ASKING, waits_for=f"it was cancelled (job {job_id}): resume it, or start it to begin anew")
+        self._show(BayState.ASKING, waiting=(say(Code.JOB_CANCELLED, job=job_id),))
         self._shown.is_cancelled = True
 
     def certified(self, result: Result) -> None:
@@ -697,16 +725,14 @@ class BayRun:
         }
         if result.outcome in (Ended.PASSED, Ended.FAILED):
             self._station.count(result.outcome.value, shown.standard)
-        reason = result.reason
-        if result.is_held:
-            reason = f"{reason}; an I/O of the drive has not returned: power-cycle the bay".removeprefix("; ")
+        held = (say(Code.HELD_BY_IO),) if result.is_held else ()
         self._erasing = None
-        self._show(BayState.HELD if result.is_held else states[result.outcome], reason=reason)
+        self._show(BayState.HELD if result.is_held else states[result.outcome], *result.reasons, *held)
 
-    def _show(self, state: BayState, *, reason: str = "", waits_for: str = "") -> None:
+    def _show(self, state: BayState, *reasons: Saying, waiting: Sayings = ()) -> None:
         self._shown.state = state
-        self._shown.reason = reason
-        self._shown.waits_for = waits_for
+        self._shown.reasons = reasons
+        self._shown.waiting = waiting
         self._shown.is_cancelled = False
         self._log(state.value)
 
@@ -717,7 +743,15 @@ class BayRun:
             fields["job"] = job
         if shown.drive is not None and shown.drive.identity.serial:
             fields["serial"] = shown.drive.identity.serial
-        for key in ("reason", "waits_for", "standard", "certificate"):
-            if value := getattr(shown, key):
-                fields[key] = value
+        said = {"reason": english(shown.reasons), "waits_for": english(shown.waiting)}
+        told = said | {"standard": shown.standard, "certificate": shown.certificate}
+        fields |= {key: value for key, value in told.items() if value}
         self._station.log.info(what, **fields)
+
+
+def _ended_before(earlier: Past) -> Saying:
+    """What is asked about a drive that has a finished job here."""
+    if earlier.outcome == Outcome.PASSED:
+        return say(Code.PASSED_BEFORE, job=earlier.job_id)
+    is_proof = any(saying.code in VERIFICATION_FAILURES for saying in earlier.why)
+    return say(Code.VERIFICATION_FAILED_BEFORE if is_proof else Code.FAILED_BEFORE, job=earlier.job_id)

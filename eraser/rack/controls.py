@@ -19,6 +19,7 @@ from eraser.domain.control import Control, ControlTest, is_due, next_at, why_clo
 from eraser.domain.custody import drive_name, own_serial, world_wide_name
 from eraser.domain.drive import Drive
 from eraser.domain.job import JobState
+from eraser.domain.sayings import Code, say
 from eraser.drives.discovery import identify, list_drives
 from eraser.durable import write_new
 from eraser.errors import EraserError, Refused
@@ -76,7 +77,7 @@ class Controls:
         try:
             self.newest = dict(await self._records.newest())
         except EraserError as error:
-            self._trouble("control record", str(error))
+            self._trouble("control record", say(Code.TROUBLE_CONTROL_RECORD, detail=str(error)))
         self._asked = {test for test, last in self.newest.items() if not last.is_good}
         self._tell()
 
@@ -154,7 +155,7 @@ class Controls:
 
     def _tell(self) -> None:
         why = self.why_withheld()
-        self._trouble(CONTROL_TROUBLE, f"nothing is certified: {why}" if why else "")
+        self._trouble(CONTROL_TROUBLE, say(Code.TROUBLE_CONTROL, detail=why) if why else None)
 
     async def _control(self, test: ControlTest) -> None:
         self.running = test
@@ -170,9 +171,10 @@ class Controls:
             await self._records.put(control)
         except EraserError as error:
             # One that is not on record lets nothing be certified, and is run again.
-            self._trouble("control record", f"a control is not on record: {error}")
+            what = f"a control is not on record: {error}"
+            self._trouble("control record", say(Code.TROUBLE_CONTROL_RECORD, detail=what))
             return
-        self._trouble("control record", "")
+        self._trouble("control record", None)
         self.newest[test] = control
 
     async def _run(self, test: ControlTest) -> Control:

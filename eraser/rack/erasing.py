@@ -33,7 +33,9 @@ from eraser.domain.job import JobState, Phase
 from eraser.domain.pattern import RandomBytes
 from eraser.domain.plan import Level, Plan
 from eraser.domain.policy import make_plan
+from eraser.domain.problem import Problem
 from eraser.domain.program import Program, Verification
+from eraser.domain.sayings import Code, Sayings, all_recalled, english, recalled, say, say_error
 from eraser.domain.verdict import judge
 from eraser.drives import guard
 from eraser.drives.claim import claim
@@ -81,7 +83,7 @@ class Result:
 
     device: str
     outcome: Ended
-    reason: str
+    reasons: Sayings = ()
     certificate: Path | None = None
     bytes_written: int = 0
     bytes_verified: int = 0
@@ -89,6 +91,11 @@ class Result:
     is_held: bool = False
     """Whether an I/O that has not returned still holds the drive."""
     job_id: str = ""
+
+    @property
+    def reason(self) -> str:
+        """Why, in English; empty where there is nothing to say."""
+        return english(self.reasons)
 
 
 class Issuer(Protocol):
@@ -238,6 +245,13 @@ def _present(states: list[JobState]) -> list[Drive]:
             except EraserError:  # it is not here, or not as it was
                 continue
     return present
+
+
+def reasons_of(state: JobState) -> Sayings:
+    """Why a job has not passed, or has not come to its end; as its record says."""
+    if state.reasons or state.outcome is not None:
+        return tuple(recalled(reason.what, reason.code) for reason in state.reasons)
+    return all_recalled(state.why)
 
 
 # ---- doing
@@ -460,7 +474,7 @@ class Erasing:
         if log.state.phase is Phase.PLANNED and not log.state.is_cancelled:
             await self._append(log, JobRefused(reason, error.what))
         is_held = reason == guard.UseReason.HELD_BY_UNFINISHED_IO.value
-        return Result(self.path, Ended.REFUSED, str(error), is_held=is_held, job_id=self.job_id)
+        return Result(self.path, Ended.REFUSED, (say_error(error),), is_held=is_held, job_id=self.job_id)
 
     async def _issue(self, log: JobLog, job: JobRun | None) -> Result:
         await self._doubt(log)
@@ -472,14 +486,17 @@ class Erasing:
             try:
                 issued = await self._room.until_there_is(lambda: self._call(self._station.issue, state))
             except WithheldError as error:
-                why = f"it {state.outcome.value}, and its certificate waits: {error.what}"
+                has_passed = state.outcome is Outcome.PASSED
+                code = Code.PASSED_CERTIFICATE_WAITS if has_passed else Code.FAILED_CERTIFICATE_WAITS
+                why = say(Code.PROBLEM, problem=Problem.WITHHELD.value, detail=error.what)
                 is_held = job.is_held if job is not None else False
-                return Result(self.path, Ended.INTERRUPTED, why, job_id=state.job_id, is_held=is_held)
+                reasons = (say(code, why=why),)
+                return Result(self.path, Ended.INTERRUPTED, reasons, job_id=state.job_id, is_held=is_held)
             await self._append(log, CertificateIssued(issued.certificate_id, issued.digest))
         return Result(
             device=self.path,
             outcome=Ended(state.outcome.value) if state.outcome is not None else Ended.INTERRUPTED,
-            reason="; ".join(reason.what for reason in state.reasons) or (state.why if state.outcome is None else ""),
+            reasons=reasons_of(state),
             certificate=issued.path if issued is not None else None,
             bytes_written=job.bytes_written if job is not None else 0,
             bytes_verified=job.bytes_verified if job is not None else 0,

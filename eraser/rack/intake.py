@@ -9,14 +9,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from eraser.domain.bay import BayName
+from eraser.domain.custody import drive_name
 from eraser.domain.drive import Condition, Drive
 from eraser.domain.intake import place_of
 from eraser.domain.lot import Lot, instant
 from eraser.domain.program import Verification
+from eraser.domain.sayings import Saying, Sayings
 from eraser.domain.specification import Asked, Specification, together
 from eraser.rack.erasing import Request
 
 if TYPE_CHECKING:  # a station without a ledger loads no database
+    from eraser.ledger.attendances import Attendances
     from eraser.ledger.intake import Intake as LedgerIntake
     from eraser.ledger.intake import TakenIn
 
@@ -30,16 +33,17 @@ class Terms:
 
     request: Request
     starts_by_itself: bool
-    question: str = ""
-    """Why a person has to start it, whatever the lot says; empty if nothing speaks against it."""
+    question: Saying | None = None
+    """Why a person has to start it, whatever the lot says; None if nothing speaks against it."""
     customer_waits: bool = False
+    """Then nothing is written before they have agreed (`Reception.has_consented`)."""
     deadline: float = math.inf
     lot_id: str = ""
     asset_tag: str = ""
-    hold: str = ""
-    """Why not even an interrupted job goes on by itself; empty if nothing speaks against it."""
-    specification: str = ""
-    """What other programs ask of this drive, in words, and where that is not what its lot says; empty if nothing."""
+    specification: Sayings = ()
+    """What other programs ask of this drive, and where that is not what its lot says."""
+    hold: Saying | None = None
+    """Why not even an interrupted job goes on by itself; None if nothing speaks against it."""
 
 
 class Reception(Protocol):
@@ -62,6 +66,10 @@ class Reception(Protocol):
 
     async def seen_twice(self, drive: Drive, bay: BayName, what: str, known_tag: str = "") -> None:
         """Two drives bear its name: from now on none of them leaves until a person has separated them."""
+        ...
+
+    async def has_consented(self, drive: Drive, known_tag: str = "") -> bool:
+        """Whether the customer who waits for this drive has agreed to its erasure, on record."""
         ...
 
     def place_of(self, bay: BayName) -> str:
@@ -87,6 +95,10 @@ class Intake:
     async def seen_twice(self, drive: Drive, bay: BayName, what: str, known_tag: str = "") -> None:
         """Nothing is recorded here."""
 
+    async def has_consented(self, drive: Drive, known_tag: str = "") -> bool:
+        """No customer is known here."""
+        return True
+
     def place_of(self, bay: BayName) -> str:
         """Its name."""
         return bay
@@ -95,8 +107,16 @@ class Intake:
 class LotIntake:
     """By the drive's lot. `usual` is for drives of no lot, and has the operator of all records and jobs."""
 
-    def __init__(self, ledger: "LedgerIntake", usual: Intake, station_id: str, now_utc: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        ledger: "LedgerIntake",
+        attendances: "Attendances",
+        usual: Intake,
+        station_id: str,
+        now_utc: Callable[[], str],
+    ) -> None:
         self._ledger = ledger
+        self._attendances = attendances
         self._usual = usual
         self._station_id = station_id
         self._now_utc = now_utc
@@ -118,6 +138,11 @@ class LotIntake:
     async def seen_twice(self, drive: Drive, bay: BayName, what: str, known_tag: str = "") -> None:
         """On record, unless it is already."""
         await self._ledger.seen_twice(drive, bay, what, self._usual.request.operator, known_tag)
+
+    async def has_consented(self, drive: Drive, known_tag: str = "") -> bool:
+        """As it stands in the ledger, by the drive's name; without one nobody can tell whose it is."""
+        name = drive_name(drive.identity, known_tag)
+        return name is not None and await self._attendances.has_consented(name)
 
     def place_of(self, bay: BayName) -> str:
         """Of all stations on the ledger."""

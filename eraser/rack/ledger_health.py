@@ -4,14 +4,15 @@ import asyncio
 from bisect import bisect_left
 from collections.abc import Callable
 
+from eraser.domain.sayings import Code, Saying, say
 from eraser.errors import JournalError
 from eraser.ledger.sql_journal import LEASE_SECONDS, SqlJournal
 from eraser.rack.view import COMMIT_BOUNDS_SECONDS, CommitTimes
 
 RENEW_SECONDS = LEASE_SECONDS / 3
 
-Trouble = Callable[[str, str], None]
-"""Says in the second place what is wrong with the first; an empty string: nothing any more."""
+Trouble = Callable[[str, Saying | None], None]
+"""Says in the second place what is wrong with the first; None: nothing any more."""
 
 
 class LedgerHealth:
@@ -43,9 +44,9 @@ async def keep_lease(journal: SqlJournal, trouble: Trouble, interval_seconds: fl
         try:
             async with asyncio.timeout(interval_seconds):
                 await journal.renew()
-            trouble("ledger", "")
+            trouble("ledger", None)
         except TimeoutError:
-            trouble("ledger", f"the ledger has not answered for {interval_seconds:.0f} s")
+            trouble("ledger", say(Code.TROUBLE_LEDGER_SILENT, seconds=interval_seconds))
         except JournalError as error:
-            trouble("ledger", str(error))
+            trouble("ledger", say(Code.TROUBLE_LEDGER, detail=str(error)))
         await asyncio.sleep(interval_seconds)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from eraser.domain.drive import Drive
 from eraser.domain.events import JobQueued, JobRefused
 from eraser.domain.job import JobState
+from eraser.domain.sayings import Code, say
 from eraser.errors import EraserError, JournalError, Refused
 from eraser.ledger.errors import JobHeld
 from eraser.ledger.journal import FileJournal
@@ -62,18 +63,19 @@ class Leftovers:
             problems = await withdraw.finish()
         except EraserError as error:
             problems = [str(error)]
-        self._trouble("withdrawals", "; ".join(problems))
+        unfinished = say(Code.TROUBLE_RECORDS, detail="; ".join(problems)) if problems else None
+        self._trouble("withdrawals", unfinished)
         try:
             await destroy.finish()
         except EraserError as error:
-            self._trouble("signed records", str(error))
+            self._trouble("signed records", say(Code.TROUBLE_RECORDS, detail=str(error)))
 
     async def _end_unplanned(self) -> None:
         """Jobs that died between their first events: left open, they would keep their drives from leaving the house."""
         try:
             unplanned = [job.job_id for job in await self._journal.open_jobs() if job.is_unplanned]
         except JournalError as error:
-            self._trouble("ledger", str(error))
+            self._trouble("ledger", say(Code.TROUBLE_LEDGER, detail=str(error)))
             return
         for job_id in unplanned:
             try:
@@ -83,7 +85,7 @@ class Leftovers:
                 finally:
                     await log.close()
             except JournalError as error:  # of one that can't be believed: the others' drives must not wait for it
-                self._trouble(f"job {job_id}", str(error))
+                self._trouble(f"job {job_id}", say(Code.TROUBLE_JOB, job=job_id, detail=str(error)))
 
     async def run(self) -> None:
         """Says which jobs can't be believed, and goes on issuing what is due, until it is cancelled."""
@@ -112,21 +114,23 @@ class Leftovers:
         """Reads the events of every open job: seconds of work for dozens of long ones, a job at a time."""
         try:
             for job in await self._journal.open_jobs():
-                self._trouble(f"job {job.job_id}", await self._journal.contradiction(job.job_id))
+                found = await self._journal.contradiction(job.job_id)
+                trouble = say(Code.TROUBLE_JOB, job=job.job_id, detail=found) if found else None
+                self._trouble(f"job {job.job_id}", trouble)
         except JournalError as error:
-            self._trouble("ledger", str(error))
+            self._trouble("ledger", say(Code.TROUBLE_LEDGER, detail=str(error)))
 
     async def _issue_due(self) -> None:
         try:
             due = [job.job_id for job in await self._journal.open_jobs() if job.is_certificate_due]
         except JournalError as error:
-            self._trouble("ledger", str(error))
+            self._trouble("ledger", say(Code.TROUBLE_LEDGER, detail=str(error)))
             return
         for job_id in due:
             await self._issue(job_id)
 
     async def _issue(self, job_id: str) -> None:
-        problem = ""
+        problem = None
         try:
             result = await Erasing(self._parts, "").issue_due(job_id)
             if result.certificate is not None:  # else the station certifies nothing now, which is told once for all
@@ -134,7 +138,7 @@ class Leftovers:
         except JobHeld:
             return  # a bay is about to
         except (EraserError, OSError) as error:
-            problem = f"the certificate of job {job_id} can't be issued: {error}"
+            problem = say(Code.TROUBLE_CERTIFICATE, job=job_id, detail=str(error))
         self._trouble(f"certificate of job {job_id}", problem)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from eraser.domain.bay import Bay
 from eraser.domain.drive import Drive
+from eraser.domain.sayings import Saying, Sayings
 from eraser.rack.job_run import JobRun, Progress, Stage
 from eraser.rack.meter import Meter
 from eraser.rack.view import BayState
@@ -16,8 +17,8 @@ class Shown:
     """What the picture shows beside the job's own counters; all of it is the drive's, and goes with it."""
 
     state: BayState = BayState.EMPTY
-    reason: str = ""
-    waits_for: str = ""
+    reasons: Sayings = ()
+    waiting: Sayings = ()
     sighting: str = ""
     drive: Drive | None = None
     is_cancelled: bool = False
@@ -28,10 +29,10 @@ class Shown:
     certificate: str = ""
     lot: str = ""
     asset_tag: str = ""
-    specification: str = ""
+    specification: Sayings = ()
     written_bytes: int = 0
     verified_bytes: int = 0
-    alarms: Mapping[str, str] = field(default_factory=dict)
+    alarms: Mapping[str, Saying] = field(default_factory=dict)
     stalls: int = 0
     temperature_celsius: float | None = None
 
@@ -50,10 +51,10 @@ class Shown:
             "written_bytes": self.written_bytes,
             "verified_bytes": self.verified_bytes,
             "alarms": tuple(self.alarms),
-            "alarm_reasons": tuple(self.alarms.values()),
+            "alarm_sayings": tuple(self.alarms.values()),
             "stalls": self.stalls,
             "temperature_celsius": self.temperature_celsius,
-            "reason": self.reason,
+            "reasons": self.reasons,
             "certificate": self.certificate,
             "lot": self.lot,
             "asset_tag": self.asset_tag,

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from eraser.domain.audit import LogHead
 from eraser.domain.routine_control import Draw, is_draw_due
+from eraser.domain.sayings import Code, say
 from eraser.errors import EraserError
 from eraser.ledger import log, routine
 from eraser.ledger.errors import AlreadyThere
@@ -67,9 +68,9 @@ class RoutineKeeper:
         while True:
             try:
                 await self._draw_if_due()
-                self._trouble(ROUTINE_TROUBLE, "")
+                self._trouble(ROUTINE_TROUBLE, None)
             except EraserError as error:
-                self._trouble(ROUTINE_TROUBLE, f"nothing was drawn: {error}")
+                self._trouble(ROUTINE_TROUBLE, say(Code.TROUBLE_ROUTINE, detail=str(error)))
             with suppress(EraserError):
                 state = await self._store.read(partial(routine.state, self._now_utc()))
                 self._health.routine_overdue = state.overdue

@@ -17,6 +17,7 @@ from eraser.domain.admission import Want
 from eraser.domain.bay import BandwidthDomain, Bay, BayMap, BayName, PowerDomain
 from eraser.domain.catalogue import standard_named
 from eraser.domain.drive import Drive
+from eraser.domain.sayings import Code, Saying, Sayings, say
 from eraser.drives import guard
 from eraser.drives.discovery import identify
 from eraser.drives.place import bandwidth_domains_of
@@ -107,7 +108,7 @@ class Rack:
         self.ticks = 0
         """Pictures drawn: a loop that turns draws four a second."""
         self._jobs: dict[tuple[str, str], int] = {}
-        self._problems: dict[str, str] = {}
+        self._problems: dict[str, Saying] = {}
         self._change = asyncio.Event()
         self._stopping = asyncio.Event()
         # Numbers begin anew with each run, so that this one's need a name of its own.
@@ -165,11 +166,11 @@ class Rack:
             await bay.run()
         except Exception as error:
             self.log.exception("fault of this program", bay=bay.name)
-            self._problems[f"bay {bay.name}"] = f"bay {bay.name} is out of service: {error!r}"
+            self.trouble(f"bay {bay.name}", say(Code.TROUBLE_BAY, bay=bay.name, detail=repr(error)))
 
-    def trouble(self, what: str, problem: str = "") -> None:
-        """Says why the station is not ready as far as `what` is concerned; an empty problem is none any more."""
-        if problem:
+    def trouble(self, what: str, problem: Saying | None = None) -> None:
+        """Says why the station is not ready as far as `what` is concerned; None: it is not any more."""
+        if problem is not None:
             self._problems[what] = problem
         else:
             self._problems.pop(what, None)
@@ -181,7 +182,7 @@ class Rack:
             try:
                 event = await self._events.next()
             except Exception as error:
-                self.trouble("events", str(error))
+                self.trouble("events", say(Code.TROUBLE_EVENTS, detail=str(error)))
                 self.log.error("drives that come and go cannot be heard of", reason=str(error))
                 await asyncio.sleep(RETRY_EVENTS_SECONDS)
                 continue
@@ -191,7 +192,7 @@ class Rack:
                 self._hear(event)
             except Exception as error:
                 self.log.exception("fault of this program", device=event.drive.node)
-                self.trouble(f"drive {name}", f"drive {name} is not attended to: {error!r}")
+                self.trouble(f"drive {name}", say(Code.TROUBLE_DRIVE, name=name, detail=repr(error)))
             else:
                 self.trouble(f"drive {name}")
 
@@ -245,7 +246,7 @@ class Rack:
             bay = self._map.bay_at(drive.place)
         except UsageError as error:
             self.log.error("a place is two bays", reason=str(error), device=drive.node)
-            self.trouble(f"place {drive.place}", str(error))
+            self.trouble(f"place {drive.place}", say(Code.TROUBLE_PLACE, detail=str(error)))
             return None
         self.trouble(f"place {drive.place}")
         return self._bays[bay.name] if bay is not None else None
@@ -318,7 +319,7 @@ class Rack:
             except Exception as error:
                 if "picture" not in self._problems:
                     self.log.exception("fault of this program")
-                self.trouble("picture", f"what is shown is old: {error!r}")
+                self.trouble("picture", say(Code.TROUBLE_PICTURE, detail=repr(error)))
             else:
                 self.trouble("picture")
 
@@ -326,7 +327,7 @@ class Rack:
         bays = tuple(self._picture(bay, now) for bay in self._bays.values())
         self._pictures = {bay.name: bay for bay in bays}
         is_full = any(bay.waits_for_room for bay in self._bays.values())
-        self.trouble("ledger-full", "jobs wait for room in the ledger: its disk is full" if is_full else "")
+        self.trouble("ledger-full", say(Code.TROUBLE_LEDGER_FULL) if is_full else None)
         self._snapshot = StationSnapshot(
             at=self.parts.now_utc(),
             bays=bays,
@@ -339,7 +340,7 @@ class Rack:
             is_draining=self.admissions.is_draining,
             routine_overdue=self._ledger.routine_overdue,
             is_withholding=CONTROL_TROUBLE in self._problems,
-            problems=tuple(filter(None, (*self._problems.values(), self._ledger.log_problem))),
+            troubles=(*self._problems.values(), *self._log_trouble()),
         )
         self.ticks += 1
 
@@ -349,13 +350,18 @@ class Rack:
         try:
             picture = bay.snapshot(now)
         except Exception as error:
-            reason = f"what is shown of it is old: {error!r}"
+            detail = repr(error)
             if key not in self._problems:
                 self.log.exception("fault of this program", bay=bay.name)
-            self.trouble(key, f"bay {bay.name}: {reason}")
-            return replace(self._pictures.get(bay.name) or BaySnapshot(bay.name, BayState.EMPTY), reason=reason)
+            self.trouble(key, say(Code.TROUBLE_BAY_PICTURE, bay=bay.name, detail=detail))
+            last = self._pictures.get(bay.name) or BaySnapshot(bay.name, BayState.EMPTY)
+            return replace(last, reasons=(say(Code.OLD_PICTURE, detail=detail),))
         self.trouble(key)
         return picture
+
+    def _log_trouble(self) -> Sayings:
+        problem = self._ledger.log_problem
+        return (say(Code.TROUBLE_LOG, detail=problem),) if problem else ()
 
     def _queue(self, bays: Iterable[BaySnapshot]) -> dict[str, int]:
         queue = {want.value: 0 for want in Want}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from eraser.domain.bay import BandwidthDomain, Bay, PowerDomain
 from eraser.domain.drive import Drive
+from eraser.domain.sayings import Sayings
 from eraser.rack.admitting import Admissions
 from eraser.rack.erasing import Station
 from eraser.rack.intake import Reception
@@ -37,6 +38,8 @@ class Past:
 
     job_id: str
     outcome: str
+    why: Sayings = ()
+    """Why it did not pass."""
 
 
 class History(Protocol):

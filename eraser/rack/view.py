@@ -10,6 +10,7 @@ from typing import Protocol
 
 from eraser.domain.control import Control, ControlTest
 from eraser.domain.drive import Drive
+from eraser.domain.sayings import Sayings, english
 
 
 class BayState(StrEnum):
@@ -71,20 +72,36 @@ class BaySnapshot:
     oldest_io_seconds: float = 0.0
     alarms: tuple[str, ...] = ()
     """What is the matter with the drive: values of `domain.watchdog.Alarm`."""
-    alarm_reasons: tuple[str, ...] = ()
-    """In words, one for each alarm."""
+    alarm_sayings: Sayings = ()
+    """What each alarm is about, one for each."""
     pauses: tuple[str, ...] = ()
     """Why its job rests: values of `PauseReason`."""
     latency_us_buckets: tuple[int, ...] = ()
-    waits_for: str = ""
-    reason: str = ""
-    """Why it was refused, failed or interrupted, in words."""
+    waiting: Sayings = ()
+    """What it waits for, what a person is asked, why it rests."""
+    reasons: Sayings = ()
+    """Why it was refused, failed or interrupted."""
     certificate: str = ""
     """File name of the certificate that the last job left."""
     lot: str = ""
     asset_tag: str = ""
-    specification: str = ""
-    """What other programs ask of this drive, in words; empty if nothing."""
+    specification: Sayings = ()
+    """What other programs ask of this drive, and where that is not what its lot says."""
+
+    @property
+    def waits_for(self) -> str:
+        """`waiting` in English."""
+        return english(self.waiting)
+
+    @property
+    def reason(self) -> str:
+        """`reasons` in English."""
+        return english(self.reasons)
+
+    @property
+    def alarm_reasons(self) -> tuple[str, ...]:
+        """`alarm_sayings` in English."""
+        return tuple(saying.english for saying in self.alarm_sayings)
 
 
 COMMIT_BOUNDS_SECONDS = (0.001, 0.004, 0.016, 0.064, 0.256, 1.0, 4.0, 16.0)
@@ -121,8 +138,13 @@ class StationSnapshot:
     """Drawn drives that nobody has read in time, and a draw that should have been made."""
     is_withholding: bool = False
     """Whether nothing is certified, since the positive control is not as it must be."""
-    problems: tuple[str, ...] = ()
-    """Why it is not ready, in words; empty when it is."""
+    troubles: Sayings = ()
+    """Why it is not ready; empty when it is."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """`troubles` in English."""
+        return tuple(saying.english for saying in self.troubles)
 
 
 class StationPort(Protocol):

@@ -13,6 +13,7 @@ from typing import Any
 
 from eraser.domain.bay import BayName
 from eraser.domain.drive import Drive, Media
+from eraser.domain.sayings import Code, Saying, say
 from eraser.domain.watchdog import Alarm, Heat, JobWatch, Limits, Sample
 from eraser.rack.bay import BayRun
 from eraser.rack.blocking import BlockingCall
@@ -57,8 +58,8 @@ class _Watched:
     watch: JobWatch | None = None
     earlier_stalls: int = 0
     celsius: float | None = None
-    hot: str = ""
-    alarms: dict[str, str] = field(default_factory=dict)
+    hot: Saying | None = None
+    alarms: dict[str, Saying] = field(default_factory=dict)
 
     def follow(self, job: JobRun | None, drive: Drive, limits: Limits, least_rate: int | None) -> None:
         """Watches this job from now on, if it is another one."""
@@ -217,30 +218,34 @@ class Watchdog:
             watched.celsius = None
         is_flash = bay.drive is not None and bay.drive.media is Media.FLASH
         heat = self._settings.heat_of_flash if is_flash else self._settings.heat
-        if heat.is_hot(watched.celsius, bool(watched.hot)):
-            known = f"{watched.celsius:g} °C" if watched.celsius is not None else "no longer says how warm it is"
-            watched.hot = f"{known}, rests above {heat.pause_celsius:g} °C"
-            bay.rest(PauseReason.HEAT, f"rests until it is below {heat.resume_celsius:g} °C")
-        elif watched.hot:
-            watched.hot = ""
+        if heat.is_hot(watched.celsius, watched.hot is not None):
+            most = heat.pause_celsius
+            watched.hot = (
+                say(Code.HOT, celsius=watched.celsius, most=most)
+                if watched.celsius is not None
+                else say(Code.HOT_AND_SILENT, most=most)
+            )
+            bay.rest(PauseReason.HEAT, say(Code.RESTS_FOR_HEAT, celsius=heat.resume_celsius))
+        elif watched.hot is not None:
+            watched.hot = None
             bay.go_on(PauseReason.HEAT)
 
     # ---- telling
 
     def _tell(self, bay: BayRun, watched: _Watched) -> None:
         found = dict(watched.watch.findings) if watched.watch is not None else {}
-        if watched.hot:
+        if watched.hot is not None:
             found[Alarm.HOT] = watched.hot
         alarms = {alarm.value: what for alarm, what in found.items()}
         self._log_changes(bay, watched, alarms)
         bay.alarm(alarms, stalls=watched.stalls, temperature_celsius=watched.celsius)
 
-    def _log_changes(self, bay: BayRun, watched: _Watched, alarms: dict[str, str]) -> None:
+    def _log_changes(self, bay: BayRun, watched: _Watched, alarms: dict[str, Saying]) -> None:
         """Each beginning and each end once."""
         fields = {"bay": bay.name, **({"job": bay.erasing.job_id} if bay.erasing is not None else {})}
         for name, reason in alarms.items():
             if name not in watched.alarms:
-                self._log.warning("alarm begins", alarm=name, reason=reason, **fields)
+                self._log.warning("alarm begins", alarm=name, reason=reason.english, **fields)
         for name in watched.alarms:
             if name not in alarms:
                 self._log.info("alarm ends", alarm=name, **fields)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from eraser.domain.sayings import recalled
 from eraser.rack.view import BayState, StationSnapshot
 from tests.cli.command import Command, assert_one_clear_sentence
 from tests.console.running import answering
@@ -23,7 +24,9 @@ def socket(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def station(socket: Path) -> Iterator[FakeStation]:
-    station = FakeStation(a_snapshot(a_busy_bay("A1"), an_empty_bay("A2"), problems=("the ledger's disk is full",)))
+    station = FakeStation(
+        a_snapshot(a_busy_bay("A1"), an_empty_bay("A2"), troubles=(recalled("the ledger's disk is full"),))
+    )
     with answering(station, socket):
         yield station
 
@@ -42,8 +45,8 @@ def test_status_shows_each_bay_and_what_is_wrong(eraser: Command, station: FakeS
 
 def test_status_says_what_a_bay_asks_and_whose_its_drive_is(eraser: Command, socket: Path) -> None:
     asked = "lot L7 does not expect this serial number"
-    asking = a_busy_bay("A1", state=BayState.ASKING, waits_for=asked, lot="L7", asset_tag="T-1")
-    waiting = a_busy_bay("A2", state=BayState.WAITING, waits_for="waits for bay A3 to be done with it")
+    asking = a_busy_bay("A1", state=BayState.ASKING, waiting=(recalled(asked),), lot="L7", asset_tag="T-1")
+    waiting = a_busy_bay("A2", state=BayState.WAITING, waiting=(recalled("waits for bay A3 to be done with it"),))
     with answering(FakeStation(a_snapshot(asking, waiting)), socket):
         first, second, _ = eraser("status", "--socket", socket).stdout.splitlines()
     assert asked in first and "(T-1, lot L7)" in first

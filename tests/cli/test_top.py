@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from eraser.cli.asking import note_words
 from eraser.cli.top import BayCell, RackApp, shelves
+from eraser.domain.sayings import recalled
 from eraser.errors import EraserError
 from eraser.rack.view import BayState
 from tests.console.stations import FakeStation, a_busy_bay, a_snapshot, an_empty_bay
@@ -71,6 +72,10 @@ def test_bays_without_a_position_come_in_rows_of_their_own() -> None:
 
 
 def test_what_is_the_matter_with_a_drive_is_said_once() -> None:
-    stuck = a_busy_bay(alarms=("stuck", "hot"), alarm_reasons=("an I/O has been out", "61 °C"), oldest_io_seconds=40.0)
+    stuck = a_busy_bay(
+        alarms=("stuck", "hot"),
+        alarm_sayings=(recalled("an I/O has been out"), recalled("61 °C")),
+        oldest_io_seconds=40.0,
+    )
     assert note_words(stuck).startswith("stuck: an I/O has been out, hot: 61 °C, 4,096 bytes bad")
     assert "no answer for 12 s" in note_words(a_busy_bay(oldest_io_seconds=12.0))

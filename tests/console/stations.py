@@ -7,11 +7,13 @@ from typing import Any
 
 from eraser.domain.certificate import Station, Tool
 from eraser.domain.control import FORMAT, VERSION, Control, ControlDrive, ControlOutcome, ControlTest
+from eraser.domain.sayings import Code, say
 from eraser.errors import Refused, UsageError
 from eraser.rack.view import BaySnapshot, BayState, ControlForm, ControlLine, StationSnapshot
 from tests.domain.builders import a_drive
 
 AT = "2027-01-01T00:00:00.000Z"
+SLOW = say(Code.SLOWER_THAN_TWINS, rate=60e6, count=5, expected=210e6)
 LATENCIES = tuple(range(1, 33))
 
 
@@ -43,7 +45,7 @@ def a_busy_bay(name: str = "A1", **changes: Any) -> BaySnapshot:
         stalls=1,
         temperature_celsius=41.5,
         alarms=("slow",),
-        alarm_reasons=("60 MB/s",),
+        alarm_sayings=(SLOW,),
         oldest_io_seconds=0.25,
         latency_us_buckets=LATENCIES,
     )

@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 from playwright.sync_api import Browser, Page, expect
 
 from eraser.cli.receipt import receipt_group
-from eraser.domain.custody import CustodyRecord, DriveName, Received, drive_name
 from eraser.console.pages.labels_page import SIZES
+from eraser.domain.custody import CustodyRecord, DriveName, Received, drive_name
 from eraser.domain.events import CertificateIssued
 from eraser.ledger.station_ledger import StationLedger
 from eraser.rack.view import BaySnapshot

@@ -11,6 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from eraser.console.metrics import Exposition, MetricsPage, exposition_for, render
+from eraser.domain.sayings import Code, say
 from eraser.domain.watchdog import Alarm
 from eraser.rack.view import COMMIT_BOUNDS_SECONDS, BayState, CommitTimes
 from tests.console.stations import FakeStation, a_busy_bay, a_snapshot, an_empty_bay
@@ -49,7 +50,7 @@ def test_a_bay_shows_what_its_snapshot_says() -> None:
 
 
 def test_the_station_shows_its_jobs_queue_and_health() -> None:
-    found = samples(render(a_snapshot(problems=("the ledger is full",), is_draining=True), Exposition.TEXT))
+    found = samples(render(a_snapshot(troubles=(say(Code.TROUBLE_LEDGER_FULL),), is_draining=True), Exposition.TEXT))
     assert value(found, "eraser_jobs_total", outcome="passed", standard="nist-clear") == 5
     assert value(found, "eraser_jobs_total", outcome="failed", standard="gutmann") == 1
     assert value(found, "eraser_queue_bays", reason="bandwidth") == 2

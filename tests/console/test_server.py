@@ -18,6 +18,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from eraser.console import access, connection, server
 from eraser.console.server import serve_http
+from eraser.domain.sayings import recalled
 from eraser.errors import UsageError
 from tests.console.serving import ask, connect, free_port
 from tests.console.stations import FakeStation, a_snapshot
@@ -58,7 +59,7 @@ async def test_ready_says_why_it_is_not(served: Served) -> None:
     assert (await ask(served.port, "GET", "/health/live")).status == 200
     ready = await ask(served.port, "GET", "/health/ready")
     assert (ready.status, ready.json) == (200, {"ready": True, "reasons": []})
-    served.station.shown = a_snapshot(problems=("the ledger's disk is full",))
+    served.station.shown = a_snapshot(troubles=(recalled("the ledger's disk is full"),))
     ready = await ask(served.port, "GET", "/health/ready")
     assert (ready.status, ready.json) == (503, {"ready": False, "reasons": ["the ledger's disk is full"]})
 

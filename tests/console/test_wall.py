@@ -11,6 +11,7 @@ from eraser.console.alarms import Alarms, Kind, unacknowledged
 from eraser.console.problems import NotFound
 from eraser.console.throughput import MOST_POINTS, SPARK_POINTS, Throughput
 from eraser.console.wall import Wall, lots_of
+from eraser.domain.sayings import Code, all_recalled, say
 from eraser.errors import Refused
 from eraser.rack.view import BayState
 from tests.console.stations import AT, FakeStation, a_busy_bay, a_snapshot, an_empty_bay
@@ -49,9 +50,11 @@ def test_a_lot_ends_with_its_last_drive_and_those_that_wait_are_added_up() -> No
 
 
 def test_an_alarm_is_of_one_drive_in_one_bay_and_ends_with_what_it_is_about() -> None:
-    failed = a_busy_bay(state=BayState.FAILED, reason="384 sectors do not hold what was written", alarms=())
-    failed = replace(failed, alarm_reasons=())
-    station = FakeStation(a_snapshot(failed, problems=("the disk is full",)))
+    failed = a_busy_bay(
+        state=BayState.FAILED, reasons=all_recalled("384 sectors do not hold what was written"), alarms=()
+    )
+    failed = replace(failed, alarm_sayings=())
+    station = FakeStation(a_snapshot(failed, troubles=(say(Code.TROUBLE_LEDGER_FULL),)))
     alarms = Alarms(station.snapshot, lambda: AT)
     assert [alarm.kind for alarm in alarms.all()] == [Kind.NOT_READY, Kind.VERIFICATION_FAILED]
     taken = alarms.take("A1", failed.sighting, "verification-failed", "Li")
@@ -67,7 +70,9 @@ def test_an_alarm_is_of_one_drive_in_one_bay_and_ends_with_what_it_is_about() ->
 
 
 def test_a_failure_that_is_none_of_reading_back_is_called_so() -> None:
-    bay = a_busy_bay(state=BayState.FAILED, mismatched_sectors=0, reason="given up: too slow", alarms=("stuck",))
+    bay = a_busy_bay(
+        state=BayState.FAILED, mismatched_sectors=0, reasons=all_recalled("given up: too slow"), alarms=("stuck",)
+    )
     station = FakeStation(a_snapshot(bay))
     assert [alarm.kind for alarm in Alarms(station.snapshot, lambda: AT).all()] == [Kind.FAILED, Kind.STUCK]
 

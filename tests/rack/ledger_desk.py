@@ -11,6 +11,7 @@ from sqlalchemy import Engine, Insert, insert
 from eraser.domain.custody import DriveName
 from eraser.domain.lot import Lot, LotPolicy
 from eraser.errors import EraserError
+from eraser.ledger.attendances import Attendances
 from eraser.ledger.custody import Custody
 from eraser.ledger.engine import open_engine, sqlite_url, writing
 from eraser.ledger.intake import Intake as LedgerIntake
@@ -66,6 +67,7 @@ class LedgerDesk:
     lots: Lots = field(init=False)
     ledger: LedgerIntake = field(init=False)
     specified: Specifications = field(init=False)
+    attendances: Attendances = field(init=False)
 
     def __post_init__(self) -> None:
         store: Any = self.store
@@ -74,11 +76,12 @@ class LedgerDesk:
         self.lots = Lots(store, now_utc)
         self.ledger = LedgerIntake(store, STATION, now_utc)
         self.specified = Specifications(store, now_utc)
+        self.attendances = Attendances(store, now_utc)
 
     @property
     def intake(self) -> LotIntake:
         usual = Intake(Request("random", operator=OPERATOR), self.by_itself)
-        return LotIntake(self.ledger, usual, STATION, now_utc)
+        return LotIntake(self.ledger, self.attendances, usual, STATION, now_utc)
 
     async def open(self, lot_id: str, *bays: str, policy: LotPolicy | None = None, **lot: Any) -> None:
         """A lot that starts by itself unless told otherwise, taken in at these bays."""

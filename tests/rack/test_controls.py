@@ -26,6 +26,7 @@ from eraser.domain.drive import Drive
 from eraser.domain.evidence import Operation
 from eraser.domain.json_form import to_json
 from eraser.domain.log_entry import EntryKind, LogEntry
+from eraser.domain.sayings import Saying
 from eraser.drives.claim import claim
 from eraser.drives.discovery import identify
 from eraser.drives.erasable import ClaimedDrive
@@ -266,10 +267,10 @@ class Station1:
     def _hold(self, drive: Drive) -> ClaimedDrive:
         return self.broken(drive) if self.broken is not None else ClaimedDrive(claim(drive), now_utc=self.clock)
 
-    def trouble(self, what: str, problem: str) -> None:
+    def trouble(self, what: str, problem: Saying | None) -> None:
         self.problems.pop(what, None)
-        if problem:
-            self.problems[what] = problem
+        if problem is not None:
+            self.problems[what] = problem.english
 
     async def until(self, is_so: Callable[[], bool]) -> None:
         """Runs the controls until it is so."""

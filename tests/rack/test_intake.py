@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from eraser.domain.attendance import Consented, Opened
 from eraser.domain.bay import BandwidthDomain
 from eraser.domain.custody import (
     CustodyRecord,
@@ -19,16 +20,18 @@ from eraser.domain.custody import (
     Received,
     Released,
     Separated,
+    drive_name,
 )
 from eraser.domain.drive import Condition, Drive
 from eraser.domain.events import Entry, JobCancelled
 from eraser.domain.job import JobState
 from eraser.domain.lot import Lot, LotPolicy, TagBinding
 from eraser.domain.program import Verification
+from eraser.domain.sayings import Code, english
 from eraser.domain.specification import Specification
 from eraser.errors import JournalError, Refused
 from eraser.ledger.errors import LedgerError, LedgerFull
-from eraser.rack.view import BayState
+from eraser.rack.view import BaySnapshot, BayState
 from tests.rack.ledger_desk import AT, OPERATOR, LedgerDesk, a_ledger_desk
 from tests.rack.memory_rack import At, MemoryDrive, MemoryRack, a_map, a_station
 from tests.rack.simulated_time import run
@@ -101,8 +104,10 @@ def test_a_drive_is_erased_as_its_specification_says_and_no_less_than_its_lot_do
         seen = await at.until("A1", BayState.PASSED)
         assert (seen.lot, seen.standard) == ("L7", "one")
         assert seen.verified_bytes == MemoryDrive().drive.geometry.capacity_bytes
-        assert seen.specification.startswith("specification order-1 asks for one, none verification; ")
-        assert "would take zero" in seen.specification and "full verification" in seen.specification
+        assert english(seen.specification) == (
+            "specification order-1 asks for one; specification order-1 wants it read back not at all; "
+            "its lot or the station would take zero; the stronger wish counts, it is read back in full"
+        )
 
     played(tmp_path, story)
 
@@ -113,7 +118,7 @@ def test_a_specification_for_another_serial_number_changes_nothing(tmp_path: Pat
         await desk.open("L7")
         at.memory.plug(MemoryDrive(), "A1")
         seen = await at.until("A1", BayState.PASSED)
-        assert (seen.standard, seen.specification) == ("zero", "")
+        assert (seen.standard, seen.specification) == ("zero", ())
 
     played(tmp_path, story)
 
@@ -261,6 +266,7 @@ def test_a_customer_who_waits_goes_before_a_deadline_and_that_before_the_rest(tm
         for number in range(2, 6):
             at.memory.plug(MemoryDrive(serial=f"S{number}"), f"A{number}")
             await at.until(f"A{number}", BayState.WAITING)
+        await agree(desk, at.bay("A5"))
         while len(order) < 4:
             await asyncio.sleep(0.25)
             for bay in ("A2", "A3", "A4", "A5"):
@@ -269,6 +275,56 @@ def test_a_customer_who_waits_goes_before_a_deadline_and_that_before_the_rest(tm
 
     played(tmp_path, story, bays=a_map(5, hub))
     assert order == ["A5", "A4", "A3", "A2"]
+
+
+async def agree(desk: LedgerDesk, bay: BaySnapshot) -> None:
+    """The clerk shows the drive to its customer, who says yes."""
+    assert bay.drive is not None
+    name = drive_name(bay.drive.identity)
+    assert name is not None
+    token = await desk.attendances.open(Opened(bay.name, bay.sighting, name, "", "Li"))
+    await desk.attendances.add(token, Consented("zh-CN", "0" * 64))
+
+
+def test_where_a_customer_waits_nothing_is_written_before_they_agree(tmp_path: Path) -> None:
+    drive = MemoryDrive(serial="S1")
+
+    async def story(at: At, desk: LedgerDesk) -> None:
+        await desk.open("counter", policy=LotPolicy("zero", starts_by_itself=True, is_customer_waiting=True))
+        at.memory.plug(drive, "A1")
+        await at.until("A1", BayState.WAITING)
+        await asyncio.sleep(600)
+        seen = at.bay("A1")
+        assert [saying.code for saying in seen.waiting] == [Code.WAITS_FOR_CONSENT]
+        assert seen.state is BayState.WAITING and drive.ios == 0 and drive.has_customers_data
+        await agree(desk, seen)
+        assert (await at.until("A1", BayState.PASSED)).waiting == ()
+
+    played(tmp_path, story)
+    assert not drive.has_customers_data
+
+
+def test_not_even_an_operator_starts_what_a_customer_has_not_agreed_to(tmp_path: Path) -> None:
+    drive = MemoryDrive(serial="S1")
+
+    async def story(at: At, desk: LedgerDesk) -> None:
+        await desk.open("counter", policy=LotPolicy("zero", starts_by_itself=False, is_customer_waiting=True))
+        at.memory.plug(drive, "A1")
+        await at.until("A1", BayState.ASKING)
+        await at.station.start("A1", "", at.bay("A1").sighting)
+        await at.until("A1", BayState.WAITING)
+        await at.station.cancel("A1")
+        cancelled = await at.until("A1", BayState.ASKING)
+        assert [saying.code for saying in cancelled.waiting] == [Code.JOB_CANCELLED]
+        # The job that was opened to put the cancel on record does not go on without a consent either.
+        await at.station.resume("A1")
+        await at.until("A1", BayState.WAITING)
+        await asyncio.sleep(600)
+        assert drive.ios == 0 and drive.has_customers_data
+        await agree(desk, at.bay("A1"))
+        await at.until("A1", BayState.PASSED)
+
+    played(tmp_path, story)
 
 
 def test_a_drive_that_is_pulled_and_put_elsewhere_has_moved_and_its_job_goes_on(tmp_path: Path) -> None:

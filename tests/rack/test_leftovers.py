@@ -11,6 +11,7 @@ from eraser.certificates.issuer import Issued
 from eraser.domain.custody import DriveName
 from eraser.domain.events import CertificateIssued, DriveIdentified, JobQueued
 from eraser.domain.job import JobState, fold
+from eraser.domain.sayings import Saying
 from eraser.errors import JournalError, Refused
 from eraser.ledger.check import check
 from eraser.ledger.custody import Custody
@@ -62,9 +63,9 @@ class Looked:
         parts = Station(self.journal, self.issue, now_utc, bytes, lambda: "new", call=at_once)
         return Leftovers(parts, self.journal, self.tell)
 
-    def tell(self, what: str, problem: str) -> None:
-        if problem:
-            self.problems[what] = problem
+    def tell(self, what: str, problem: Saying | None) -> None:
+        if problem is not None:
+            self.problems[what] = problem.english
         else:
             self.problems.pop(what, None)
 

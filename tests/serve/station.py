@@ -17,6 +17,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Protocol
 
+from eraser.console.forms import read_bay
 from tests.lab import LoopDrive, count_marker, read_all
 from tests.rack import model
 from tests.rack.command import ERASER
@@ -176,7 +177,11 @@ class Running:
     def bays(self) -> dict[str, Json]:
         """Every bay as the API shows it."""
         _, body = self.ask("/api/v1/bays")
-        return {bay["name"]: bay for bay in json.loads(body)}
+        bays = {bay["name"]: bay for bay in json.loads(body)}
+        for bay in bays.values():
+            seen = read_bay(bay)
+            bay |= {"reason": seen.reason, "waits_for": seen.waits_for}
+        return bays
 
     def states(self) -> dict[str, str]:
         """The state of every bay; empty when nobody answers."""

@@ -117,6 +117,10 @@ async def _ask_nobody(self: Any, drive: Drive, *args: Any) -> str:
     return ""
 
 
+async def _consent_of_nobody(self: Any, *args: Any) -> None:
+    return None
+
+
 # ---- who waits for whom
 
 _changed, _call = Work.changed, Program.call
@@ -195,5 +199,6 @@ BUGS: dict[str, Bug] = {
     "one-thread-for-all-calls": _patched((Program, "call", _call_after_the_one_before)),
     "foreign-write-ignored": _patched((DriveActivity, "has_foreign_writes", False)),
     "markers-ignored": _patched((verdict, "_markers", _nothing), (JobRun, "_raise_if_markers_differ", lambda *_: None)),
+    "begin-before-consent": _patched((bay.BayRun, "_until_consent", _consent_of_nobody)),
     "start-unasked": _patched((bay.BayRun, "_question", _ask_nobody)),
 }

@@ -114,6 +114,8 @@ class Checks:
         held.begun_after_cancel += held.plugging.number in self._halted
         if held.begun_after_cancel > 2:  # told at once to end: one, and one more where markers are read back
             self.fail(f"{held.job_id} goes on with drive {disk.number} after it was cancelled")
+        if order.operation is Operation.WRITE and disk.customer_waits and not disk.has_consented:
+            self.fail(f"{held.job_id} writes to drive {disk.number}, and its customer has not agreed")
         if order.operation is Operation.WRITE and not _is_announced(state, state.plan, order):
             self.fail(f"{held.job_id} writes to drive {disk.number} before that is on record")
 

@@ -52,6 +52,8 @@ class FaultyDrive(SimulatedDrive):
     flush_fails: bool = False
     used_by: str = ""
     customer_waits: bool = False
+    has_consented: bool = False
+    """Whether its customer has agreed, on record: no crash undoes that."""
     deadline: float = math.inf
     woke_at: float = 0.0
     is_hot: bool = False

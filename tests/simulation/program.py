@@ -24,7 +24,7 @@ from eraser.rack.station import Rack
 from eraser.rack.view import BaySnapshot
 from eraser.rack.watchdog import Watch
 from tests.rack.simulated_time import SimulatedTimeLoop
-from tests.simulation.drives import TUNING, StillHangs
+from tests.simulation.drives import TUNING, FaultyDrive, StillHangs
 from tests.simulation.journal import Disk, LossyJournal, Writing
 
 if TYPE_CHECKING:
@@ -69,16 +69,26 @@ class Desk:
         await asyncio.sleep(self.disk.latency())
         if self.disk.is_full:
             raise LedgerFull("there is no room", subject=bay)
-        found = next((disk for disk in self.world.disks if disk.node == drive.path), None)
+        found = self._plugged(drive)
         customer_waits = found is not None and found.customer_waits
         deadline = found.deadline if found is not None else math.inf
         return Terms(self.request, self.starts_by_itself, customer_waits=customer_waits, deadline=deadline)
+
+    def _plugged(self, drive: Drive) -> FaultyDrive | None:
+        """The very drive that was identified; None where it is out again, and whatever holds it finds that out."""
+        pluggings = self.world.slots.values()
+        return next((found.disk for found in pluggings if found.number == drive.disk_sequence), None)
 
     async def set_aside(self, drive: Drive, bay: BayName, reason: str, known_tag: str = "") -> None:
         await asyncio.sleep(self.disk.latency())
 
     async def seen_twice(self, drive: Drive, bay: BayName, what: str, known_tag: str = "") -> None:
         await asyncio.sleep(self.disk.latency())
+
+    async def has_consented(self, drive: Drive, known_tag: str = "") -> bool:
+        await asyncio.sleep(0.002)
+        found = self._plugged(drive)
+        return found is None or found.has_consented
 
     def place_of(self, bay: BayName) -> str:
         return bay

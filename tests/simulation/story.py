@@ -202,8 +202,16 @@ class Story:
         if not is_tiny:
             self._give_character(disk)
             disk.customer_waits = chance.random() < 0.2
+            if disk.customer_waits:
+                self.world.at(chance.uniform(0.0, 20.0), lambda: self._agree(disk))
             disk.deadline = chance.choice((math.inf, chance.uniform(0.0, 1e6)))
         return disk
+
+    def _agree(self, disk: FaultyDrive) -> None:
+        """Its customer says yes, which is on record from now on."""
+        if not disk.has_consented:
+            disk.has_consented = True
+            self.world.tell(f"the customer of drive {disk.number} agrees")
 
     def _give_character(self, disk: FaultyDrive) -> None:
         chance, sectors = self._chance, disk.sectors
@@ -403,7 +411,7 @@ class Story:
                 self._shelf.append(self.world.pull(bay))
             elif bay not in self.world.slots and (bay != "B2" or 3.0 < self.world.now < 4.0):
                 disk = self._new_drive()
-                disk.customer_waits = bay != "B2"
+                disk.customer_waits = disk.has_consented = bay != "B2"
                 self._shelf.remove(disk)
                 self.world.plug(disk, bay)
         self.world.at(0.3, self._convey)
@@ -417,6 +425,8 @@ class Story:
         self._mend_disk()
         for disk in self.world.disks:
             disk.is_hot = False
+            if disk.customer_waits:
+                self._agree(disk)
         for bay in [bay for bay in self.world.slots if bay.endswith(SECOND)]:
             self.world.pull(bay)
         self._until = self.world.now + CARE_LIMIT_SECONDS

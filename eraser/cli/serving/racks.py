@@ -9,6 +9,7 @@ from eraser.cli.station import now_utc
 from eraser.configuration.model import Configuration
 from eraser.drives.discovery import LIVE
 from eraser.engine.tuning import tuning_for
+from eraser.ledger.attendances import Attendances
 from eraser.ledger.station_ledger import StationLedger
 from eraser.log.gate import SigningGate
 from eraser.rack.erasing import Request
@@ -46,7 +47,8 @@ def watch_of(configuration: Configuration, thermometer: Thermometer) -> Watch:
 def intake_of(configuration: Configuration, ledger: StationLedger, *, starts_by_itself: bool) -> LotIntake:
     """How drives that arrive are received."""
     usual = Intake(usual_request(configuration), starts_by_itself)
-    return LotIntake(ledger.intake, usual, configuration.station.id, now_utc)
+    attendances = Attendances(ledger.store, now_utc)
+    return LotIntake(ledger.intake, attendances, usual, configuration.station.id, now_utc)
 
 
 @dataclass(frozen=True, slots=True)

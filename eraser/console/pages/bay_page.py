@@ -11,9 +11,11 @@ from eraser.console.pages.language import Language
 from eraser.console.pages.orders import may_give, orders_for
 from eraser.console.pages.pictures import course
 from eraser.console.pages.quantities import share
+from eraser.console.pages.sentences import said
 from eraser.console.wall import Wall
 from eraser.domain.catalogue import STANDARDS
 from eraser.domain.events import Entry
+from eraser.domain.sayings import say_error
 from eraser.errors import EraserError
 from eraser.rack.view import BaySnapshot, BayState
 
@@ -53,7 +55,7 @@ async def _record(bay: BaySnapshot, entries: Entries | None, language: Language)
     try:
         return job_record(await entries(bay.job_id), language), ""
     except EraserError as error:  # a page without its record is better than none
-        return None, str(error)
+        return None, said(say_error(error), language)
 
 
 def strip(bay: BaySnapshot, record: JobRecord | None) -> dict[str, Any]:

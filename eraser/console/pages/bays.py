@@ -8,7 +8,8 @@ from typing import Any
 
 from eraser.console.alarms import Kind
 from eraser.console.pages.language import N_, Language, translations
-from eraser.console.pages.sentences import patterns, said
+from eraser.console.pages.sentences import problems, said, words
+from eraser.domain.sayings import Sayings
 from eraser.domain.watchdog import Alarm as Trouble
 from eraser.rack.view import BaySnapshot, BayState
 
@@ -144,10 +145,10 @@ class BayCard:
 def card(bay: BaySnapshot, language: Language, recent: tuple[float, ...] = ()) -> BayCard:
     """The bay in that language."""
     gettext = translations(language).gettext
-    words = STATES[bay.state]
+    state = STATES[bay.state]
     actor = actor_of(bay)
     identity = bay.drive.identity if bay.drive is not None else None
-    word = gettext(words.word)
+    word = gettext(state.word)
     if bay.state is BayState.WRITING and bay.passes > 1:
         word = f"{word} {bay.pass_number}/{bay.passes}"
     return BayCard(
@@ -158,7 +159,7 @@ def card(bay: BaySnapshot, language: Language, recent: tuple[float, ...] = ()) -
         note=said(note(bay), language),
         actor=actor,
         who=gettext(ACTORS[actor]),
-        step=gettext(words.step),
+        step=gettext(state.step),
         recent=recent,
     )
 
@@ -172,12 +173,9 @@ def actor_of(bay: BaySnapshot) -> Actor:
     return STATES[bay.state].actor
 
 
-def note(bay: BaySnapshot) -> str:
-    """The one sentence that matters most, in the station's own words; empty where there is none."""
-    for sentence in (bay.reason, *bay.alarm_reasons, bay.waits_for):
-        if sentence:
-            return sentence
-    return ""
+def note(bay: BaySnapshot) -> Sayings:
+    """What matters most; empty where there is nothing to say."""
+    return bay.reasons or bay.alarm_sayings[:1] or bay.waiting
 
 
 def shelves(bays: Iterable[BayCard]) -> Iterator[tuple[str, int, list[list[BayCard | None]]]]:
@@ -207,15 +205,16 @@ def script_words(language: Language) -> dict[str, Any]:
     gettext = translations(language).gettext
     return {
         "states": {
-            state.value: {"word": gettext(words.word), "actor": words.actor.value, "step": gettext(words.step)}
-            for state, words in STATES.items()
+            state.value: {"word": gettext(item.word), "actor": item.actor.value, "step": gettext(item.step)}
+            for state, item in STATES.items()
         },
-        "actors": {actor.value: gettext(words) for actor, words in ACTORS.items()},
+        "actors": {actor.value: gettext(word) for actor, word in ACTORS.items()},
         "findings": {
-            kind.value: {"word": gettext(words.word), "meaning": gettext(words.meaning), "step": gettext(words.step)}
-            for kind, words in FINDINGS.items()
+            kind.value: {"word": gettext(item.word), "meaning": gettext(item.meaning), "step": gettext(item.step)}
+            for kind, item in FINDINGS.items()
         },
-        "sentences": patterns(language),
+        "sayings": words(language),
+        "problems": problems(language),
         "phrases": {key: gettext(text) for key, text in PHRASES.items()},
     }
 

@@ -102,22 +102,10 @@ def _evidence(bay: BaySnapshot, language: Language) -> Iterator[str]:
         yield gettext("job {id}").format(id=bay.job_id)
 
 
-_CAUSES = (
-    ("its job failed", N_("Its job failed: {codes}")),
-    ("it was refused", N_("It was refused: {codes}")),
-    ("its last job failed", N_("Its last job failed")),
-)
-
-
 def _quarantined(item: InQuarantine, language: Language) -> Quarantined:
     gettext = translations(language).gettext
     step = N_("Destroy it and put that on record, or retry it once in another bay")
     if item.standing.twice:
         step = N_("Separate the two drives that bear this name, by hand")
     cause = item.standing.twice or item.standing.quarantine
-    head, _, codes = cause.partition(": ")
-    for known, words in _CAUSES:
-        if head == known:
-            cause = gettext(words).format(codes=codes)
-            break
     return Quarantined(item.drive, item.at, item.standing.place, said(cause, language), item.job_id, gettext(step))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from eraser.console.pages.language import N_, Language, translations
 from eraser.console.pages.pictures import Mark, marks
 from eraser.console.pages.quantities import rate, size
-from eraser.console.pages.sentences import said
+from eraser.console.pages.sentences import problems, said
 from eraser.domain.catalogue import STANDARDS
 from eraser.domain.events import (
     CertificateIssued,
@@ -36,6 +36,7 @@ from eraser.domain.job import JobState, fold
 from eraser.domain.pattern import AesCtrStream, Constant, Pattern
 from eraser.domain.plan import Plan
 from eraser.domain.program import Verification
+from eraser.domain.sayings import recalled
 
 MOST_EVENTS = 200
 """The newest; a job that was interrupted very often has more."""
@@ -163,8 +164,8 @@ def _words(event: JobEvent, language: Language) -> tuple[str, bool] | None:
             return gettext("Asked for by {name}").format(name=operator or "?"), False
         case DriveIdentified():
             return gettext("The drive was identified"), False
-        case JobRefused(what=what):
-            return gettext("Refused: {what}").format(what=said(what, language)), True
+        case JobRefused(reason, what):
+            return gettext("Refused: {what}").format(what=_refusal(reason, what, language)), True
         case JobPlanned(plan):
             return gettext("Planned: {title}").format(title=plan.title), False
         case SightBegan():
@@ -190,17 +191,23 @@ def _words(event: JobEvent, language: Language) -> tuple[str, bool] | None:
             return gettext("Cancelled by a person"), True
         case JobAbandoned(why):
             return gettext("Given up: {why}").format(why=said(why, language)), True
-        case JobGivenUp(reason):
-            return gettext("Given up: {why}").format(why=said(reason.what, language)), True
+        case JobGivenUp(criterion):
+            return gettext("Given up: {why}").format(why=said(recalled(criterion.what, criterion.code), language)), True
         case JobFinished(outcome, reasons):
             if outcome is Outcome.PASSED:
                 return gettext("Passed"), False
-            why = "; ".join(reason.what for reason in reasons)
-            return gettext("Failed: {why}").format(why=said(why, language)), True
+            why = said([recalled(reason.what, reason.code) for reason in reasons], language)
+            return gettext("Failed: {why}").format(why=why), True
         case CertificateIssued():
             return gettext("The certificate was signed"), False
         case _:
             return None
+
+
+def _refusal(reason: str, what: str, language: Language) -> str:
+    """Its sentence is the guard's or the policy's, and kept in English: elsewhere its name is said."""
+    is_known = language is not Language.ENGLISH and reason in problems(language)
+    return problems(language)[reason] if is_known else said(what, language)
 
 
 def _ended(what: str, report: TransferReport, language: Language) -> tuple[str, bool]:

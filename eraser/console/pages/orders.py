@@ -4,9 +4,12 @@ from dataclasses import dataclass
 
 from eraser.console.identity import Permission, Viewer
 from eraser.console.pages.language import N_
+from eraser.domain.sayings import Code
 from eraser.rack.view import BaySnapshot, BayState
 
 _S = BayState
+RESUMABLE = frozenset({Code.JOB_CANCELLED, Code.CERTIFICATE_DUE})
+"""What a bay that asks may be told to go on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ def may_give(order: BayOrder, bay: BaySnapshot) -> bool:
     if order.name == "pause" and bay.state is _S.PAUSED:
         return "person" not in bay.pauses
     if order.name == "resume" and bay.state is _S.ASKING:
-        return "cancel" in bay.waits_for or "certificate" in bay.waits_for
+        return any(saying.code in RESUMABLE for saying in bay.waiting)
     return bay.state in order.in_states
 
 

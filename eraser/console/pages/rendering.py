@@ -15,6 +15,7 @@ from eraser.console.identity import Permission, viewer_of
 from eraser.console.pages import assets, pictures, quantities
 from eraser.console.pages.language import N_, Language, language_of, translations
 from eraser.console.pages.sentences import said
+from eraser.domain.sayings import say_error
 from eraser.errors import EraserError
 
 
@@ -58,7 +59,7 @@ def environment(language: Language) -> Environment:
     found.install_gettext_translations(words, newstyle=True)  # type: ignore[attr-defined]
     found.globals |= {"asset": assets.address_of, "language": language, "languages": tuple(Language)}
     found.filters |= {"quoted": lambda text: quote(str(text), safe=""), "spark_points": pictures.spark_points}
-    found.filters |= {"said": lambda sentence: said(sentence, language)} | quantities.filters(language)
+    found.filters |= {"said": lambda sayings: said(sayings, language)} | quantities.filters(language)
     return found
 
 
@@ -77,7 +78,8 @@ def render(
 
 def render_problem(request: Request, error: EraserError, status: HTTPStatus) -> HTMLResponse:
     """What a person sees instead of the page that they asked for."""
-    gettext = translations(language_of(request)).gettext
+    language = language_of(request)
+    gettext = translations(language).gettext
     titles = {HTTPStatus.NOT_FOUND: N_("That is not here"), HTTPStatus.FORBIDDEN: N_("You may not see this")}
     title = gettext(titles.get(status, N_("That did not work")))
-    return render(request, "message.html", {"title": title, "text": str(error)}, status)
+    return render(request, "message.html", {"title": title, "text": said(say_error(error), language)}, status)

@@ -1,7 +1,7 @@
 // The bar of alarms, their dialog, and how old the picture is; on every page with a live picture.
-import { byId, element, order, setText, symbol } from "./page.js";
+import { byId, element, give, setText, symbol } from "./page.js";
 import { span } from "./quantities.js";
-import { findings, phrase, said } from "./words.js";
+import { findings, phrase, problemWords, said } from "./words.js";
 
 const TITLE = document.title;
 let known = "";
@@ -40,7 +40,7 @@ function item(alarm) {
   const place = alarm.bay ? element("a", "", placeOf(alarm)) : element("span", "", placeOf(alarm));
   if (alarm.bay) place.href = `/bays/${encodeURIComponent(alarm.bay)}`;
   const head = element("p", "alarm-head", symbol(alarm.kind === "verification-failed" ? "failed" : symbolOf(alarm.kind)), place, element("strong", "", words.word));
-  const made = element("li", alarm.taken_by ? "is-taken" : "", head, element("p", "", said(alarm.reason) || words.meaning), element("p", "quiet", words.step));
+  const made = element("li", alarm.taken_by ? "is-taken" : "", head, element("p", "", said(alarm.sayings) || words.meaning), element("p", "quiet", words.step));
   if (alarm.taken_by) made.append(element("p", "taken", phrase("taken_by", { name: alarm.taken_by })));
   else if ("mayTake" in byId("alarm-list").dataset) made.append(takeButton(alarm));
   return made;
@@ -54,10 +54,10 @@ function takeButton(alarm) {
   button.dataset.key = `${alarm.bay} ${alarm.kind}`;
   button.addEventListener("click", async () => {
     button.disabled = true;
-    const why = await order("/api/v1/alarms/taken", { bay: alarm.bay, sighting: alarm.sighting, kind: alarm.kind });
+    const why = await give("/api/v1/alarms/taken", { bay: alarm.bay, sighting: alarm.sighting, kind: alarm.kind });
     if (why) {
       button.disabled = false;
-      button.after(element("p", "wrong", phrase("failed_order", { detail: why })));
+      button.after(element("p", "wrong", phrase("failed_order", { detail: problemWords(why) })));
     }
   });
   return button;

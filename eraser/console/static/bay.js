@@ -2,9 +2,9 @@
 import { showAge, showAlarms } from "./alarms.js";
 import { showLocalTimes } from "./base.js";
 import { listen } from "./live.js";
-import { announce, byId, element, order, setAttribute, setText, symbolAddress } from "./page.js";
+import { announce, byId, element, give, setAttribute, setText, symbolAddress } from "./page.js";
 import { celsius, number, rate, share, size, span } from "./quantities.js";
-import { isAtWork, labelOf, noteWords, phrase, stateWord, stepWord, whoWord } from "./words.js";
+import { isAtWork, isResumable, labelOf, noteWords, phrase, problemWords, stateWord, stepWord, whoWord } from "./words.js";
 
 const RECORD_MS = 5000;
 const page = byId("bay");
@@ -99,7 +99,7 @@ function mayGive(button) {
   if (!bay) return !button.disabled;
   const name = button.dataset.order;
   if (name === "pause" && bay.state === "paused") return !bay.pauses.includes("person");
-  if (name === "resume" && bay.state === "asking") return /cancel|certificate/.test(bay.waits_for);
+  if (name === "resume" && bay.state === "asking") return isResumable(bay);
   return button.dataset.states.split(" ").includes(bay.state);
 }
 
@@ -122,19 +122,19 @@ function ask(button) {
   byId("order-standard-field").hidden = button.dataset.order !== "start";
   dialog.returnValue = "";
   dialog.onclose = () => {
-    if (dialog.returnValue === "yes") give(button, sighting);
+    if (dialog.returnValue === "yes") giveOrder(button, sighting);
     button.focus();
   };
   dialog.showModal();
 }
 
-async function give(button, sighting) {
+async function giveOrder(button, sighting) {
   const name = button.dataset.order;
   const standard = byId("order-standard").value;
   const body = name === "maintenance" ? { on: button.dataset.on === "true" } : name === "start" && standard ? { sighting, standard } : { sighting };
-  const why = await order(`/api/v1/bays/${encodeURIComponent(NAME)}/${name}`, body);
+  const why = await give(`/api/v1/bays/${encodeURIComponent(NAME)}/${name}`, body);
   const answer = byId("order-answer");
-  answer.replaceChildren(element("span", why ? "wrong" : "", why ? phrase("failed_order", { detail: why }) : phrase("accepted")));
+  answer.replaceChildren(element("span", why ? "wrong" : "", why ? phrase("failed_order", { detail: problemWords(why) }) : phrase("accepted")));
 }
 
 for (const button of buttons) button.addEventListener("click", () => ask(button));

@@ -39,8 +39,8 @@ export function announce(text) {
   byId("live").textContent = text;
 }
 
-/** Gives an order; resolves to an empty text, or to why it was not done. */
-export async function order(address, body) {
+/** Gives an order; resolves to null, or to the problem document that says why it was not done. */
+export async function give(address, body) {
   const token = document.querySelector('meta[name="csrf-token"]')?.content ?? "";
   try {
     const answer = await fetch(address, {
@@ -48,12 +48,17 @@ export async function order(address, body) {
       headers: { "content-type": "application/json", "x-csrf-token": token },
       body: JSON.stringify(body),
     });
-    if (answer.ok) return "";
-    const problem = await answer.json().catch(() => ({}));
-    return problem.detail || `HTTP ${answer.status}`;
-  } catch (error) {
-    return String(error.message ?? error);
+    if (answer.ok) return null;
+    return await answer.json().catch(() => ({ code: "error" }));
+  } catch {
+    return { code: "no-station" };
   }
+}
+
+/** The same; resolves to an empty text, or to what the station says of it. */
+export async function order(address, body) {
+  const problem = await give(address, body);
+  return problem ? problem.detail || problem.title || problem.code : "";
 }
 
 /** Points of a small curve, 60 wide and 20 high, the newest value at the right; as `pages/pictures.py` draws it. */

@@ -1,6 +1,7 @@
 // A bay in words, as `eraser/console/pages/bays.py` says them, from the tables that it put into the page.
+import { rate } from "./quantities.js";
+
 const WORDS = JSON.parse(document.getElementById("words").textContent);
-const SENTENCES = WORDS.sentences.map(([pattern, text]) => [new RegExp(`^(?:${pattern})$`), text]);
 
 export const AT_WORK = new Set(["writing", "verifying", "paused"]);
 export const findings = WORDS.findings;
@@ -10,15 +11,29 @@ export function phrase(key, values = {}) {
   return WORDS.phrases[key].replace(/\{([a-z]+)\}/g, (whole, name) => String(values[name] ?? whole));
 }
 
-/** What the station said in English, in the page's language where it is known. */
-export function said(sentence) {
-  if (!sentence || !SENTENCES.length) return sentence;
-  for (const [pattern, text] of SENTENCES) {
-    const found = pattern.exec(sentence);
-    if (found) return text.replace(/\{([0-9])\}/g, (_, number) => said(found[Number(number) + 1]));
-  }
-  const parts = sentence.split("; ");
-  return parts.length > 1 ? parts.map(said).join("；") : sentence;
+const VALUES = {
+  rate,
+  seconds: (value) => String(Math.round(value)),
+  limit: (value) => String(Number(value.toPrecision(6))),
+  problem: (value) => WORDS.problems[value] ?? value,
+};
+
+/** What the station says, by its code, in the page's language. */
+function sentence({ code, values }) {
+  return WORDS.sayings[code].replace(/\{(\w+)(?::(\w+))?\}/g, (_, name, kind) => {
+    const value = values[name];
+    if (typeof value === "object") return sentence(value);
+    return VALUES[kind]?.(value) ?? String(value);
+  });
+}
+
+const SEPARATOR = document.documentElement.lang.startsWith("zh") ? "；" : "; ";
+export const said = (sayings) => sayings.map(sentence).join(SEPARATOR);
+
+/** Why an order was not carried out: an answer's problem document, in the page's language. */
+export function problemWords(problem) {
+  if (document.documentElement.lang.startsWith("en") && problem.detail) return problem.detail;
+  return WORDS.problems[problem.reason] ?? WORDS.problems[problem.code] ?? WORDS.problems.error;
 }
 
 export function stateWord(bay) {
@@ -34,6 +49,7 @@ export function actorOf(bay) {
 
 export const whoWord = (bay) => WORDS.actors[actorOf(bay)];
 export const stepWord = (bay) => WORDS.states[bay.state].step;
-export const noteWords = (bay) => said([bay.reason, ...bay.alarm_reasons, bay.waits_for].find(Boolean) ?? "");
+export const noteWords = (bay) => said([bay.reasons, bay.alarm_sayings.slice(0, 1), bay.waiting].find((list) => list.length) ?? []);
+export const isResumable = (bay) => bay.waiting.some(({ code }) => code === "job-cancelled" || code === "certificate-due");
 export const labelOf = (bay) => (bay.drive ? bay.drive.serial || bay.drive.model || bay.drive.path : "");
 export const isAtWork = (bay) => AT_WORK.has(bay.state) && bay.total_bytes > 0;

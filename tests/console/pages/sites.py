@@ -16,10 +16,11 @@ from eraser.console.pages import pages_router
 from eraser.console.server import serve_http
 from eraser.console.wall import Wall
 from eraser.domain.events import Entry
+from eraser.domain.sayings import Code, say
 from eraser.errors import UsageError
 from eraser.rack.view import BaySnapshot, BayState, StationSnapshot
 from tests.console.serving import free_port
-from tests.console.stations import FakeStation, a_snapshot
+from tests.console.stations import SLOW, FakeStation, a_snapshot
 from tests.domain.builders import IDENTITY, a_drive
 
 CHROMIUM = "/usr/bin/chromium"
@@ -164,21 +165,20 @@ def _bay(index: int, state: BayState) -> BaySnapshot:
         case BayState.WRITING:
             return _at_work(bay, "writing", passes=3, pass_number=2, temperature_celsius=41.4)
         case BayState.VERIFYING:
-            slow = "60 MB/s, where 5 others of its model would do 210 MB/s"
-            return _at_work(bay, "verifying", alarms=("slow",), alarm_reasons=(slow,))
+            return _at_work(bay, "verifying", alarms=("slow",), alarm_sayings=(SLOW,))
         case BayState.PAUSED:
-            hot = "61 °C, rests above 60 °C"
-            bay = replace(bay, pauses=("heat",), waits_for="rests until it is below 50 °C")
-            return _at_work(bay, "writing", alarms=("hot",), alarm_reasons=(hot,), temperature_celsius=61)
+            hot = say(Code.HOT, celsius=61, most=60)
+            bay = replace(bay, pauses=("heat",), waiting=(say(Code.RESTS_FOR_HEAT, celsius=50),))
+            return _at_work(bay, "writing", alarms=("hot",), alarm_sayings=(hot,), temperature_celsius=61)
         case BayState.WAITING:
-            return replace(bay, waits_for="waits for one of the 6 active drives of hba-A to end (at most 6)")
+            return replace(bay, waiting=(say(Code.WAITS_FOR_DRIVES, active=6, domain="hba-A", most=6),))
         case BayState.ASKING:
-            return replace(bay, waits_for="start it: drives of no lot are not erased by themselves here")
+            return replace(bay, waiting=(say(Code.NOT_BY_ITSELF),))
         case BayState.FAILED:
-            reason = "384 sectors do not hold what was written; 4096 bytes could not be read back"
-            return replace(bay, reason=reason, certificate=f"{serial}-0c8f.json", lot="lot-7", asset_tag="T-1")
+            reasons = (say(Code.MISMATCH, count=384), say(Code.NOT_VERIFIED, count=4096))
+            return replace(bay, reasons=reasons, certificate=f"{serial}-0c8f.json", lot="lot-7", asset_tag="T-1")
         case BayState.REFUSED | BayState.INTERRUPTED | BayState.HELD:
-            return replace(bay, reason="the drive is out of sight: the drive left")
+            return replace(bay, reasons=(say(Code.OUT_OF_SIGHT, why=say(Code.DRIVE_LEFT)),))
         case _:
             return bay
 

@@ -9,6 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from eraser.domain.sayings import all_recalled, recalled
 from eraser.rack.view import BayState
 from tests.console.pages.sites import (
     LANGUAGES,
@@ -120,7 +121,11 @@ def test_nothing_moves_while_bays_change_and_alarms_come(browser: Browser, site:
             (BayState.PASSED, {}),
             (
                 BayState.FAILED,
-                {"reason": "384 sectors do not hold what was written, and much more is to be said of it"},
+                {
+                    "reasons": all_recalled(
+                        "384 sectors do not hold what was written; 4096 bytes could not be read back"
+                    )
+                },
             ),
             (BayState.EMPTY, {"drive": None}),
         ):
@@ -164,7 +169,7 @@ def test_an_alarm_cannot_be_overlooked_until_somebody_takes_it_by_name(browser: 
 def test_an_order_says_what_will_come_of_it_and_is_meant_for_the_drive_that_was_seen(
     browser: Browser, site: Site
 ) -> None:
-    waiting = a_busy_bay(state=BayState.ASKING, done_bytes=0, total_bytes=0, stage="", alarms=(), alarm_reasons=())
+    waiting = a_busy_bay(state=BayState.ASKING, done_bytes=0, total_bytes=0, stage="", alarms=(), alarm_sayings=())
     site.station.shown = a_snapshot(waiting)
     with a_page(browser, site.address + "/bays/A1") as page:
         start = page.get_by_role("button", name="Start")
@@ -193,12 +198,18 @@ def test_an_order_says_what_will_come_of_it_and_is_meant_for_the_drive_that_was_
 
 def test_what_a_drive_says_of_itself_never_becomes_a_script(browser: Browser, site: Site) -> None:
     evil = replace(IDENTITY, model=EVIL, serial=EVIL)
-    bad = a_busy_bay(drive=a_drive(identity=evil), reason=EVIL, lot=EVIL, asset_tag=EVIL, alarm_reasons=(EVIL,))
-    calm = replace(bad, state=BayState.EMPTY, drive=None, reason="", alarms=(), alarm_reasons=())
+    bad = a_busy_bay(
+        drive=a_drive(identity=evil),
+        reasons=(recalled(EVIL),),
+        lot=EVIL,
+        asset_tag=EVIL,
+        alarm_sayings=(recalled(EVIL),),
+    )
+    calm = replace(bad, state=BayState.EMPTY, drive=None, reasons=(), alarms=(), alarm_sayings=())
     for path in ("/", "/bays/A1", "/failures"):
         site.station.shown = a_snapshot(calm)
         with a_page(browser, site.address + path, "zh-CN") as page:
-            site.station.shown = a_snapshot(bad, problems=(EVIL,))
+            site.station.shown = a_snapshot(bad, troubles=(recalled(EVIL),))
             expect(page.locator("main")).to_contain_text("window.pwned=1")
             page.locator("#alarms-show").click()
             expect(page.locator("#alarm-list")).to_contain_text("window.pwned=1")

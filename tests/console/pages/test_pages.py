@@ -20,12 +20,14 @@ from eraser.console.pages.rendering import environment
 from eraser.console.pages.sentences import said
 from eraser.console.server import serve_http
 from eraser.console.wall import Wall
+from eraser.domain.sayings import recalled
 from tests.console.pages.sites import a_rack_of_all_states
 from tests.console.serving import Answer, ask, free_port
 from tests.console.stations import FakeStation, a_busy_bay, a_snapshot
 from tests.domain.builders import IDENTITY, a_drive
 
 EVIL = "\"'><script>window.pwned=1</script><img src=x onerror=window.pwned=1>{{7*7}}"
+SAID = (recalled(EVIL),)
 
 
 @pytest.fixture
@@ -68,9 +70,14 @@ async def test_a_page_has_no_inline_script_or_style_and_asks_only_its_own_statio
 async def test_what_a_drive_says_of_itself_is_text_on_every_page() -> None:
     evil = replace(IDENTITY, model=EVIL, serial=EVIL, manufacturer=EVIL, firmware=EVIL)
     bay = a_busy_bay(
-        name="A<b>1", drive=a_drive(identity=evil), reason=EVIL, lot=EVIL, asset_tag=EVIL, alarm_reasons=(EVIL,)
+        name="A<b>1",
+        drive=a_drive(identity=evil),
+        reasons=(recalled(EVIL),),
+        lot=EVIL,
+        asset_tag=EVIL,
+        alarm_sayings=(recalled(EVIL),),
     )
-    async for port in _serving(FakeStation(a_snapshot(bay, problems=(EVIL,)))):
+    async for port in _serving(FakeStation(a_snapshot(bay, troubles=(recalled(EVIL),)))):
         for path in ("/", f"/bays/{quote(bay.name, safe='')}", f"/bays/{quote(bay.name, safe='')}/record", "/failures"):
             text = (await page(port, path)).body.decode()
             assert "<script>window" not in text and "<img" not in text and "<b>" not in text
@@ -177,7 +184,7 @@ def test_a_template_that_names_what_is_not_there_fails() -> None:
 def test_the_stations_sentences_are_said_in_chinese_with_their_figures() -> None:
     chinese = Language.CHINESE
     assert said("384 sectors do not hold what was written", chinese) == "384 个扇区的内容与写入的不一致"
-    assert said("the drive is out of sight: the drive left", chinese) == "硬盘不在视线内：硬盘已拔出"
+    assert said("the drive is out of sight: the drive is no longer there", chinese) == "硬盘不在视线内：硬盘已拔出"
     waiting = said("waits for one of the 6 active drives of hba-A to end (at most 6)", chinese)
     assert waiting == "等待 hba-A 上的硬盘之一结束：6 块在作业，最多 6 块"
     two = said("paused: resume it; rests until it is below 50 °C", chinese)

@@ -1,0 +1,158 @@
+"""What can be refused or go wrong: a closed set of stable names, each with a heading of a few words.
+
+An error's name is `Refused.reason`, else its class's `code`. The API's problem documents carry it, and the pages say its
+heading in their reader's language; what the error itself says is for the log, the command line and whoever reads English.
+"""
+
+from enum import StrEnum
+
+from eraser.errors import EraserError, Refused
+
+
+class Problem(StrEnum):
+    """Its value is the name."""
+
+    heading: str
+
+    def __new__(cls, value: str, heading: str) -> "Problem":
+        """As StrEnum makes one, with its heading."""
+        made = str.__new__(cls, value)
+        made._value_ = value
+        made.heading = heading
+        return made
+
+    ERROR = "error", "Something went wrong"
+    USAGE = "usage", "The request is not in order"
+    REFUSED = "refused", "It was refused"
+    DRIVE = "drive", "The drive does not do what was asked"
+    TRANSFER = "transfer", "The transfer process broke down"
+    JOURNAL = "journal", "The job's record cannot be read or written"
+    LEDGER = "ledger", "The ledger cannot be read or written"
+    LEDGER_FULL = "ledger-full", "The ledger's disk is full"
+    LEDGER_DUPLICATE = "ledger-duplicate", "It is on record already"
+    JOB_HELD = "job-held", "Another program has this job"
+    CONFIGURATION = "configuration", "The configuration cannot be used"
+    CERTIFICATE = "certificate", "The certificate must not be believed"
+    NOT_FOUND = "not-found", "That is not here"
+    NO_ACCOUNT = "no-account", "There is no such account"
+    FORBIDDEN = "forbidden", "You may not do this"
+    UNAUTHENTICATED = "unauthenticated", "You are not signed in"
+    NOT_SIGNED_IN = "not-signed-in", "You are not signed in"
+    TOO_MANY = "too-many", "Too much was asked for in too short a time"
+    BUSY = "busy", "The station is busy: try again in a moment"
+    TOO_LARGE = "too-large", "The request is too large or too slow"
+    NO_STATION = "no-station", "No station answers"
+    BACKUP = "backup", "The backup cannot be used"
+    SIGNING_SUSPENDED = "signing-suspended", "Nothing is signed: the log does not go on from what was signed last"
+    WITHHELD = "withheld", "Nothing is certified: the positive control is not as it must be"
+    WITHDRAWN = "withdrawn", "The certificate was withdrawn"
+    VAULT = "vault", "The vault cannot be opened"
+    FAULT = "fault", "A fault of this program stopped it"
+    SYSTEM_DISK = "system-disk", "It carries the running system"
+    MOUNTED = "mounted", "It is mounted"
+    SWAP = "swap", "It is used as swap space"
+    BTRFS_MEMBER = "btrfs-member", "It belongs to a btrfs file system"
+    HOLDER = "holder", "A RAID, LVM or other layer uses it"
+    LOOP = "loop", "A loop device uses it"
+    OPEN = "open", "Another program has it open"
+    HELD_BY_KERNEL = "held-by-kernel", "The kernel holds it"
+    HELD_BY_UNFINISHED_IO = "held-by-unfinished-io", "An I/O of the drive has not returned: power-cycle the bay"
+    UNKNOWN_USE = "unknown-use", "Nobody knows whether it is in use"
+    READ_ONLY = "read-only", "It is read-only"
+    ZERO_CAPACITY = "zero-capacity", "It says that it has no capacity"
+    NO_MEDIUM = "no-medium", "There is no medium in it"
+    SECURITY_LOCKED = "security-locked", "ATA security has locked it"
+    OPAL_LOCKED = "opal-locked", "TCG Opal has locked it"
+    ZONED = "zoned", "It is zoned and must be written zone by zone"
+    MMC_BOOT_PARTITION = "mmc-boot-partition", "It is a boot partition and not the drive"
+    AMBIGUOUS_IDENTITY = "ambiguous-identity", "Another drive bears the same world-wide name"
+    PARTITION = "partition", "It is a partition: only whole drives are erased"
+    NOT_A_DRIVE = "not-a-drive", "It is no drive"
+    FILE_IN_DEV = "file-in-dev", "It is a file among the device nodes"
+    SYSTEM_FILE = "system-file", "It is a file of the running system"
+    NO_COUNTERS = "no-counters", "The kernel does not count what is written to it"
+    NO_PERMISSION = "no-permission", "This user may not do that"
+    PERMISSION = "permission", "This user may not ask the station"
+    NO_METHOD = "no-method", "No method here reaches the level that is asked for"
+    VERIFICATION_TOO_WEAK = "verification-too-weak", "Its program asks for a stronger verification"
+    ANOTHER_DRIVE = "another-drive", "Another drive is in the bay than was seen"
+    WRONG_STATE = "wrong-state", "The bay is not in a state to obey"
+    ALREADY_ORDERED = "already-ordered", "Another order is about to be carried out"
+    RESTS = "rests", "No person paused it: it goes on by itself"
+    NOTHING_TO_RESUME = "nothing-to-resume", "It has no job that could go on"
+    IDENTITY_TWICE = "identity-twice", "A drive in another bay says the same of itself"
+    UNRECOGNISABLE = "unrecognisable", "It was interrupted and has no name of its own to tell it by"
+    INTERRUPTED_JOB = "interrupted-job", "It has a job that was interrupted"
+    JOB_OF_A_COMMAND = "job-of-a-command", "A command left a job on it"
+    OPEN_JOB = "open-job", "A job of it has not ended"
+    ABANDONED = "abandoned", "It was given up before anything was written"
+    EMPTY_BAY = "empty-bay", "No drive is in the bay"
+    WOULD_DISTURB = "would-disturb", "Locating it now would disturb its job"
+    NOT_RUNNING = "not-running", "No job runs there"
+    NO_NAME = "no-name", "It takes a name"
+    NOT_AGREED = "not-agreed", "The customer has not agreed yet, or it has begun"
+    FOREIGN_ORIGIN = "foreign-origin", "The order comes from another site's page"
+    NO_CSRF_TOKEN = "no-csrf-token", "Load the page again"
+    NOT_A_MASTER = "not-a-master", "Orders are taken from root and the station's own user"
+    NOT_ROOT = "not-root", "Only root may do this"
+    NO_SESSION = "no-session", "Only people who signed in have a password"
+    WRONG_PASSWORD = "wrong-password", "The old password is wrong"
+    ACCOUNT_EXISTS = "account-exists", "There is an account of this name"
+    LAST_ADMINISTRATOR = "last-administrator", "Nobody would be left who lets people in"
+    SET_UP_DONE = "set-up-done", "There are accounts already"
+    TOO_MANY_ATTEMPTS = "too-many-attempts", "Too many wrong passwords: wait"
+    TOO_MANY_FILES = "too-many-files", "Too many files are being sent"
+    TOO_MANY_LISTENERS = "too-many-listeners", "Too many pages are open"
+    TOO_MANY_SIGN_INS = "too-many-sign-ins", "Too many people sign in at once"
+    UNDER_WAY = "under-way", "The same is under way"
+    DONE = "done", "It is done already"
+    UNKNOWN_ORDER = "unknown-order", "There is no such order"
+    LOT_EXISTS = "lot-exists", "There is a lot of this name"
+    TAG_TAKEN = "tag-taken", "The tag is another drive's"
+    BAY_TAKEN = "bay-taken", "Another lot is taken in there already"
+    NOT_OPEN = "not-open", "The lot is not being taken in here"
+    LIST_HAS_ERRORS = "list-has-errors", "The list has errors"
+    AMBIGUOUS = "ambiguous", "Several drives are known by this name"
+    DESTROYED = "destroyed", "It is recorded as destroyed"
+    SEEN_TWICE = "seen-twice", "Two drives bear this name"
+    QUARANTINED = "quarantined", "It is quarantined"
+    NOT_HERE = "not-here", "No arrival is recorded since it last left"
+    NOT_PASSED = "not-passed", "No job has passed since its last arrival"
+    RELEASED = "released", "It is released already"
+    NOT_RELEASED = "not-released", "It has not been released"
+    NO_HOW = "no-how", "How it was done must be said"
+    NOT_TWICE = "not-twice", "One drive alone is known by this name"
+    JOB_ONLY = "job-only", "What a job did is recorded by the job"
+    OUTSIDE_BAYS = "outside-bays", "It lies in part outside of the bays"
+    BY_HAND = "by-hand", "It has to be taken apart by hand"
+    CHANGED = "changed", "What lies on the drives has changed meanwhile"
+    CLOCK = "clock", "This host's clock cannot be right"
+    CHECKED = "checked", "It has been read already"
+    OWN_WORK = "own-work", "Whoever checks must not be who erased"
+    ERASED_AGAIN = "erased-again", "It was erased again since"
+    NOT_SAMPLED = "not-sampled", "It is not of the sample"
+    CUSTOMERS_DRIVE = "customers-drive", "The control's drive has a chain of custody here"
+    IN_A_BAY = "in-a-bay", "The control's drive is in a bay"
+    NO_SUCH_DRIVE = "no-such-drive", "There is no such drive"
+    CUSTOMER_KNOWN = "customer-known", "These drives have a customer already"
+    RETENTION_ENDED = "retention-ended", "Its retention has ended"
+    ANOTHER_STATION = "another-station", "It is another station's"
+    ANOTHER_VAULT = "another-vault", "Its keys are in another vault"
+    LEDGER_THERE = "ledger-there", "There is a ledger already"
+    NO_CHANGE = "no-change", "The key is not being changed"
+    NOT_PUBLISHED = "not-published", "No checkpoint was signed with both keys yet"
+    NOTHING_LOST = "nothing-lost", "There is nothing to restart"
+    ENTERED = "entered", "The log has it already"
+    NO_MEMORY = "no-memory", "There is not enough memory"
+    NO_ZRAM = "no-zram", "This kernel has no zram"
+
+
+_BY_NAME = {problem.value: problem for problem in Problem}
+
+
+def problem_of(error: BaseException) -> Problem:
+    """The name of what went wrong; of a name that is not in the set, its class's."""
+    if not isinstance(error, EraserError):
+        return Problem.ERROR if isinstance(error, OSError) else Problem.FAULT
+    reason = error.reason if isinstance(error, Refused) else error.code
+    return _BY_NAME.get(reason) or _BY_NAME.get(error.code) or Problem.ERROR
