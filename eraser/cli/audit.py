@@ -221,8 +221,8 @@ def report_command(
     found = _verified(document, sources, key_paths)
     if form == "pdf":
         from eraser.audits.page import signed_report
-    from eraser.cli.station import now_utc
         from eraser.certificates.pdf.words import Language
+        from eraser.cli.station import now_utc
 
         content = signed_report(found, document, Language(language), sources.folder / "keys", now_utc())
     else:
