@@ -188,7 +188,7 @@ async def looked(plant: Plant, *moments: str, every_seconds: float = 86400.0) ->
 async def test_a_running_station_draws_on_its_schedule_and_shows_what_is_overdue(plant: Plant) -> None:
     day = [later(CHECKPOINTED, days) for days in range(20)]
     health, trouble = await looked(plant, day[1], day[1], day[2])
-    assert (health.routine_overdue, trouble) == (0, {"routine control": ""})
+    assert (health.routine_overdue, trouble) == (0, {"routine control": None})
     state = json.loads(plant("routine", "--json").stdout)
     assert (state["draws"], state["passed"], state["drawn"], state["undrawn"]) == (1, 25, 2, 0)
     plant.issue(40)

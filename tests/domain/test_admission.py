@@ -93,7 +93,7 @@ def test_everyone_either_begins_or_is_told_what_it_waits_for(
     decision = admit(applicants, running, spin_ups, 95.0)
     assert {*decision.admitted, *decision.waiting} == {item.bay for item in applicants}
     assert not {*decision.admitted} & {*decision.waiting}
-    assert all(reason.sentence.startswith("waits ") for reason in decision.waiting.values())
+    assert all(str(reason.saying).startswith("waits ") for reason in decision.waiting.values())
 
 
 @given(crowds())
@@ -159,7 +159,7 @@ def test_a_full_inner_domain_keeps_nobody_waiting_outside_it() -> None:
     decision = admit([waiting(1, HUB, LINK), waiting(2, LINK), waiting(3)], running, {}, 10.0)
     assert decision.admitted == (bay(2), bay(3))
     assert decision.waiting[bay(1)].want is Want.DRIVES
-    assert decision.waiting[bay(1)].sentence == "waits for one of the 2 active drives of hub to end (at most 2)"
+    assert decision.waiting[bay(1)].saying.english == "waits for one of the 2 active drives of hub to end (at most 2)"
 
 
 def test_drives_on_one_supply_spin_up_one_after_the_other() -> None:

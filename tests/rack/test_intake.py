@@ -317,7 +317,7 @@ def test_not_even_an_operator_starts_what_a_customer_has_not_agreed_to(tmp_path:
         cancelled = await at.until("A1", BayState.ASKING)
         assert [saying.code for saying in cancelled.waiting] == [Code.JOB_CANCELLED]
         # The job that was opened to put the cancel on record does not go on without a consent either.
-        await at.station.resume("A1")
+        await at.station.resume("A1", at.bay("A1").sighting)
         await at.until("A1", BayState.WAITING)
         await asyncio.sleep(600)
         assert drive.ios == 0 and drive.has_customers_data
