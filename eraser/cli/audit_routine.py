@@ -116,7 +116,9 @@ def check_command(
         return
     click.echo(f"{certificate_id}: {reading.result.value}, {reading.bytes_read:,} bytes read")
     if reading.result is not DriveResult.HOLDS:
-        click.echo(f"Quarantine the drive. `eraser certificate withdraw {certificate_id}` takes its certificate back.")
+        click.echo(
+            f"The drive is quarantined. `eraser certificate withdraw {certificate_id}` takes its certificate back."
+        )
         sys.exit(ExitStatus.FAILED)
 
 

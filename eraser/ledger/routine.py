@@ -5,14 +5,18 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, insert, select
 
-from eraser.domain.audit import LogHead
+from eraser.domain.audit import DriveResult, LogHead
 from eraser.domain.events import Outcome
 from eraser.domain.log_entry import EntryKind
 from eraser.domain.routine_control import ControlCheck, Draw, RoutineState, draw_blind, state_of
 from eraser.errors import Refused, UsageError
-from eraser.ledger import log
+from eraser.ledger import log, withdrawals
+from eraser.ledger.custody import hold_gate
 from eraser.ledger.records import body_of, value_of
 from eraser.ledger.schema import certificates, jobs, log_checkpoints, log_entries, routine_checks, routine_draws
+
+PLACE = "routine control"
+"""Where custody records say that a drive was put aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,10 @@ def draw_next(
 
 
 def put_check(check: ControlCheck, connection: Connection) -> None:
-    """Within a transaction that writes. Raises UsageError for a certificate not drawn, Refused for a second reading."""
+    """With the drive's quarantine, where it does not hold what its certificate says. Within a transaction that writes. Raises
+    UsageError for a certificate not drawn, Refused for a second reading.
+    """
+    hold_gate(connection)
     own = next((item for item in draws(connection) if item.draw_id == check.draw_id), None)
     if own is None or check.certificate_id not in own.certificate_ids:
         raise UsageError("it is in no draw of the routine control", subject=check.certificate_id)
@@ -72,6 +79,11 @@ def put_check(check: ControlCheck, connection: Connection) -> None:
         "body": body_of(check),
     }
     connection.execute(insert(routine_checks).values(row))
+    if check.reading is not None and check.reading.result is not DriveResult.HOLDS:
+        # The gate would let it go else: its job passed.
+        reason = f"the routine control read it again: {check.reading.result.value}"
+        speaking = withdrawals.certified(check.certificate_id, connection)
+        withdrawals.put_aside(speaking, reason, check.at, PLACE, check.checker, connection)
 
 
 def undrawn(connection: Connection, first: int, behind: int) -> list[Passed]:

@@ -40,8 +40,8 @@ class Consequence:
     """Who has it, if it has left: nobody is told by a record here."""
 
 
-def withdrawable(certificate_id: str, connection: Connection) -> Certified:
-    """Raises UnknownCertificate; Refused where it is withdrawn already."""
+def certified(certificate_id: str, connection: Connection) -> Certified:
+    """Raises UnknownCertificate."""
     found = (
         select(certificates.c.digest, jobs.c.job_id, jobs.c.serial, jobs.c.world_wide_name)
         .join(jobs, jobs.c.job_id == certificates.c.job_id)
@@ -50,27 +50,44 @@ def withdrawable(certificate_id: str, connection: Connection) -> Certified:
     row = connection.execute(found).first()
     if row is None:
         raise UnknownCertificate("this station's ledger has no such certificate", subject=certificate_id)
-    if any(item.entry.kind is EntryKind.WITHDRAWAL for item in log.entries_about(connection, certificate_id)):
-        raise Refused(ALREADY, "it is withdrawn already", subject=certificate_id)
     drive = DriveName(row.serial, row.world_wide_name) if row.serial or row.world_wide_name else None
     return Certified(certificate_id, bytes(row.digest), row.job_id, drive)
+
+
+def withdrawable(certificate_id: str, connection: Connection) -> Certified:
+    """Raises UnknownCertificate; Refused where it is withdrawn already."""
+    found = certified(certificate_id, connection)
+    if any(item.entry.kind is EntryKind.WITHDRAWAL for item in log.entries_about(connection, certificate_id)):
+        raise Refused(ALREADY, "it is withdrawn already", subject=certificate_id)
+    return found
 
 
 def enter(entry: LogEntry, reason: str, at: str, place: str, operator: str, connection: Connection) -> Consequence:
     """Within a transaction that writes. Raises as `withdrawable` does: another may have come before."""
     # First, so that no drive is let out between the look at its records and its quarantine.
     hold_gate(connection)
-    certified = withdrawable(entry.subject, connection)
+    withdrawn = withdrawable(entry.subject, connection)
     log.append(connection, [entry])
-    if certified.drive is None:
+    return put_aside(
+        withdrawn, f"its certificate {entry.subject} was withdrawn: {reason}", at, place, operator, connection
+    )
+
+
+def put_aside(
+    speaking: Certified, reason: str, at: str, place: str, operator: str, connection: Connection
+) -> Consequence:
+    """Quarantines the drive that this certificate speaks of, unless a later job ended on it. Within a transaction that writes
+    and holds the gate.
+    """
+    if speaking.drive is None:
         return Consequence(None, False, False, "")
-    found = records_of(certified.drive, connection)
+    found = records_of(speaking.drive, connection)
     now = standing(found.records)
-    is_quarantined = not now.is_destroyed and (found.is_ambiguous or stands_on(found.records, certified.job_id))
-    name = _tagged(certified.drive, found)
+    is_quarantined = not now.is_destroyed and (found.is_ambiguous or stands_on(found.records, speaking.job_id))
+    name = _tagged(speaking.drive, found)
     if is_quarantined:
         # Without the job's number: that would be a record which its own events must tell of.
-        event = Quarantined(f"its certificate {entry.subject} was withdrawn: {reason}")
+        event = Quarantined(reason)
         connection.execute(insert(custody).values(custody_row(CustodyRecord(at, place, operator, name, event))))
     return Consequence(name, is_quarantined, now.is_destroyed, left_to(found.records))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -9,11 +10,14 @@ import pytest
 from sqlalchemy import Connection, insert
 
 from eraser.domain.audit import DriveReading, DriveResult, LogHead
+from eraser.domain.custody import CustodyRecord, DriveName, Erased, Received, Released
+from eraser.domain.events import Outcome
 from eraser.domain.log_entry import EntryKind, LogEntry
 from eraser.domain.routine_control import ControlCheck, Draw, Missed
 from eraser.errors import JournalError, Refused, UsageError
 from eraser.ledger import audits, log, routine, signed_records
-from eraser.ledger.schema import certificates, jobs
+from eraser.ledger.custody import custody_row, history
+from eraser.ledger.schema import certificates, custody, jobs
 from eraser.ledger.store import Store, open_store
 
 AT = "2026-12-01T00:00:00.000Z"
@@ -68,6 +72,24 @@ async def test_two_draws_of_the_same_entries_are_not_both_kept(url: str) -> None
     with pytest.raises(JournalError):
         await store.insert(insert(routine_draws), again)
     assert [item.draw_id for item in await store.read(routine.draws)] == ["one"]
+    await store.close()
+
+
+@pytest.mark.parametrize("result", DriveResult)
+async def test_a_drawn_drive_that_does_not_hold_what_its_certificate_says_does_not_leave(
+    url: str, result: DriveResult
+) -> None:
+    store = await open_store(url)
+    await store.write(partial(certified, 0, 1, "passed"))
+    drive = DriveName("S0")
+    for event in (Received("L7"), Erased("job-0", Outcome.PASSED)):
+        record = CustodyRecord(AT, "station-1/A1", "op", drive, event)
+        await store.insert(insert(custody), custody_row(record))
+    await draw(store, "one")
+    found = ControlCheck("one", "c0", AT, "checker-1", replace(HOLDS, result=result))
+    await store.write(partial(routine.put_check, found))
+    no = (await store.read(partial(history, drive))).may(Released())
+    assert (no.code if no is not None else "") == ("" if result is DriveResult.HOLDS else "quarantined")
     await store.close()
 
 
