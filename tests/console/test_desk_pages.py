@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +16,11 @@ from playwright.sync_api import Browser, Page, expect
 
 from eraser.cli.receipt import receipt_group
 from eraser.console.pages.labels_page import SIZES
-from eraser.domain.custody import CustodyRecord, DriveName, Received, drive_name
+from eraser.domain.custody import CustodyRecord, DriveName, Quarantined, Received, drive_name
 from eraser.domain.events import CertificateIssued
 from eraser.ledger.station_ledger import StationLedger
 from eraser.rack.view import BaySnapshot
-from tests.console.certified import issuer_of
+from tests.console.certified import erase, issuer_of
 from tests.console.desk_site import LOT, PATIENCE_MS, DeskSite, a_page, chromium
 from tests.console.desks import AT, STATION
 from tests.console.stations import a_busy_bay, an_empty_bay
@@ -358,3 +359,22 @@ def test_a_customer_is_entered_found_read_exported_and_erased(
 def assert_in_order(page: Page, width: int) -> None:
     assert faults(page) == {}, page.url
     assert page.evaluate("document.documentElement.scrollWidth") <= width, page.url
+
+
+def test_a_passed_drive_that_was_put_aside_gets_no_label_that_says_erased(site: DeskSite) -> None:
+    drive = drive_number(12)
+    name = drive_name(drive.identity)
+    assert name is not None
+    issued = site.ask(lambda ledger: erase(ledger, site.data, drive))
+    address = f"{site.address}/labels/result?certificate={issued.certificate_id}"
+    assert "is-good" in text_at(address)
+    aside = CustodyRecord(AT, STATION, "demo", name, Quarantined("the routine control read it again: drive-differs"))
+    site.ask(lambda ledger: ledger.custody.record(aside))
+    label = text_at(address)
+    assert "is-good" not in label and "DO NOT SELL" in label and "drive-differs" in label
+
+
+def text_at(address: str) -> str:
+    with urllib.request.urlopen(address, timeout=30) as answer:
+        text: str = answer.read().decode()
+        return text

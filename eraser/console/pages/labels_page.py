@@ -17,6 +17,7 @@ from eraser.console.identity import Permission, require
 from eraser.console.intake import lot_named
 from eraser.console.pages.certificates_page import OUTCOMES, SYMBOLS, shown_outcome
 from eraser.console.pages.rendering import render
+from eraser.domain.custody import AMBIGUOUS, DriveName
 from eraser.domain.events import Outcome
 from eraser.domain.scanning import MAX_SCAN_CHARACTERS, codes_of
 from eraser.ledger.certificate_index import Indexed, Search
@@ -68,10 +69,12 @@ def add_labels(router: APIRouter, desk: Desk, filed: FiledCertificates) -> None:
         newer = await filed.index.newer(item)
         address = address_to_check(desk.check_url, item) or f"eraser:{item.certificate_id}:{item.digest.hex()}"
         outcome = shown_outcome(item)
-        is_good = outcome == Outcome.PASSED.value and newer is None
+        held = await _why_held(desk, item)
+        is_good = outcome == Outcome.PASSED.value and newer is None and not held
         context = {
             "item": item,
             "newer": newer,
+            "held": held,
             "outcome": outcome,
             "is_good": is_good,
             "code": code_of(item.certificate_id, item.digest),
@@ -85,6 +88,19 @@ def add_labels(router: APIRouter, desk: Desk, filed: FiledCertificates) -> None:
         described = await lot_named(desk.lots, lot)
         context = {"lot": described, "serial": serial, "tag": tag, "qr": qr_svg(tag or serial), "back": own_path(back)}
         return render(request, "label_intake.html", context | _sizes(request))
+
+
+async def _why_held(desk: Desk, item: Indexed) -> str:
+    """Why the drive may not leave whatever its certificate says, such as that it was put aside; empty where nothing speaks
+    against it.
+    """
+    serial = item.serial if item.is_serial_own else ""
+    if not serial and not item.world_wide_name:
+        return ""
+    found = await desk.custody.history(DriveName(serial, item.world_wide_name))
+    if found.gathered.is_ambiguous:
+        return AMBIGUOUS.what
+    return found.standing.twice or found.standing.quarantine
 
 
 def _sizes(request: Request) -> dict[str, Any]:
