@@ -1,5 +1,6 @@
 """The vault of a station, from its data folder and its ledger."""
 
+import resource
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,13 +21,24 @@ FOLDER = "vault"
 def open_vault(
     data: Path, url: str, *, now_utc: Callable[[], str], new_id: Callable[[], str], store_id: str = ""
 ) -> Iterator[Vault]:
-    """Until the block ends. Raises UsageError, JournalError where the ledger is not there or not up to date, VaultKeyError."""
+    """Until the block ends. From then on a crash of this process leaves no picture of its memory, in which keys and details
+    are. Raises UsageError, JournalError where the ledger is not there or not up to date, VaultKeyError.
+    """
+    _leave_no_core()
     engine = open_engine(url)
     try:
         require_current(engine)
         yield Vault(engine, FileKeyStore(data / FOLDER, store_id=store_id), now_utc=now_utc, new_id=new_id)
     finally:
         engine.dispose()
+
+
+def _leave_no_core() -> None:
+    # 1 and not 0: a program that takes dumps (core(5): `|` in core_pattern) is handed them whatever the limit is, but for 1,
+    # which is also too little for a file.
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    most = min(1, hard) if hard != resource.RLIM_INFINITY else 1
+    resource.setrlimit(resource.RLIMIT_CORE, (most, most))
 
 
 class OpensLate:

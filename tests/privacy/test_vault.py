@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import signal
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -460,3 +463,20 @@ def test_what_was_destroyed_is_named_as_such(small_plant: Plant) -> None:
         destruction.erase(record_id, "clerk", "asked for it")
     with pytest.raises(VaultDestroyedError, match="it was erased at 2027"):
         small_plant.read(record_id)
+
+
+def test_a_crash_of_a_process_that_has_opened_the_vault_leaves_no_picture_of_its_memory(
+    plant: Plant, tmp_path: Path
+) -> None:
+    code = f"""
+import os, pathlib, resource
+from eraser.privacy.opening import open_vault
+resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+with open_vault(pathlib.Path({str(plant.data)!r}), {plant.url!r}, now_utc=str, new_id=str):
+    print(resource.getrlimit(resource.RLIMIT_CORE), flush=True)
+    os.abort()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert done.returncode == -signal.SIGABRT
+    assert done.stdout == "(1, 1)\n"  # see core(5): for a program that takes dumps, 1 is none and 0 is not
+    assert [path for path in tmp_path.iterdir() if path.name.startswith("core")] == []
