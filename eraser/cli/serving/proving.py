@@ -33,7 +33,10 @@ from eraser.rack.station import Rack
 async def open_station_ledger(
     configuration: Configuration, health: LedgerHealth, stack: AsyncExitStack
 ) -> StationLedger:
-    """The one that the configuration names, held for this station until the stack ends."""
+    """The one that the configuration names, held for this station until the stack ends. Makes the data folder, for its owner
+    alone, also where the ledger is not in it.
+    """
+    configuration.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     opened = open_ledger(configuration.ledger_url, configuration.station.id, now_utc, on_commit=health.committed)
     return await stack.enter_async_context(opened)
 
