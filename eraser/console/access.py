@@ -37,7 +37,7 @@ LARGE_BODY_SECONDS = 60.0
 MAX_DISCARDED_BYTES = 8 * 1024 * 1024
 """Of a body that is too long: so much more of it is read, and forgotten, before that is answered."""
 MAX_LARGE_BODIES = 8
-"""At once: they are held in memory, and anybody may send some."""
+"""At once of those who are signed in, and as many of all others: they are held in memory, and anybody may send some."""
 
 TOO_LONG = "No order needs as many. A lot names up to 100,000 drives; a longer list of them is split into several lots."
 
@@ -95,7 +95,7 @@ class Gate:
     def __init__(self, app: ASGIApp, recognise: Recognise) -> None:
         self._app = app
         self._recognise = recognise
-        self._large_bodies = 0
+        self._large_bodies = {True: 0, False: 0}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -107,7 +107,7 @@ class Gate:
             _refuse_foreign(scope, viewer)
             with ExitStack() as room:
                 limit = body_limit(scope["path"], viewer)
-                body, receive = await _whole_body(receive, limit, lambda: room.enter_context(self._large()))
+                body, receive = await _whole_body(receive, limit, lambda: room.enter_context(self._large(viewer)))
                 _require_token(scope, viewer, body)
                 refuse_unkeepable(scope, body)
                 await self._app(scope, receive, send)
@@ -115,15 +115,17 @@ class Gate:
             await problem_response(error)(scope, receive, send)
 
     @contextmanager
-    def _large(self) -> Iterator[None]:
-        """Room for one large body until it is answered. Raises Busy where there is none."""
-        if self._large_bodies >= MAX_LARGE_BODIES:
+    def _large(self, viewer: Viewer) -> Iterator[None]:
+        """Room for one large body until it is answered. Raises Busy where there is none. Whoever is not known takes none away
+        from those who are.
+        """
+        if self._large_bodies[viewer.is_signed_in] >= MAX_LARGE_BODIES:
             raise Busy("too-many-files", "too many files are being sent", remedy="Try again in a minute.")
-        self._large_bodies += 1
+        self._large_bodies[viewer.is_signed_in] += 1
         try:
             yield
         finally:
-            self._large_bodies -= 1
+            self._large_bodies[viewer.is_signed_in] -= 1
 
 
 def _refuse_foreign(scope: Scope, viewer: Viewer) -> None:

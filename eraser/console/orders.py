@@ -30,6 +30,7 @@ UNKEYED = "/api/v1/customers"
 REPLAYED_HEADER = "idempotency-replayed"
 MAX_KEPT_BYTES = 64 * 1024
 
+_CUSTOMERS_PAGE = re.compile(r"^(/present/)[^/]+")
 _KEY = re.compile(r"[!-~]{1,128}")
 _NOT_KEPT = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 
@@ -104,7 +105,7 @@ class Orders:
         if said is None:
             if scope["method"] in LOOKING or not viewer.is_signed_in:
                 return
-            said = _Note(printable(f"{scope['method']} {scope['path']}")[:500], "", "")
+            said = _Note(f"{scope['method']} {_public(scope['path'])}"[:500], "", "")
         deed = Deed(
             self._books.now_utc(),
             said.name or viewer.name,
@@ -150,6 +151,11 @@ class Orders:
         body = b"" if is_secret or len(answer.body) > MAX_KEPT_BYTES else bytes(answer.body)
         await self._books.answers.finish(who, key, KeptAnswer(digest, answer.status, answer.media_type, body))
         await answer.deliver()
+
+
+def _public(path: str) -> str:
+    """An address as the trail keeps it: what can't be printed is replaced, and so is what opens a customer's page."""
+    return _CUSTOMERS_PAGE.sub(r"\1…", printable(path))
 
 
 class _OtherOrder(UsageError):

@@ -353,6 +353,15 @@ async def test_an_address_that_no_database_can_keep_is_in_the_trail_too(plant: P
     assert (await boss.get("/api/v1/trail")).json[-1]["action"] == "POST /api/v1/lots/\ufffd/open"
 
 
+async def test_what_opens_a_customers_page_is_not_kept_in_the_trail(plant: Plant) -> None:
+    otto = await plant.browser_of("Otto", Role.OPS)
+    await otto.ask("POST", "/present/a-secret-of-the-customers/start", {})
+    boss = await plant.browser_of("Boss", Role.ADMINISTRATOR)
+    trail = (await boss.get("/api/v1/trail")).json
+    assert "POST /present/…/start" in {deed["action"] for deed in trail}
+    assert "a-secret" not in str(trail)
+
+
 async def test_an_order_that_ended_in_a_fault_is_in_the_trail_too(
     plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -466,6 +475,9 @@ async def test_files_that_anybody_sends_take_only_so_much_memory(plant: Plant, m
             await asyncio.sleep(0.05)  # what was sent has not been read yet
     assert_problem(answer, 503, "busy")
     assert (await ask(plant.port, "POST", "/check", b"small")).status != 503
+    clerk = await plant.browser_of("Clara", Role.CLERK)
+    order = {"lot_id": "L1", "policy": {"standard": "random"}, "supplier": "x", "operator": " " * len(large)}
+    assert (await clerk.ask("POST", "/api/v1/lots", order)).status != 503  # nobody keeps those out who are known
     writer.close()
     async with asyncio.timeout(30):
         while (await ask(plant.port, "POST", "/check", large)).status == 503:  # noqa: ASYNC110
