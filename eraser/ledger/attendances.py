@@ -47,7 +47,9 @@ class Attendances:
         await self._store.insert(insert(attendances), row)
 
     async def has_consented(self, drive: DriveName) -> bool:
-        """Whether a customer to whom this drive was shown, no longer ago than a consent holds, has agreed to its erasure."""
+        """Whether the customer to whom this drive was shown last, no longer ago than a consent holds, has agreed to its erasure
+        and not seen the end of it yet. What an earlier one agreed to says nothing of what is on it now.
+        """
         since = instant(self._now_utc()) - timedelta(days=CONSENT_DAYS)
         return await self._store.read(partial(_has_consented, drive, since))
 
@@ -66,18 +68,19 @@ def _find(digest: bytes, connection: Connection) -> Attendance | None:
 
 
 def _has_consented(drive: DriveName, since: datetime, connection: Connection) -> bool:
-    query = select(attendances).where(attendances.c.kind.in_((Opened.kind, Consented.kind)))
-    agreed: set[bytes] = set()
+    query = select(attendances).where(attendances.c.kind.in_((Opened.kind, Consented.kind, Confirmed.kind)))
+    later: dict[bytes, set[str]] = {}
     # The newest first: what is older than a consent holds need not be read.
     for row in connection.execute(query.order_by(attendances.c.number.desc())):
-        if row.kind == Consented.kind:
-            agreed.add(bytes(row.token_digest))
+        said = later.setdefault(bytes(row.token_digest), set())
+        if row.kind != Opened.kind:
+            said.add(row.kind)
             continue
         if instant(row.at) < since:
             break
         event = _event(row.number, row.kind, bytes(row.body))
-        if isinstance(event, Opened) and bytes(row.token_digest) in agreed and may_be_same(event.drive, drive):
-            return True
+        if isinstance(event, Opened) and may_be_same(event.drive, drive):
+            return said == {Consented.kind}
     return False
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from eraser.domain.attendance import Consented, Opened
+from eraser.domain.attendance import Confirmed, Consented, Opened
 from eraser.domain.bay import BandwidthDomain
 from eraser.domain.custody import (
     CustodyRecord,
@@ -304,6 +304,31 @@ def test_where_a_customer_waits_nothing_is_written_before_they_agree(tmp_path: P
     assert not drive.has_customers_data
 
 
+@pytest.mark.parametrize("earlier", ["has seen the end", "was shown it before"])
+def test_what_an_earlier_customer_of_the_drive_agreed_to_is_no_consent_of_the_next(
+    tmp_path: Path, earlier: str
+) -> None:
+    drive = MemoryDrive(serial="S1")
+
+    async def story(at: At, desk: LedgerDesk) -> None:
+        name = DriveName("S1")
+        before = await desk.attendances.open(Opened("A1", "earlier", name, "", "Li"))
+        await desk.attendances.add(before, Consented("zh-CN", "0" * 64))
+        if earlier == "has seen the end":
+            await desk.attendances.add(before, Confirmed("0" * 64, False))
+        else:
+            await desk.attendances.open(Opened("A1", "now", name, "", "Li"))
+        await desk.open("counter", policy=LotPolicy("zero", starts_by_itself=True, is_customer_waiting=True))
+        at.memory.plug(drive, "A1")
+        await at.until("A1", BayState.WAITING)
+        await asyncio.sleep(600)
+        assert drive.ios == 0 and drive.has_customers_data
+        await agree(desk, at.bay("A1"))
+        await at.until("A1", BayState.PASSED)
+
+    played(tmp_path, story)
+
+
 def test_not_even_an_operator_starts_what_a_customer_has_not_agreed_to(tmp_path: Path) -> None:
     drive = MemoryDrive(serial="S1")
 
@@ -317,7 +342,7 @@ def test_not_even_an_operator_starts_what_a_customer_has_not_agreed_to(tmp_path:
         cancelled = await at.until("A1", BayState.ASKING)
         assert [saying.code for saying in cancelled.waiting] == [Code.JOB_CANCELLED]
         # The job that was opened to put the cancel on record does not go on without a consent either.
-        await at.station.resume("A1", at.bay("A1").sighting)
+        await at.resume("A1")
         await at.until("A1", BayState.WAITING)
         await asyncio.sleep(600)
         assert drive.ios == 0 and drive.has_customers_data
