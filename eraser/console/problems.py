@@ -8,6 +8,7 @@ from eraser.domain.account import BadLink, NoAccount
 from eraser.domain.problem import problem_of
 from eraser.errors import EraserError, Refused, UsageError
 from eraser.ledger.errors import LedgerFull
+from eraser.log.gate import SigningSuspended
 from eraser.privacy.errors import VaultDestroyedError
 
 MEDIA_TYPE = "application/problem+json"
@@ -71,6 +72,7 @@ _STATUS: tuple[tuple[type[EraserError], HTTPStatus], ...] = (
     (Busy, HTTPStatus.SERVICE_UNAVAILABLE),
     (Refused, HTTPStatus.CONFLICT),
     (VaultDestroyedError, HTTPStatus.GONE),
+    (SigningSuspended, HTTPStatus.SERVICE_UNAVAILABLE),
     (LedgerFull, HTTPStatus.INSUFFICIENT_STORAGE),
 )
 """The first that fits counts; every other error is the station's own."""

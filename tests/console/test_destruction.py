@@ -25,6 +25,7 @@ from eraser.ledger import log, signed_records
 from eraser.ledger.check import check
 from eraser.ledger.engine import sqlite_url
 from eraser.ledger.station_ledger import StationLedger, open_ledger
+from eraser.log.gate import SigningGate
 from tests.console.desks import AT, STATION, destroying, end_none, now_utc
 from tests.console.serving import Answer, ask
 from tests.console.stations import FakeStation
@@ -157,3 +158,13 @@ async def test_a_document_that_the_log_lacks_or_the_ledger_lacks_is_found(served
     await served.ledger.store.write(lambda connection: log.append(connection, [foreign]))
     report = check(sqlite_url(served.folder / "ledger.db"), processes=1)
     assert any("the ledger has not" in finding.what for finding in report.findings)
+
+
+async def test_while_nothing_is_signed_it_is_for_later_and_no_fault(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = SigningGate()
+    monkeypatch.setattr(destroying_module, "signed", lambda *_: gate.expect_open())
+    answer = await served.destroy()
+    assert (answer.status, answer.json["code"]) == (503, "signing-suspended")
+    assert await served.logged() == []
