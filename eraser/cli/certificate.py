@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from eraser.cli.trust import keys_option, pdf_opener, read_document, trusted_audit_keys, trusted_keys
-from eraser.cli.withdraw import withdraw_command
 from eraser.errors import UsageError
 
 if TYPE_CHECKING:  # cryptography is loaded by the commands that need it
@@ -26,7 +25,21 @@ _data = click.option(
 )
 
 
-@click.group("certificate", short_help="Show and verify certificates.")
+class _Group(click.Group):
+    """Loads what asks a running station only when it is wanted: that takes as long as all else that verifying loads."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), "withdraw"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name != "withdraw":
+            return super().get_command(ctx, cmd_name)
+        from eraser.cli.withdraw import withdraw_command
+
+        return withdraw_command
+
+
+@click.group("certificate", cls=_Group, short_help="Show and verify certificates.")
 def certificate_group() -> None:
     """Show and verify certificates.
 
@@ -115,9 +128,6 @@ def show_command(file: Path, key_paths: tuple[Path, ...], as_json: bool) -> None
         if check.certificate is not None:
             click.echo("\n" + _described(check.certificate))
     sys.exit(check.exit_status)
-
-
-certificate_group.add_command(withdraw_command)
 
 
 @certificate_group.command("pdf")
@@ -214,7 +224,7 @@ def _put(target: Path, pdf: bytes) -> None:
 @click.option(
     "--of",
     "member",
-    type=click.Choice(["certificate", "withdrawal", "destruction", "control"]),
+    type=click.Choice(["certificate", "withdrawal", "destruction", "control", "audit"]),
     default="certificate",
     help="Which document.",
 )
