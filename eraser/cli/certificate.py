@@ -381,12 +381,17 @@ def _pass_rows(item: "CertifiedPass") -> list[tuple[str, str]]:
 
 
 def _reading_rows(item: "Reading") -> list[tuple[str, str]]:
+    from eraser.domain.evidence import EndReason
+
     read = f"{item.run.bytes_done:,} bytes read back, ended: {item.run.end.value}"
     rows = [("Verification", f"{item.verification.value}, pass {item.pass_number}: {read}")]
     rows.append(("  differing", f"{item.run.mismatched_sectors:,} sectors"))
     if item.sampling is not None:
-        bound = f"at most {item.sampling.bound_ppb / 1e7:.4f} % not erased, with 95 % confidence"
-        rows.append(("  sampled", f"{item.sampling.places:,} places, seed {item.sampling.seed.hex()}: {bound}"))
+        rows.append(("  sampled", f"{item.sampling.places:,} places, seed {item.sampling.seed.hex()}"))
+        # Only a reading that found no difference bounds anything.
+        if not item.run.mismatched_sectors and not item.bad.bytes_total and item.run.end is EndReason.COMPLETED:
+            bound = f"at most {item.sampling.bound_ppb / 1e7:.4f} % not erased, with 95 % confidence"
+            rows.append(("  bound", bound))
     if item.hash_tree is not None:
         rows.append(("  Merkle root", item.hash_tree.root.hex()))
     if item.bad.bytes_total:
