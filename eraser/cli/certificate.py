@@ -279,10 +279,11 @@ def rotate_command(of_pdf: bool, data: Path | None) -> None:
     until = now + timedelta(seconds=OVERLAP_SECONDS)
     moments = f"{now.isoformat()}Z", f"{until.isoformat()}Z"
     if of_pdf:
-        from eraser.certificates.pdf.signing import key_id, rotate_pdf_key
+        from eraser.certificates.keys import curve_key_id
+        from eraser.certificates.pdf.signing import rotate_pdf_key
 
         ended, begun = rotate_pdf_key(_keys(data), *moments)
-        click.echo(f"{key_id(ended.key)} signs {ended.validity}")
+        click.echo(f"{curve_key_id(ended.key)} signs {ended.validity}")
         click.echo(f"{begun.key_id} signs {begun.trusted.validity}")
         return
     old, new = rotate(_keys(data), *moments)

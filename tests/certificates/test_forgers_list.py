@@ -19,6 +19,7 @@ import pytest
 from click.testing import CliRunner
 
 from eraser.certificates.canonical import canonical
+from eraser.certificates.pdf.signing import public_pem
 from eraser.certificates.pdf.words import Language
 from eraser.certificates.validity import Validity
 from eraser.certificates.verifying import entry_of as entry_of_any
@@ -510,6 +511,7 @@ def test_in_one_file_it_checks_the_certificate_in_a_pdf_and_says_that_it_saw_no_
     plant: Plant, offline: Callable[[list[str]], tuple[int, str]]
 ) -> None:
     """The forged ones: `test_forged_pdfs.py`."""
+    plant.file("plant.pem", plant.signer.public.pem() + public_pem(a_pdf_signer().public))
     pdf = plant.file("page.pdf", a_pdf_signer()(a_renderer()(plant.bundle(), Language.CHINESE)))
     status, printed = offline(["--json", str(pdf), *map(str, plant.options())])
     answer = json.loads(printed)
