@@ -9,7 +9,8 @@ import pytest
 from eraser.certificates.errors import MalformedError
 from eraser.certificates.pdf import fonts
 from eraser.certificates.pdf.words import MISSING, WORDS, Language
-from eraser.domain.certificate import Certificate, assessed
+from eraser.domain.certificate import Certificate
+from eraser.domain.certified import assessed
 from tests.certificates.builders import a_certificate, a_document, a_failed_job, a_job_with_everything, a_signer
 from tests.certificates.pdf.builders import (
     LONGEST,
