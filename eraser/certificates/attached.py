@@ -1,7 +1,7 @@
 """The certificate out of a PDF of ours, with nothing but the standard library: for who has neither Typst nor pyHanko.
 
 It reads no PDF: it looks for the embedded files as our renderer writes them. What it finds is to be verified like any file;
-of the page and of the PDF's signature nothing is known by that.
+of the page nothing is known by that, of the PDF's signature by `pdf_signature`.
 """
 
 import re
@@ -15,16 +15,25 @@ _EMBEDDED = re.compile(
     rb"obj\n<</Length ([0-9]{1,9})/Type/EmbeddedFile(/Filter/FlateDecode)?/Subtype/application#2Fjson"
     rb"/Params<<[^<>]{0,200}>>>>\nstream\n"
 )
-_MEMBERS = (b'{"certificate":', b'{"bundle":')
+_LOT = b'{"format":"eraserlotsummary"'
+_MEMBERS = (b'{"certificate":', b'{"bundle":', _LOT)
 MAX_EMBEDDED = 16
 
 
 def attached_document(file: bytes) -> bytes:
-    """The one certificate or bundle that is embedded in the PDF. Raises MalformedError where there is none, or another one."""
+    """The one certificate, bundle or summary of a lot that is embedded in the PDF.
+
+    Raises MalformedError where there is none, or another one.
+    """
     found = [content for content in _embedded(file) if _squeezed(content).startswith(_MEMBERS)]
     if len(found) != 1:
         raise MalformedError(f"it is no PDF of ours with one certificate in it: {len(found)} were found")
     return found[0]
+
+
+def is_summary(document: bytes) -> bool:
+    """Whether it is that of a lot; it may be a broken one."""
+    return _squeezed(document).startswith(_LOT)
 
 
 def _embedded(file: bytes) -> list[bytes]:

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from eraser.certificates.attached import attached_document
+from eraser.certificates.attached import attached_document, is_summary
 from eraser.certificates.bundle import Bundle, is_bundle, load, logged_restart, standing
 from eraser.certificates.bundle import Standing as StandingInLog
 from eraser.certificates.canonical import MAX_DOCUMENT_BYTES
@@ -23,8 +23,9 @@ from eraser.certificates.errors import (
     PageNotCheckedError,
     WithdrawnError,
 )
-from eraser.certificates.keys import TrustedKeys
+from eraser.certificates.keys import PdfKeys, TrustedKeys
 from eraser.certificates.lot_summary import Listed, LotSummary, Standing, read_summary
+from eraser.certificates.pdf_signature import signer_of
 from eraser.certificates.receipt import HeldReceipt, expect_theirs
 from eraser.certificates.validity import ordered
 from eraser.certificates.verifying import (
@@ -65,7 +66,7 @@ class OpenedPdf:
     key_id: str
     is_redrawn: bool
     is_checked: bool = True
-    """Whether its page and signature were looked at at all."""
+    """Whether its page was looked at at all; the signature over it always is."""
     is_lot: bool = False
     """Whether the document is a lot's summary, which is signed by nothing but the PDF."""
 
@@ -92,6 +93,8 @@ class Held:
     """Opens a PDF under the keys that are trusted to sign pages; None where pyHanko and Typst are not, as in the
     verifier in one file.
     """
+    pdf_keys: PdfKeys = field(default_factory=dict)
+    """Those that sign pages, where there is no `open_pdf`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +167,7 @@ class Check:
             form |= form_of(self.kind, self.record)
         if self.pdf is not None:
             seen = {"key_id": self.pdf.key_id, "redrawn": self.pdf.is_redrawn}
-            form["pdf"] = seen if self.pdf.is_checked else {"checked": False}
+            form["pdf"] = seen if self.pdf.is_checked else seen | {"checked": False}
         return form | ({"held": self._held_form()} if self.holds_checkpoint else {})
 
     def sentence(self) -> str:
@@ -284,7 +287,7 @@ def check_document(path: Path, document: bytes, held: Held) -> Check:
     holds = held.checkpoint is not None
     return Check(
         path,
-        _page_not_checked(verified) if pdf is not None and not pdf.is_checked else None,
+        _page_not_checked(pdf, _is_genuine(verified)) if pdf is not None and not pdf.is_checked else None,
         verified.key_ids,
         verified.certificate,
         form=opened.envelope.form,
@@ -299,10 +302,9 @@ def check_document(path: Path, document: bytes, held: Held) -> Check:
 
 def _lot(path: Path, pdf: OpenedPdf, held: Held) -> Check:
     """The summary of a lot, in its PDF. Raises CertificateError."""
-    holds = held.checkpoint is not None
-    return Check(
-        path, None, (pdf.key_id,), record=read_summary(pdf.document), kind=LOT, pdf=pdf, holds_checkpoint=holds
-    )
+    summary, holds = read_summary(pdf.document), held.checkpoint is not None
+    error = None if pdf.is_checked else _page_not_checked(pdf, f"the summary of lot {summary.lot_id} is attached")
+    return Check(path, error, (pdf.key_id,), record=summary, kind=LOT, pdf=pdf, holds_checkpoint=holds)
 
 
 def _record(
@@ -323,19 +325,24 @@ def _record(
 
 
 def _opened(file: bytes, held: Held) -> OpenedPdf:
-    if held.open_pdf is None:
-        return OpenedPdf(attached_document(file), "", is_redrawn=False, is_checked=False)
-    return held.open_pdf(file)
+    if held.open_pdf is not None:
+        return held.open_pdf(file)
+    document = attached_document(file)
+    signer = signer_of(file, held.pdf_keys)
+    return OpenedPdf(document, signer, is_redrawn=False, is_checked=False, is_lot=is_summary(document))
 
 
-def _page_not_checked(verified: Verified) -> PageNotCheckedError:
-    certificate = verified.certificate
+def _page_not_checked(pdf: OpenedPdf, attached: str) -> PageNotCheckedError:
     return PageNotCheckedError(
-        f"the certificate that is attached to it is genuine ({certificate.drive.label}: {certificate.outcome.value}), but "
-        "neither the page nor the PDF's own signature was checked here",
-        remedy="Believe the attached certificate alone (`pdfdetach -saveall` gives it), or check the page with `eraser "
-        "certificate verify` of the whole program.",
+        f"{attached}, and the PDF is as key {pdf.key_id} signed it; whether its page says the same was not looked at here",
+        remedy="Believe what is attached alone (`pdfdetach -saveall` gives it), or check the page with `eraser certificate "
+        "verify` of the whole program.",
     )
+
+
+def _is_genuine(verified: Verified) -> str:
+    certificate = verified.certificate
+    return f"the certificate that is attached is genuine ({certificate.drive.label}: {certificate.outcome.value})"
 
 
 def expect_drive(certificate: Certificate, drive: str) -> None:

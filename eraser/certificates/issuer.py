@@ -10,7 +10,8 @@ from pathlib import Path
 from eraser.certificates.envelope import unseal
 from eraser.certificates.issuing import issue
 from eraser.certificates.keys import open_signer
-from eraser.domain.certificate import Issuance, Station, Times, Tool, from_job
+from eraser.domain.certificate import Station, Times, Tool
+from eraser.domain.certifying import Issuance, from_job
 from eraser.domain.commitment import Commitment
 from eraser.domain.evidence import TransferReport
 from eraser.domain.job import JobState

@@ -7,7 +7,8 @@ from pathlib import Path
 from eraser.certificates.envelope import Signer, seal, unseal
 from eraser.certificates.errors import ContradictoryError, DuplicateError, UnfoundedClaimError
 from eraser.certificates.verifying import content
-from eraser.domain.certificate import Certificate, cleaned, contradictions, read, unfounded
+from eraser.domain.certificate import Certificate, cleaned, read
+from eraser.domain.certified import contradictions, unfounded
 from eraser.domain.json_form import to_json
 from eraser.domain.printable import printable
 from eraser.durable import sync_directory, write_new

@@ -72,6 +72,15 @@ class CurveKey:
     validity: Validity = ALWAYS
 
 
+PdfKeys = Mapping[str, CurveKey]
+"""Trusted public keys for PDFs by their id."""
+
+
+def curve_key_id(key: EllipticCurvePublicKey) -> str:
+    """The first 16 hex digits of SHA-256 of the public point, uncompressed (SEC 1 §2.3.3, 65 bytes)."""
+    return hashlib.sha256(key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)).hexdigest()[:16]
+
+
 class FileSigner:
     """A Signer whose private key is in this process's memory, read from a file."""
 
@@ -181,6 +190,15 @@ def load_keys(path: Path) -> TrustedKeys:
             "there is no public key in it", subject=str(path), remedy="Give a PEM file, or a folder of *.pub."
         )
     return keys
+
+
+def load_pdf_keys(paths: Iterable[Path]) -> PdfKeys:
+    """The P-256 public keys in PEM files and folders, beside which Ed25519 keys may stand. Raises KeyFileError."""
+    found: dict[str, CurveKey] = {}
+    for item in (item for path in paths for item in load_curve_keys(path)):
+        before = found.get(curve_key_id(item.key), item)
+        found[curve_key_id(item.key)] = CurveKey(item.key, item.validity.within(before.validity))
+    return found
 
 
 def load_curve_keys(path: Path) -> list[CurveKey]:

@@ -10,7 +10,7 @@ from inspect import getdoc
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from eraser.certificates.envelope import ALGORITHM, MAX_SIGNATURES
-from eraser.domain import commitment, control, destruction, withdrawal
+from eraser.domain import audit, commitment, control, destruction, withdrawal
 from eraser.domain.certificate import FORMAT, ID_FORM, UTC_FORM, VERSION, Certificate, Times
 from eraser.domain.commitment import Commitment
 from eraser.domain.control import Control
@@ -38,6 +38,12 @@ _NARROWER: dict[tuple[type, str], Schema] = {
     (Control, "control_id"): _ID,
     (Control, "started_at"): _UTC,
     (Control, "ended_at"): _UTC,
+    (audit.Record, "format"): {"const": audit.FORMAT},
+    (audit.Record, "version"): {"const": audit.VERSION},
+    (audit.Record, "audit_id"): _ID,
+    (audit.Record, "done_at"): _UTC,
+    (audit.Plan, "format"): {"const": audit.PLAN_FORMAT},
+    (audit.Plan, "version"): {"const": audit.VERSION},
     (Withdrawal, "format"): {"const": withdrawal.FORMAT},
     (Withdrawal, "version"): {"const": withdrawal.VERSION},
     (Withdrawal, "withdrawal_id"): _ID,
@@ -62,6 +68,7 @@ _RECORDS: dict[str, tuple[type, str]] = {
     "withdrawal": (Withdrawal, f"{withdrawal.FORMAT} v{withdrawal.VERSION}"),
     "destruction": (Destruction, f"{destruction.FORMAT} v{destruction.VERSION}"),
     "control": (Control, f"{control.FORMAT} v{control.VERSION}"),
+    "audit": (audit.Record, f"{audit.FORMAT} v{audit.VERSION}"),
 }
 DOCUMENTS = tuple(_RECORDS)
 """The documents that have a schema, by the member that holds what is signed."""

@@ -30,7 +30,8 @@ from eraser.certificates.errors import (
     UnsupportedError,
 )
 from eraser.certificates.keys import TrustedKeys
-from eraser.domain.certificate import FORMAT, VERSION, Certificate, contradictions, read, unfounded
+from eraser.domain.certificate import FORMAT, VERSION, Certificate, read
+from eraser.domain.certified import contradictions, unfounded
 from eraser.domain.control import Control
 from eraser.domain.control import read as read_control
 from eraser.domain.destruction import Destruction

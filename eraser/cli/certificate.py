@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from eraser.cli.trust import keys_option, pdf_opener, read_document, trusted_audit_keys, trusted_keys
-from eraser.cli.withdraw import withdraw_command
 from eraser.errors import UsageError
 
 if TYPE_CHECKING:  # cryptography is loaded by the commands that need it
@@ -26,7 +25,21 @@ _data = click.option(
 )
 
 
-@click.group("certificate", short_help="Show and verify certificates.")
+class _Group(click.Group):
+    """Loads what asks a running station only when it is wanted: that takes as long as all else that verifying loads."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), "withdraw"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name != "withdraw":
+            return super().get_command(ctx, cmd_name)
+        from eraser.cli.withdraw import withdraw_command
+
+        return withdraw_command
+
+
+@click.group("certificate", cls=_Group, short_help="Show and verify certificates.")
 def certificate_group() -> None:
     """Show and verify certificates.
 
@@ -115,9 +128,6 @@ def show_command(file: Path, key_paths: tuple[Path, ...], as_json: bool) -> None
         if check.certificate is not None:
             click.echo("\n" + _described(check.certificate))
     sys.exit(check.exit_status)
-
-
-certificate_group.add_command(withdraw_command)
 
 
 @certificate_group.command("pdf")
@@ -214,7 +224,7 @@ def _put(target: Path, pdf: bytes) -> None:
 @click.option(
     "--of",
     "member",
-    type=click.Choice(["certificate", "withdrawal", "destruction", "control"]),
+    type=click.Choice(["certificate", "withdrawal", "destruction", "control", "audit"]),
     default="certificate",
     help="Which document.",
 )
@@ -269,10 +279,11 @@ def rotate_command(of_pdf: bool, data: Path | None) -> None:
     until = now + timedelta(seconds=OVERLAP_SECONDS)
     moments = f"{now.isoformat()}Z", f"{until.isoformat()}Z"
     if of_pdf:
-        from eraser.certificates.pdf.signing import key_id, rotate_pdf_key
+        from eraser.certificates.keys import curve_key_id
+        from eraser.certificates.pdf.signing import rotate_pdf_key
 
         ended, begun = rotate_pdf_key(_keys(data), *moments)
-        click.echo(f"{key_id(ended.key)} signs {ended.validity}")
+        click.echo(f"{curve_key_id(ended.key)} signs {ended.validity}")
         click.echo(f"{begun.key_id} signs {begun.trusted.validity}")
         return
     old, new = rotate(_keys(data), *moments)
@@ -371,12 +382,17 @@ def _pass_rows(item: "CertifiedPass") -> list[tuple[str, str]]:
 
 
 def _reading_rows(item: "Reading") -> list[tuple[str, str]]:
+    from eraser.domain.evidence import EndReason
+
     read = f"{item.run.bytes_done:,} bytes read back, ended: {item.run.end.value}"
     rows = [("Verification", f"{item.verification.value}, pass {item.pass_number}: {read}")]
     rows.append(("  differing", f"{item.run.mismatched_sectors:,} sectors"))
     if item.sampling is not None:
-        bound = f"at most {item.sampling.bound_ppb / 1e7:.4f} % not erased, with 95 % confidence"
-        rows.append(("  sampled", f"{item.sampling.places:,} places, seed {item.sampling.seed.hex()}: {bound}"))
+        rows.append(("  sampled", f"{item.sampling.places:,} places, seed {item.sampling.seed.hex()}"))
+        # Only a reading that found no difference bounds anything.
+        if not item.run.mismatched_sectors and not item.bad.bytes_total and item.run.end is EndReason.COMPLETED:
+            bound = f"at most {item.sampling.bound_ppb / 1e7:.4f} % not erased, with 95 % confidence"
+            rows.append(("  bound", bound))
     if item.hash_tree is not None:
         rows.append(("  Merkle root", item.hash_tree.root.hex()))
     if item.bad.bytes_total:

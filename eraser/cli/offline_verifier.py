@@ -7,11 +7,12 @@ import argparse
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from eraser.certificates.checking import check_all
 from eraser.certificates.holding import held
-from eraser.certificates.keys import AUDIT_FOLDER, load_all, station_keys
+from eraser.certificates.keys import AUDIT_FOLDER, load_all, load_pdf_keys, station_keys
 from eraser.errors import EraserError, ExitStatus
 from eraser.settings import keys_dir
 
@@ -46,6 +47,7 @@ def _verify(given: argparse.Namespace) -> int:
         given.code,
         audit_keys,
     )
+    holding = replace(holding, pdf_keys=load_pdf_keys(given.keys))
     checks = check_all(given.files, holding)
     for check in checks:
         print(json.dumps(check.summary()) if given.json else check.sentence())

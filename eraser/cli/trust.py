@@ -52,8 +52,9 @@ def pdf_opener(key_paths: tuple[Path, ...]) -> "Callable[[bytes], OpenedPdf]":
     """
 
     def open_one(file: bytes) -> "OpenedPdf":
+        from eraser.certificates.keys import load_pdf_keys
         from eraser.certificates.pdf.checking import open_pdf
-        from eraser.certificates.pdf.signing import load_pdf_keys, station_pdf_keys
+        from eraser.certificates.pdf.signing import station_pdf_keys
         from eraser.settings import keys_dir
 
         return open_pdf(file, load_pdf_keys(key_paths) if key_paths else station_pdf_keys(keys_dir(os.environ)))

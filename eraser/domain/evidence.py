@@ -1,5 +1,6 @@
 """What was seen while a job ran: facts as the transfer, the kernel and the drive gave them. Judged in `job.py`, never here."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -189,3 +190,15 @@ class DriveActivity:
         """Whether somebody else wrote, or our writes did not all go out: either way the evidence does not hold."""
         is_ours = self.sectors_written_ours_least <= self.sectors_written_seen <= self.sectors_written_ours_most
         return not is_ours or self.sectors_discarded_seen != 0
+
+
+def merged(extents: Iterable[Extent]) -> tuple[Extent, ...]:
+    """The same bytes in as few extents as can be, in the drive's order."""
+    result: list[Extent] = []
+    for extent in sorted(set(extents), key=lambda item: item.offset_bytes):
+        if result and extent.offset_bytes <= result[-1].end_bytes:
+            end = max(result[-1].end_bytes, extent.end_bytes)
+            result[-1] = Extent(result[-1].offset_bytes, end - result[-1].offset_bytes)
+        else:
+            result.append(extent)
+    return tuple(result)

@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from eraser.domain import merkle
-from eraser.domain.certificate import Certificate, merged
+from eraser.domain.certificate import Certificate
 from eraser.domain.chosen_extents import ChosenExtents, ExtentReading
 from eraser.domain.drive import Drive, Identity, SerialSource, Transport, is_recognisable
 from eraser.domain.events import Outcome
@@ -27,6 +27,7 @@ from eraser.domain.evidence import (
     Operation,
     SamplingEvidence,
     TransferReport,
+    merged,
 )
 from eraser.domain.pattern import SEED_BYTES, Constant, Pattern, RandomBytes
 from eraser.domain.program import Verification

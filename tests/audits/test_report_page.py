@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from eraser.audits.page import MAX_TEXT_CHARACTERS, pdf_report, report_form
 from eraser.audits.records import Verified, trusted_audit_keys, verify
 from eraser.audits.words import RESULTS, WORDS, AuditWords
+from eraser.certificates.keys import curve_key_id
 from eraser.certificates.pdf.fonts import drawable
-from eraser.certificates.pdf.signing import key_id, station_pdf_keys
+from eraser.certificates.pdf.signing import station_pdf_keys
 from eraser.certificates.pdf.words import Language
 from eraser.certificates.verifying import entry_of
 from eraser.domain.audit import CRITICAL, DriveResult
@@ -84,8 +85,10 @@ def test_the_pdf_is_signed_as_a_whole_by_a_key_of_the_audits_own(record: tuple[P
     assert said.count("Signature is Valid.") == 1 and "ETSI.CAdES.detached" in said
     assert "Total document signed" in said
     key = load_pem_public_key(plant("key", "--pdf").stdout.encode())
-    assert isinstance(key, ec.EllipticCurvePublicKey) and key_id(key) in said
-    assert key_id(key) not in station_pdf_keys(plant.data / "keys"), "no page of an audit passes for a certificate's"
+    assert isinstance(key, ec.EllipticCurvePublicKey) and curve_key_id(key) in said
+    assert curve_key_id(key) not in station_pdf_keys(plant.data / "keys"), (
+        "no page of an audit passes for a certificate's"
+    )
     content = target.read_bytes()
     altered.write_bytes(content.replace(b"%%EOF", b"%%EOF ", 1))
     assert "Signature is Valid." not in told("pdfsig", "-nocert", altered)

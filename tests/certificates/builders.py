@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from eraser.certificates.envelope import seal
 from eraser.certificates.keys import FileSigner, TrustedKeys
-from eraser.domain.certificate import Certificate, Issuance, Provenance, Station, Times, Tool, from_job
+from eraser.domain.certificate import Certificate, Provenance, Station, Times, Tool
+from eraser.domain.certifying import Issuance, from_job
 from eraser.domain.commitment import SCHEME, Commitment
 from eraser.domain.drive import Drive, Geometry, Identity, Media, SerialSource, Transport
 from eraser.domain.events import JobQueued, Outcome, Reason

@@ -12,9 +12,10 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from eraser.certificates.bundle import bundle
-from eraser.certificates.envelope import CONTROL, DESTRUCTION, WITHDRAWAL, seal, unseal
+from eraser.certificates.envelope import AUDIT, WITHDRAWAL, seal, unseal
 from eraser.certificates.keys import FileSigner
 from eraser.certificates.validity import Validity
+from eraser.certificates.verifying import entry_of as entry_of_any
 from eraser.domain.certificate import Certificate, Station
 from eraser.domain.drive import Identity
 from eraser.domain.json_form import to_json
@@ -23,9 +24,12 @@ from eraser.domain.withdrawal import FORMAT, VERSION, Withdrawal
 from eraser.log import note
 from eraser.log.checkpoint import Checkpoint, Withdrawals
 from eraser.log.note import Note
+from eraser.log.removal import RemovalRecord
+from eraser.log.restart import Restart
 from eraser.log.witnessing import Update
 from tests.certificates.builders import a_certificate, a_document, a_drive, a_job
 from tests.domain import rfc9162
+from tests.domain.test_audit import a_plan, a_record
 from tests.log.keys import KeyInMemory
 
 ORIGIN = "eraser/hall-2"
@@ -48,12 +52,14 @@ class Plant:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.signer = FileSigner(Ed25519PrivateKey.from_private_bytes(b"\x07" * 32), Validity(BEGAN, ENDED))
+        self.auditor = FileSigner(Ed25519PrivateKey.from_private_bytes(b"\x09" * 32), Validity(BEGAN, ENDED))
         self.log_key = KeyInMemory(8)
         self.document = self.sign(certificate_of(ID_A, "A1"))
         self.other = self.sign(certificate_of(ID_B, "B8"))
         fill = [LogEntry(EntryKind.CERTIFICATE, f"{number:032x}", bytes(32)) for number in range(9)]
         self.log = [*fill[:3], entry_of(self.document), entry_of(self.other), *fill[3:]]
         self.keys = self.file("plant.pem", self.signer.public.pem())
+        self.audit_keys = self.file("auditor.pem", self.auditor.public.pem())
         self.log_key_file = self.file("plant.log.key", f"{self.log_key.key(ORIGIN)}\n".encode())
 
     def file(self, name: str, content: bytes) -> Path:
@@ -78,7 +84,7 @@ class Plant:
     def bundle(self, log: Log | None = None, *, of: bytes | None = None, checkpoint: Note | None = None) -> bytes:
         """A, or another, with its place in the log."""
         entries, document = list(self.log if log is None else log), of or self.document
-        index = entries.index(entry_of(document))
+        index = entries.index(entry_of_any(document))
         proof = rfc9162.path(index, [item.leaf() for item in entries])
         return bundle(document, index, tuple(proof), checkpoint or self.note(entries), withdrawn(entries)).dump()
 
@@ -105,16 +111,33 @@ class Plant:
         )
         return seal(to_json(replace(withdrawal, **changes)), signer or self.signer, WITHDRAWAL)
 
+    def audit(self, signer: FileSigner | None = None, **changes: Any) -> bytes:
+        """The record of an audit of this plant, signed by its auditor."""
+        record = replace(a_record(a_plan(list(range(40)))), **({"done_at": "2026-12-01T00:00:00Z"} | changes))
+        return seal(to_json(record), signer or self.auditor, AUDIT)
+
+    def restart(self, *, signer: KeyInMemory | None = None, **changes: Any) -> bytes:
+        """The log's own record that it went on after its 11 entries, having had 20."""
+        leaves = [item.leaf() for item in self.log]
+        record = Restart(ORIGIN, 20, bytes(32), len(leaves), rfc9162.mth(leaves), BEGAN, "operator-7", "the disk died")
+        return str(note.sign(replace(record, **changes).text(), ORIGIN, signer or self.log_key)).encode()
+
+    def removal(self, *, signer: KeyInMemory | None = None, **changes: Any) -> bytes:
+        """The log's own record that something expired."""
+        rows = (("jobs", 3), ("lots", 1))
+        record = RemovalRecord(ORIGIN, BEGAN, BEGAN, BEGAN, rows, "ab" * 32, BEGAN, "operator-7")
+        return str(note.sign(replace(record, **changes).text(), ORIGIN, signer or self.log_key)).encode()
+
+    def logged(self, document: bytes) -> bytes:
+        """Its bundle: entry 11 of a log that has it."""
+        return self.bundle([*self.log, entry_of_any(document)], of=document)
+
     def options(self) -> list[Path | str]:
-        return ["--keys", self.keys, "--log-key", self.log_key_file]
+        return ["--keys", self.keys, "--log-key", self.log_key_file, "--audit-keys", self.audit_keys]
 
 
 def entry_of(document: bytes, kind: EntryKind = EntryKind.CERTIFICATE) -> LogEntry:
-    for other in (DESTRUCTION, CONTROL):
-        if other.member in json.loads(document):
-            envelope = unseal(document, other)
-            subject = envelope.form[f"{other.member}_id"]
-            return LogEntry(EntryKind(other.member), subject, sha256(envelope.signed_bytes).digest())
+    """Of a certificate, also of one that contradicts itself."""
     envelope = unseal(document)
     return LogEntry(kind, envelope.form["certificate_id"], sha256(envelope.signed_bytes).digest())
 

@@ -10,6 +10,7 @@ import sys
 import venv
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ import pytest
 from click.testing import CliRunner
 
 from eraser.certificates.canonical import canonical
+from eraser.certificates.pdf.signing import public_pem
 from eraser.certificates.pdf.words import Language
 from eraser.certificates.validity import Validity
+from eraser.certificates.verifying import entry_of as entry_of_any
 from eraser.cli.certificate import certificate_group
 from eraser.domain.certificate import Certificate
 from eraser.domain.drive import SerialSource
@@ -39,6 +42,7 @@ from tests.certificates.plant import (
     with_identity,
     withdrawal_of,
 )
+from tests.domain.test_audit import a_plan, a_record
 from tests.log.keys import KeyInMemory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -225,6 +229,28 @@ def enclosed(plant: Plant) -> bytes:
     return plant.sign(with_identity(certificate_of(ID_A, "A1"), serial_source=SerialSource.ENCLOSURE, wwn=""))
 
 
+def noted(record: bytes, old: bytes, new: bytes) -> bytes:
+    """A record that the log signed, with other words in it."""
+    assert old in record
+    return record.replace(old, new, 1)
+
+
+def with_restart(
+    record: Callable[[Plant], bytes], presented: Callable[[Plant], bytes] = lambda plant: plant.bundle()
+) -> Try:
+    def arguments(plant: Plant) -> Arguments:
+        words = [plant.file("presented", presented(plant)), *plant.options()]
+        return [*words, "--restart", plant.file("restart.bundle", record(plant))]
+
+    return arguments
+
+
+def at_another_place(plant: Plant) -> bytes:
+    """The record of a restart is in the log, and not where the log says that it went on."""
+    record = plant.restart(resumed_size=9)
+    return plant.logged(record)
+
+
 LATER = [withdrawal_of("c" * 32)]
 
 FORGERIES: list[tuple[str, str, Try, str]] = [
@@ -305,6 +331,42 @@ FORGERIES: list[tuple[str, str, Try, str]] = [
         slice(None), to_json(of_three_passes())["rulebooks"]["claims"])), "unfounded-claim"),
     ("claim", "well signed, by a reading to come", a_file(
         lambda plant: resealed(plant, rulebooks={"reading": 2, "claims": []})), "unsupported"),
+    ("audit", "another verdict", a_file(lambda plant: changed(
+        plant.audit(), lambda form: form["audit"]["verdict"].update(found=1))), "altered"),
+    ("audit", "well signed, a verdict that does not follow", a_file(lambda plant: plant.audit(
+        verdict=replace(a_record(a_plan(list(range(40)))).verdict, is_accepted=False))), "audit-record"),
+    ("audit", "signed by the plant itself", a_file(lambda plant: plant.audit(plant.signer)), "unknown-key"),
+    ("audit", "signed by nobody we know", a_file(lambda plant: plant.audit(a_signer())), "unknown-key"),
+    ("audit", "a certificate by the auditor's key", a_file(
+        lambda plant: a_document(plant.auditor, certificate_of(ID_A, "A1"))), "unknown-key"),
+    ("audit", "after the end of the auditor's key", a_file(
+        lambda plant: plant.audit(done_at="2027-01-01T00:00:00Z")), "key-not-valid-then"),
+    ("audit", "a sample of one's own choice", a_file(lambda plant: plant.audit(
+        items=a_record(a_plan(list(range(40)))).items[1:])), "audit-record"),
+    ("audit", "never entered", a_file(lambda plant: plant.bundle(
+        [*plant.log, entry_of_any(plant.audit())], of=plant.audit(), checkpoint=plant.note())), "not-in-log"),
+    ("audit", "another audit under the proof", a_file(lambda plant: changed(plant.logged(plant.audit()), lambda form:
+        form.update(document=json.loads(plant.audit(audit_id="b" * 32))))), "not-in-log"),
+    ("restart", "what was lost is made less", a_file(
+        lambda plant: noted(plant.restart(), b"lost 20", b"lost 12")), "altered-checkpoint"),
+    ("restart", "by another log's key", a_file(lambda plant: plant.restart(signer=KeyInMemory(9))), "unknown-log"),
+    ("restart", "of another log", a_file(lambda plant: plant.restart(origin="eraser/hall-3")), "malformed-checkpoint"),
+    ("restart", "a line is left out", a_file(
+        lambda plant: noted(plant.restart(), b"operator operator-7\n", b"")), "malformed-checkpoint"),
+    ("restart", "its bundle shows another log", with_restart(lambda plant: plant.bundle(
+        [*plant.log, entry_of_any(plant.restart())], of=plant.restart(), checkpoint=plant.note())), "not-in-log"),
+    ("restart", "entered elsewhere than it says", with_restart(at_another_place), "not-in-log"),
+    ("restart", "a certificate in its place", with_restart(lambda plant: plant.bundle()), "malformed-checkpoint"),
+    ("restart", "the certificate's place was lost", with_restart(
+        lambda plant: plant.logged(plant.restart()),
+        lambda plant: plant.bundle([*plant.log, entry_of_any(late(plant))], of=late(plant))), "log-restarted"),
+    ("removal", "fewer rows", a_file(lambda plant: noted(plant.removal(), b"jobs 3", b"jobs 2")), "altered-checkpoint"),
+    ("removal", "by nobody we know", a_file(lambda plant: plant.removal(signer=KeyInMemory(9))), "unknown-log"),
+    ("removal", "of another log", a_file(lambda plant: plant.removal(origin="eraser/hall-3")), "malformed-checkpoint"),
+    ("removal", "without what was removed", a_file(
+        lambda plant: noted(plant.removal(), b"sha256 ", b"sha265 ")), "malformed-checkpoint"),
+    ("removal", "never entered", a_file(lambda plant: plant.bundle(
+        [*plant.log, entry_of_any(plant.removal())], of=plant.removal(), checkpoint=plant.note())), "not-in-log"),
     ("replay", "presented for a second drive", a_file(lambda plant: plant.bundle(), "--drive", "C3"), "another-drive"),
     ("replay", "the signature of another certificate", a_file(
         lambda plant: changed(plant.document, lambda form: form.update(signatures=json.loads(plant.other)["signatures"]))),
@@ -315,6 +377,11 @@ FORGERIES: list[tuple[str, str, Try, str]] = [
     ("replay", "a bundle of before the withdrawal", held(
         lambda plant: plant.bundle(), lambda plant: str(plant.note([*plant.log, withdrawal_of(ID_A)])).encode()), "withdrawn"),
 ]  # fmt: skip
+
+
+def late(plant: Plant) -> bytes:
+    """A certificate that got entry 11, where the log went on with another one."""
+    return plant.sign(certificate_of("f" * 32, "A1"))
 
 
 def resealed(plant: Plant, **members: Any) -> bytes:
@@ -336,7 +403,7 @@ def test_the_list_has_three_of_each_class_and_many_in_all() -> None:
     counts = Counter(row[0] for row in FORGERIES)
     assert len(FORGERIES) >= 40
     assert min(counts.values()) >= 3, counts
-    assert {"key", "time", "log", "drive", "encoding", "claim", "replay"} <= set(counts)
+    assert {"key", "time", "log", "drive", "encoding", "claim", "audit", "restart", "removal", "replay"} <= set(counts)
     assert len({row[:2] for row in FORGERIES}) == len(FORGERIES)
 
 
@@ -444,6 +511,7 @@ def test_in_one_file_it_checks_the_certificate_in_a_pdf_and_says_that_it_saw_no_
     plant: Plant, offline: Callable[[list[str]], tuple[int, str]]
 ) -> None:
     """The forged ones: `test_forged_pdfs.py`."""
+    plant.file("plant.pem", plant.signer.public.pem() + public_pem(a_pdf_signer().public))
     pdf = plant.file("page.pdf", a_pdf_signer()(a_renderer()(plant.bundle(), Language.CHINESE)))
     status, printed = offline(["--json", str(pdf), *map(str, plant.options())])
     answer = json.loads(printed)

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from eraser.domain.certificate import Certificate, contradictions, from_job, merged, read
+from eraser.domain.certificate import Certificate, read
+from eraser.domain.certified import contradictions
+from eraser.domain.certifying import from_job
 from eraser.domain.drive import Condition, Geometry, Transport
 from eraser.domain.events import Outcome, Reason
 from eraser.domain.evidence import (
@@ -18,6 +20,7 @@ from eraser.domain.evidence import (
     Operation,
     SightCheck,
     VerificationEvidence,
+    merged,
 )
 from eraser.domain.job import JobState
 from eraser.domain.json_form import to_json

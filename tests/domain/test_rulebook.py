@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eraser.domain.certificate import Certificate, assessed, read, unfounded
+from eraser.domain.certificate import Certificate, read
+from eraser.domain.certified import assessed, unfounded
 from eraser.domain.drive import Drive, Media, Transport
 from eraser.domain.events import Outcome
 from eraser.domain.evidence import Access, EndReason, FlushProof

@@ -29,8 +29,8 @@ from eraser.certificates.errors import (
     PdfDiffersError,
     UnknownKeyError,
 )
+from eraser.certificates.keys import PdfKeys, curve_key_id
 from eraser.certificates.pdf.rendering import ATTACHMENT, LOT_ATTACHMENT, MAKING, Making, Renderer, renderer
-from eraser.certificates.pdf.signing import PdfKeys, key_id
 from eraser.certificates.pdf.words import Language
 from eraser.certificates.validity import ALWAYS, Validity
 from eraser.errors import CertificateError
@@ -90,13 +90,13 @@ def _signer(signature: EmbeddedPdfSignature, trusted: PdfKeys) -> str:
     # The signature covers everything but itself, and what is kept free behind it: nothing may hide there.
     if not (status.intact and status.valid and covers_all) or padding.strip(b"\0"):
         raise AlteredError("the PDF is not as it was signed: something in it or behind it was altered")
-    if not isinstance(key, ec.EllipticCurvePublicKey) or key_id(key) not in trusted:
+    if not isinstance(key, ec.EllipticCurvePublicKey) or curve_key_id(key) not in trusted:
         raise UnknownKeyError(
             "its page is signed with a key that is not trusted here; who drew the page is not known",
             remedy="Get the plant's key for PDFs (`eraser certificate key --pdf`) by another way, and give it with --keys.",
         )
-    _expect_valid_then(signature, trusted[key_id(key)].validity, key_id(key))
-    return key_id(key)
+    _expect_valid_then(signature, trusted[curve_key_id(key)].validity, curve_key_id(key))
+    return curve_key_id(key)
 
 
 def _expect_valid_then(signature: EmbeddedPdfSignature, validity: Validity, signer: str) -> None:

@@ -36,7 +36,8 @@ def lot_form(summary: LotSummary, words: Words) -> dict[str, Any]:
         "complete": 0
         < passed
         == summary.drives_received
-        == len(summary.certificates) - summary.count(Standing.REPLACED),
+        == len(summary.certificates) - summary.count(Standing.REPLACED)
+        and not summary.drives_without_certificate,
         "head": [{**label(name, words), "text": shown_text(said, words), "code": code} for name, said, code in head],
         "totals": [{**label(name, words), "text": said} for name, said in totals],
         "columns": [label(name, words) for name in _COLUMNS],
@@ -50,7 +51,6 @@ def lot_form(summary: LotSummary, words: Words) -> dict[str, Any]:
 
 def _row(number: int, item: Listed, words: Words) -> dict[str, Any]:
     level = item.level.capitalize() or words["not-reached"]
-    method = words.listed(words["lot-passes"].format(item.passes), words[f"lot-{item.verification}"])
     counts = item.standing is Standing.PASSED
     return {
         "number": f"{number}",
@@ -61,7 +61,8 @@ def _row(number: int, item: Listed, words: Words) -> dict[str, Any]:
         "result": words[item.standing.value],
         "kind": item.standing.value,
         "standard": shown_text(item.standard, words),
-        "method": words.listed(level, method),
+        "method": words.listed(level, words["lot-passes"].format(item.passes)),
+        "reading": words[f"lot-{item.verification}"],
         "claims": [
             {"name": name, "holds": counts and rulebook in item.rulebooks} for rulebook, name in _CLAIMS.items()
         ],

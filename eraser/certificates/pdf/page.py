@@ -9,7 +9,7 @@ from typing import Any
 
 from eraser.certificates.pdf.fonts import shown
 from eraser.certificates.pdf.words import MISSING, REASONS, SERIALS_OF_OTHERS, TRANSPORTS, Language, Words
-from eraser.domain.certificate import Certificate, CertifiedPass, LeftExtents, Reading, Run
+from eraser.domain.certificate import BadSectors, Certificate, CertifiedPass, LeftExtents, Reading, Run
 from eraser.domain.events import Outcome
 from eraser.domain.evidence import EndReason
 from eraser.domain.pattern import Constant, Pattern
@@ -215,7 +215,7 @@ def _pass_step(item: CertifiedPass, words: Words) -> _Step:
     if (breaks := len(item.runs) + item.runs_omitted - 1) > 0:
         result.append(words["interrupted"].format(breaks))
     if item.bad.bytes_total:
-        result.append(f"{item.bad.bytes_total:,} {words['bad-bytes']}")
+        result = _but_for(item.bad, words, result, is_rest_good=item.is_complete)
     return _Step(
         name=f"{words['pass']} {item.number}",
         content=_pattern(item.pattern, words) + (" ←" if item.direction.value == "reverse" else ""),
@@ -233,7 +233,8 @@ def _reading_step(item: Reading, words: Words) -> _Step:
     if item.run.mismatched_sectors:
         result = [f"{item.run.mismatched_sectors:,} {words['differs']}"]
     if item.bad.bytes_total:
-        result.append(f"{item.bad.bytes_total:,} {words['bad-bytes']}")
+        is_rest_good = ended and not item.run.mismatched_sectors
+        result = _but_for(item.bad, words, result, is_rest_good=is_rest_good)
     return _Step(
         name=f"{words['reading']} {item.pass_number}",
         content=words[f"verification-{item.verification}"],
@@ -243,6 +244,12 @@ def _reading_step(item: Reading, words: Words) -> _Step:
         result=words.listed(*result),
         is_good=ended and not item.run.mismatched_sectors and not item.bad.bytes_total,
     )
+
+
+def _but_for(bad: BadSectors, words: Words, result: list[str], *, is_rest_good: bool) -> list[str]:
+    """What failed stands first, and a good word is said of the rest alone."""
+    first, *more = result
+    return [f"{bad.bytes_total:,} {words['bad-bytes']}", words["rest"].format(first) if is_rest_good else first, *more]
 
 
 def _pattern(pattern: Pattern, words: Words) -> str:
@@ -295,9 +302,12 @@ def _reading_notes(certificate: Certificate, words: Words) -> list[dict[str, Any
     if final is None:
         return [{"text": words["no-reading"], "code": ""}]
     notes = []
-    if final.verification is Verification.SAMPLED and final.sampling is not None:
+    # The bound is of a reading that found no difference; of another one nothing like it can be said.
+    is_clean = _reading_step(final, words).is_good
+    if final.verification is Verification.SAMPLED and final.sampling is not None and is_clean:
         share = f"{final.sampling.bound_ppb / 1e7:.4f} %"
-        notes.append({"text": f"{words['bound']} {share}  ({final.sampling.places:,} ×)", "code": ""})
+        text = words["bound"].format(share, f"{final.sampling.places:,}")
+        notes.append({"text": text, "code": ""})
     if final.hash_tree is not None:
         notes.append({"text": words["merkle"], "code": final.hash_tree.root.hex()})
     return notes

@@ -5,8 +5,6 @@ private half (PEM, PKCS #8, mode 0600), and `<key id>.crt`, a certificate that i
 trust rests on it. A key id is the first 16 hex digits of SHA-256 of the public point, uncompressed (SEC 1 §2.3.3, 65 bytes).
 """
 
-import hashlib
-from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -23,7 +21,7 @@ from pyhanko.sign import fields, signers
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from eraser.certificates.errors import KeyFileError
-from eraser.certificates.keys import CurveKey, load_curve_keys, make_key_folder, read_private_key
+from eraser.certificates.keys import CurveKey, PdfKeys, curve_key_id, make_key_folder, read_private_key
 from eraser.certificates.validity import ALWAYS, Validity, validity_of
 from eraser.durable import write_new, write_over
 
@@ -32,9 +30,6 @@ PRIVATE_NAME = "pdf.key"
 FIELD = "Eraser"
 _RESERVED = 4096
 """Hex digits kept free for the signature, which takes about 2,300: without the number it is made twice, once to measure it."""
-
-PdfKeys = Mapping[str, CurveKey]
-"""Trusted public keys for PDFs by their id."""
 
 
 class PdfSigner:
@@ -45,7 +40,7 @@ class PdfSigner:
     ) -> None:
         self.public = key.public_key()
         self.trusted = CurveKey(self.public, validity)
-        self.key_id = key_id(self.public)
+        self.key_id = curve_key_id(self.public)
         private = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
         self._signer = signers.SimpleSigner(
             signing_cert=asn1_x509.Certificate.load(certificate.public_bytes(Encoding.DER)),
@@ -79,11 +74,6 @@ class PdfSigner:
         return out.getvalue()
 
 
-def key_id(key: ec.EllipticCurvePublicKey) -> str:
-    """Of a public key."""
-    return hashlib.sha256(key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)).hexdigest()[:16]
-
-
 def public_pem(key: ec.EllipticCurvePublicKey, validity: Validity = ALWAYS) -> bytes:
     """SubjectPublicKeyInfo in PEM, as OpenSSL reads it, after the lines that say in which time it signs."""
     return validity.lines().encode() + key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -105,7 +95,7 @@ def open_pdf_signer(keys_folder: Path) -> PdfSigner:
         key = read_private_key(private)
         if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
             raise KeyFileError("its key is not a P-256 key", subject=str(private))
-        path = folder / f"{key_id(key.public_key())}.crt"
+        path = folder / f"{curve_key_id(key.public_key())}.crt"
         # Whoever comes second keeps the first one's: the file is what counts, not what was made for it.
         if not path.exists():
             write_new(path, _self_signed(key), 0o644)
@@ -124,7 +114,7 @@ def rotate_pdf_key(keys_folder: Path, now: str, until: str) -> tuple[CurveKey, P
     old = open_pdf_signer(keys_folder)
     folder = keys_folder / FOLDER
     key = ec.generate_private_key(ec.SECP256R1())
-    new_id, since = key_id(key.public_key()), Validity(since=now)
+    new_id, since = curve_key_id(key.public_key()), Validity(since=now)
     ended = folder / f"{old.key_id}.crt"
     # 1. The new key is trusted, and nobody has its private half. 2. The old one ends. 3. The new private half takes its place.
     try:
@@ -162,22 +152,13 @@ def station_pdf_keys(keys_folder: Path) -> PdfKeys:
             raise KeyFileError(f"a key for PDFs cannot be read: {error}", subject=str(path)) from error
         key = certificate.public_key()
         if isinstance(key, ec.EllipticCurvePublicKey):
-            found[key_id(key)] = CurveKey(key, validity)
-    return found
-
-
-def load_pdf_keys(paths: Iterable[Path]) -> PdfKeys:
-    """The P-256 public keys in PEM files and folders, beside which Ed25519 keys may stand. Raises KeyFileError."""
-    found: dict[str, CurveKey] = {}
-    for item in (item for path in paths for item in load_curve_keys(path)):
-        before = found.get(key_id(item.key), item)
-        found[key_id(item.key)] = CurveKey(item.key, item.validity.within(before.validity))
+            found[curve_key_id(key)] = CurveKey(key, validity)
     return found
 
 
 def _self_signed(key: ec.EllipticCurvePrivateKey) -> bytes:
     """Valid as long as X.509 can say: the key's validity is the plant's to tell, not the file's."""
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Eraser station, key {key_id(key.public_key())}")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Eraser station, key {curve_key_id(key.public_key())}")])
     builder = (
         x509.CertificateBuilder()
         .subject_name(name)

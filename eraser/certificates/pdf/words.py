@@ -99,9 +99,13 @@ WORDS: dict[str, tuple[str, str]] = {
     "matches": ("一致", "as written"),
     "differs": ("个扇区不符", "sectors differ"),
     "bad-bytes": ("字节失败", "bytes failed"),
+    "rest": ("其余{}", "the rest {}"),
     "more-rows": ("步未列出，见附件", "more, in the attached file"),
     "no-reading": ("写入后未作回读", "Nothing was read back"),
-    "bound": ("95% 置信度下未清除比例上限", "With 95 % confidence not erased at most"),
+    "bound": (
+        "抽样 {1} 处；95% 置信度下未清除比例上限 {0}",
+        "Read at {1} places; with 95 % confidence at most {0} is not erased",
+    ),
     "merkle": ("回读内容的 Merkle 根", "Merkle root of what was read back"),
     "nothing-left": ("无：没有写入或读取失败的字节", "None: no byte failed to be written or read"),
     "not-written": ("未能写入", "Not written"),
@@ -135,7 +139,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "scan": ("扫码查验", "Scan to check"),
     "cut": ("…（全文见附件）", "… (in full in the attached file)"),
     "more-reasons": ("项其他原因，见附件", "more reasons, in the attached file"),
-    "interrupted": ("中断 {} 次", "interrupted {} ×"),
+    "interrupted": ("中断 {} 次", "interruptions: {}"),
     "enclosure": ("外壳的序列号", "the enclosure's"),
     **{
         f"media-{item}": words

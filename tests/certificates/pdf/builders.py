@@ -8,10 +8,11 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from eraser.certificates import lot_summary
+from eraser.certificates.keys import PdfKeys
 from eraser.certificates.lot_summary import Listed, LotSummary
 from eraser.certificates.lot_summary import Standing as InLot
 from eraser.certificates.pdf.rendering import Renderer
-from eraser.certificates.pdf.signing import PdfKeys, PdfSigner, open_pdf_signer
+from eraser.certificates.pdf.signing import PdfSigner, open_pdf_signer
 from eraser.domain.certificate import Certificate, Provenance, Station
 from eraser.domain.events import Outcome
 from eraser.domain.evidence import BadExtent, Extent, Operation

@@ -21,12 +21,10 @@ from eraser.certificates.errors import (
     PdfDiffersError,
     UnknownKeyError,
 )
-from eraser.certificates.keys import load_keys
+from eraser.certificates.keys import curve_key_id, load_keys, load_pdf_keys
 from eraser.certificates.pdf import checking, signing
 from eraser.certificates.pdf.checking import open_pdf
 from eraser.certificates.pdf.signing import (
-    key_id,
-    load_pdf_keys,
     open_pdf_signer,
     public_pem,
     rotate_pdf_key,
@@ -168,7 +166,7 @@ def test_after_a_change_of_keys_what_the_old_one_signed_in_its_time_is_still_goo
     old = open_pdf_signer(keys)
     before = old(PAGE, moment(0))
     ended, new = rotate_pdf_key(keys, moment(-1), moment(60))
-    assert (key_id(ended.key), new.key_id != old.key_id) == (old.key_id, True)
+    assert (curve_key_id(ended.key), new.key_id != old.key_id) == (old.key_id, True)
     trusted = station_pdf_keys(keys)
     assert open_pdf(before, trusted).key_id == old.key_id
     assert open_pdf(open_pdf_signer(keys)(PAGE, moment(0)), trusted).key_id == new.key_id

@@ -10,6 +10,7 @@ from eraser.certificates.errors import MalformedError
 from eraser.certificates.pdf import fonts
 from eraser.certificates.pdf.words import MISSING, WORDS, Language
 from eraser.domain.certificate import Certificate
+from eraser.domain.certified import assessed
 from tests.certificates.builders import a_certificate, a_document, a_failed_job, a_job_with_everything, a_signer
 from tests.certificates.pdf.builders import (
     LONGEST,
@@ -191,3 +192,25 @@ def test_every_word_of_the_page_can_be_drawn() -> None:
 def test_a_day_that_no_month_has_is_refused() -> None:
     with pytest.raises(MalformedError):
         a_renderer()(a_document(SIGNER, replace(a_certificate(), issued_at="2026-02-31T07:00:00Z")), Language.ENGLISH)
+
+
+@poppler
+def test_a_reading_that_found_differences_bounds_nothing(tmp_path: Path) -> None:
+    passed = a_certificate(a_job_with_everything())
+    assert "95 %" in text_of(drawn(passed, Language.ENGLISH, tmp_path))
+    assert passed.final_verification is not None
+    run = replace(passed.final_verification.run, mismatched_sectors=3, first_mismatches=(0,))
+    differing = replace(passed.final_verification, run=run)
+    failed = a_failed_job()
+    found = replace(passed, final_verification=differing, outcome=failed.outcome, reasons=failed.reasons)
+    bare = replace(found, sanitization=replace(found.sanitization, level_reached=None, claim=""))
+    text = text_of(drawn(replace(bare, rulebooks=assessed(bare)), Language.ENGLISH, tmp_path))
+    assert "3 sectors differ" in text
+    assert "95 %" not in text
+
+
+@poppler
+def test_of_bytes_that_failed_nothing_good_is_said(tmp_path: Path) -> None:
+    text = raw_text_of(drawn(a_certificate(a_failed_job(400)), Language.ENGLISH, tmp_path))
+    for good in ("complete", "as written"):
+        assert together(f"1,638,400 bytes failed, the rest {good}") in text
