@@ -71,9 +71,9 @@ class _LazyGroup(click.Group):
 
 def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        from importlib.metadata import version  # takes as long to load as the rest of this command group
+        from eraser.engine._native import VERSION
 
-        click.echo(f"eraser {version('eraser')}")
+        click.echo(f"eraser {VERSION}")
         ctx.exit()
 
 
