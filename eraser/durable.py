@@ -4,7 +4,6 @@ import contextlib
 import ctypes
 import errno
 import os
-import secrets
 from pathlib import Path
 
 _AT_FDCWD = -100
@@ -20,7 +19,7 @@ def write_new(path: Path, content: bytes, mode: int) -> bool:
     """
     # 1. All bytes are on the medium under a name that nobody reads. 2. The real name appears in one step and never
     # replaces anything. 3. The folder is flushed, so that the name is on the medium too before anyone is told of it.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
     try:
         _write_durably(temporary, content, mode)
         made = _give_name(temporary, path)
@@ -33,7 +32,7 @@ def write_new(path: Path, content: bytes, mode: int) -> bool:
 
 def write_over(path: Path, content: bytes, mode: int) -> None:
     """Puts `content` at `path`, in place of what is there; whole and durable when it returns. Raises OSError."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
     try:
         _write_durably(temporary, content, mode)
         temporary.replace(path)

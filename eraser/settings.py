@@ -3,7 +3,6 @@
 What can be configured beyond these is in `eraser.configuration`, which takes longer to load.
 """
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -62,6 +61,8 @@ def socket_file(environ: Mapping[str, str]) -> Path:
     """
     if given := environ.get("ERASER_HTTP__SOCKET"):
         return Path(given)
+    import tomllib
+
     try:
         http = tomllib.loads(config_file(environ).read_text()).get("http")
     except (OSError, ValueError):

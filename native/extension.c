@@ -350,8 +350,14 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static int add_version(PyObject *module)
+{
+    return PyModule_AddStringConstant(module, "VERSION", ERASER_VERSION);
+}
+
 static PyModuleDef_Slot slots[] = {
     {Py_mod_exec, (void *)(uintptr_t)extension_add_page_layout},
+    {Py_mod_exec, (void *)(uintptr_t)add_version},
     {0, NULL},
 };
 

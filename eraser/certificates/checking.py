@@ -13,6 +13,7 @@ from eraser.certificates.attached import attached_document, is_summary
 from eraser.certificates.bundle import Bundle, is_bundle, load, logged_restart, standing
 from eraser.certificates.bundle import Standing as StandingInLog
 from eraser.certificates.canonical import MAX_DOCUMENT_BYTES
+from eraser.certificates.content import content
 from eraser.certificates.describing import LOT, drive_names, form_of, sentence_of
 from eraser.certificates.envelope import AUDIT, CERTIFICATE, unseal
 from eraser.certificates.errors import (
@@ -32,7 +33,6 @@ from eraser.certificates.verifying import (
     Opened,
     OpenedNote,
     Verified,
-    content,
     verify_note,
     verify_opened,
     verify_record,

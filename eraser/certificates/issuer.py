@@ -1,7 +1,9 @@
 """The station as issuer: makes the certificate of a finished job from its state, signs it, and keeps the hashes beside it."""
 
 import hashlib
+import os
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -17,8 +19,10 @@ from eraser.domain.evidence import TransferReport
 from eraser.domain.job import JobState
 from eraser.domain.json_form import Nanoseconds
 from eraser.durable import write_over
+from eraser.engine._native import VERSION
 
 PACKAGE = Path(__file__).parent.parent
+_reading_files = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +110,31 @@ def _reports(state: JobState) -> Iterator[TransferReport]:
         yield state.final_verification.report
 
 
-@cache
 def tool() -> Tool:
     """This program: name, version, and SHA-256 over its installed files, native code included, which tells builds apart.
 
     Read once a process: hashing the files costs as much as the rest of a certificate.
     """
-    from importlib.metadata import version
+    with _reading_files:  # drives that end together would all begin to read
+        return _tool()
 
+
+@cache
+def _tool() -> Tool:
     build = hashlib.sha256()
-    for path in sorted(PACKAGE.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            content_digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            build.update(f"{content_digest}  {path.relative_to(PACKAGE).as_posix()}\n".encode())
-    return Tool("Eraser", version("eraser"), build.hexdigest())
+    for name in sorted(_files(""), key=lambda name: name.split("/")):
+        with open(f"{PACKAGE}/{name}", "rb", buffering=0) as file:  # noqa: PTH123
+            content_digest = hashlib.sha256(file.readall()).hexdigest()
+        build.update(f"{content_digest}  {name}\n".encode())
+    return Tool("Eraser", VERSION, build.hexdigest())
+
+
+def _files(folder: str) -> Iterator[str]:
+    # No Path for each of hundreds of files: that took longer than to hash them.
+    with os.scandir(PACKAGE / folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name != "__pycache__":
+                    yield from _files(f"{folder}{entry.name}/")
+            elif entry.is_file():
+                yield f"{folder}{entry.name}"

@@ -4,9 +4,9 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from eraser.certificates.content import content
 from eraser.certificates.envelope import Signer, seal, unseal
 from eraser.certificates.errors import ContradictoryError, DuplicateError, UnfoundedClaimError
-from eraser.certificates.verifying import content
 from eraser.domain.certificate import Certificate, cleaned, read
 from eraser.domain.certified import contradictions, unfounded
 from eraser.domain.json_form import to_json

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from eraser.certificates.content import content
 from eraser.certificates.envelope import unseal
-from eraser.certificates.verifying import content
 from eraser.domain.log_entry import EntryKind, LogEntry
 from eraser.errors import CertificateError
 from eraser.ledger import log

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from eraser.certificates.canonical import parse
+from eraser.certificates.content import content
 from eraser.certificates.envelope import (
     ALGORITHM,
     AUDIT,
@@ -21,17 +22,14 @@ from eraser.certificates.envelope import (
 )
 from eraser.certificates.errors import (
     AlteredError,
-    ContradictoryError,
     KeyNotValidThenError,
     MalformedError,
     RecordError,
-    UnfoundedClaimError,
     UnknownKeyError,
     UnsupportedError,
 )
 from eraser.certificates.keys import TrustedKeys
-from eraser.domain.certificate import FORMAT, VERSION, Certificate, read
-from eraser.domain.certified import contradictions, unfounded
+from eraser.domain.certificate import Certificate
 from eraser.domain.control import Control
 from eraser.domain.control import read as read_control
 from eraser.domain.destruction import Destruction
@@ -222,30 +220,6 @@ def verify_control(document: bytes, trusted: TrustedKeys) -> Control:
 def entry_of(document: bytes) -> LogEntry:
     """The log's entry of a document, whose signature is verified elsewhere. Raises as the verifying does for what it holds."""
     return opened(document).entry
-
-
-def content(envelope: Envelope) -> Certificate:
-    """The envelope's certificate, signatures aside.
-
-    Raises UnsupportedError, MalformedError, ContradictoryError, UnfoundedClaimError.
-    """
-    if envelope.form.get("format") != FORMAT:
-        raise UnsupportedError(f"its format is not {FORMAT!r}")
-    if envelope.form.get("version") != VERSION or isinstance(envelope.form["version"], bool):
-        raise UnsupportedError(f"its version is not {VERSION}", remedy="A newer Eraser may know it.")
-    try:
-        certificate = read(envelope.form)
-    except UsageError as error:
-        raise MalformedError(error.what) from None
-    if against := contradictions(certificate):
-        raise ContradictoryError(f"it says {certificate.outcome.value}, but {'; '.join(against)}")
-    try:
-        without_evidence = unfounded(certificate)
-    except UsageError as error:
-        raise UnsupportedError(error.what, remedy="A newer Eraser may know it.") from None
-    if without_evidence:
-        raise UnfoundedClaimError("; ".join(without_evidence))
-    return certificate
 
 
 def _unknown_key(envelope: Envelope) -> UnknownKeyError:

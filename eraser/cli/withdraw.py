@@ -41,8 +41,8 @@ def _named(certificate: str) -> tuple[str, bytes]:
     if ID_FORM.fullmatch(certificate):
         return certificate, b""
     from eraser.certificates.checking import read_document
+    from eraser.certificates.content import content
     from eraser.certificates.envelope import unseal
-    from eraser.certificates.verifying import content
 
     envelope = unseal(read_document(Path(certificate)))
     return content(envelope).certificate_id, hashlib.sha256(envelope.signed_bytes).digest()

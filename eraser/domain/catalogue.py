@@ -15,7 +15,6 @@ overwriting of addresses.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from eraser.domain.drive import Drive, Media
 from eraser.domain.pattern import ComplementOf, Constant, PatternSpec, RandomByte, RandomStream
@@ -422,6 +421,8 @@ def normalised(name: str) -> str:
 
 
 def _unknown(what: str, name: str, known: dict[str, object] | dict[str, Program]) -> UsageError:
+    from difflib import get_close_matches
+
     close = get_close_matches(normalised(name), list(known), n=3)
     suggestion = f"Did you mean {' or '.join(close)}? " if close else ""
     return UsageError(f"no {what} is called {name!r}", remedy=f"{suggestion}`eraser programs` lists them all.")

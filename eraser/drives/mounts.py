@@ -51,15 +51,18 @@ class HangingPlaces:
         # Of several mounts at one point the last is seen.
         self._points = {mount.point: mount.may_hang for mount in mounts}
         self._any = any(self._points.values())
+        self._folders: dict[str, bool] = {}
 
     def __contains__(self, path: object) -> bool:
         if not self._any or not isinstance(path, str):
             return False
-        while path not in self._points:
-            if path in ("", "/"):
-                return False
-            path = path[: path.rfind("/")] or "/"
-        return self._points[path]
+        if path in self._points or path in ("", "/"):
+            return self._points.get(path, False)
+        folder = path[: path.rfind("/")] or "/"
+        # Many files are asked about that lie in few folders.
+        if (found := self._folders.get(folder)) is None:
+            found = self._folders[folder] = folder in self
+        return found
 
 
 @dataclass(frozen=True, slots=True)

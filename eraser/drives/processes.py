@@ -228,7 +228,7 @@ def _mapped(base: str) -> frozenset[bytes]:
     # The mappings of a process that waits for a drive may be locked: reading them would wait with it.
     if not _has_memory(base) or _waits_uninterruptibly(base):
         return frozenset()
-    return frozenset(_MAPPED_FILE.findall(Path(base, "maps").read_bytes()))
+    return frozenset(_MAPPED_FILE.findall(_content(f"{base}/maps")))
 
 
 def _has_memory(base: str) -> bool:
@@ -241,8 +241,14 @@ def _has_memory(base: str) -> bool:
 
 
 def _waits_uninterruptibly(base: str) -> bool:
-    state = Path(base, "stat").read_bytes()
+    state = _content(f"{base}/stat")
     return state[state.rfind(b")") :][2:3] == b"D"
+
+
+def _content(path: str) -> bytes:
+    # Unbuffered, and no Path: two of these are read for each process of the machine.
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+        return file.readall()
 
 
 # proc_pid_maps(5): device and inode of a mapping; memory of no file has inode 0.

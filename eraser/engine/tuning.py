@@ -11,6 +11,10 @@ MIB = 1 << 20
 MAX_BUFFER_BYTES = 8 * MIB
 """What the blocks of one transfer may take in memory, all together."""
 
+SCATTERED_DEPTH = 16
+"""Single sectors in flight: a drive can take them in its own order. With more of them, the last would seem to hang on a drive
+that takes seconds for each bad sector."""
+
 
 class AccessLeast(IntEnum):
     """Where to begin trying: everything, nothing that needs io_uring, nothing that needs O_DIRECT. Values of page.h."""
@@ -53,3 +57,9 @@ def tuning_for(drive: Drive) -> Tuning:
     elif drive.transport is Transport.NVME:
         tuning = replace(tuning, block_bytes=512 * KIB, queue_depth=4)
     return replace(tuning, block_bytes=max(tuning.block_bytes, drive.geometry.physical_sector_bytes))
+
+
+def tuning_for_scattered(tuning: Tuning, sector_bytes: int) -> Tuning:
+    """The same drive, for single sectors here and there."""
+    block_bytes = max(4 * KIB, sector_bytes)
+    return replace(tuning, block_bytes=block_bytes, queue_depth=min(SCATTERED_DEPTH, MAX_BUFFER_BYTES // block_bytes))

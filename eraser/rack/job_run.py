@@ -58,7 +58,7 @@ from eraser.domain.verdict import judge, required_verification
 from eraser.drives.claim import Activity
 from eraser.drives.erasable import ErasableDrive, RunningTransfer
 from eraser.engine.transfer import Order, Snapshot
-from eraser.engine.tuning import Tuning
+from eraser.engine.tuning import Tuning, tuning_for_scattered
 from eraser.errors import DriveError, JournalError
 from eraser.ledger.journal import JobLog
 from eraser.rack.blocking import BlockingCall, in_own_thread
@@ -357,10 +357,11 @@ class JobRun:
         granularity, places = marker_places(self._capacity, sector_bytes, seed)
         stage = (Stage.MARKERS, 0, 2 * sum(place.length_bytes for place in places))
         pattern = AesCtrStream(seed)
-        written = await self._run_transfer(Order(Operation.WRITE, pattern, places), stage)
+        tuning = tuning_for_scattered(self._tuning, sector_bytes)
+        written = await self._run_transfer(Order(Operation.WRITE, pattern, places), stage, tuning=tuning)
         self.bytes_written += written.bytes_done
         self._raise_if_interrupted(written)
-        read_back = await self._run_transfer(Order(Operation.READ, pattern, places), stage)
+        read_back = await self._run_transfer(Order(Operation.READ, pattern, places), stage, tuning=tuning)
         if not _is_faulty(read_back):
             self._raise_if_interrupted(read_back)
         evidence = MarkersEvidence(seed, granularity, len(places), written, read_back)
@@ -499,15 +500,21 @@ class JobRun:
         return self._plan.passes[number - 1].pattern
 
     async def _run_transfer(
-        self, order: Order, stage: tuple[Stage, int, int], record: "Recorder | None" = None
+        self,
+        order: Order,
+        stage: tuple[Stage, int, int],
+        record: "Recorder | None" = None,
+        tuning: Tuning | None = None,
     ) -> TransferReport:
-        """One transfer from its start to its report, in which every checkpoint was recorded in time."""
+        """One transfer from its start to its report, in which every checkpoint was recorded in time. By the job's tuning, if no
+        other is given.
+        """
         await self._record_if_given_up()
         if self._state.given_up is not None:
             raise _Stopped
         self._stage = stage
         counted = _FaultCount(self._faults)
-        transfer = await self._drive.transfer(order, self._tuning, self._rate_limit)
+        transfer = await self._drive.transfer(order, tuning or self._tuning, self._rate_limit)
         self._transfer = transfer
         self._kill_at = None
         try:

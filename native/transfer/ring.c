@@ -117,13 +117,13 @@ static bool has_completions(struct ring *ring) {
            atomic_load_explicit(ring->cq_tail, memory_order_acquire);
 }
 
-int ring_enter(struct ring *ring, uint64_t wait_ns) {
+int ring_enter(struct ring *ring, uint32_t least, uint64_t wait_ns) {
     const bool waits = wait_ns > 0 && !has_completions(ring);
     struct __kernel_timespec limit = {.tv_sec = (int64_t)(wait_ns / 1000000000u), .tv_nsec = (int64_t)(wait_ns % 1000000000u)};
     struct io_uring_getevents_arg argument = {.sigmask_sz = _NSIG / 8, .ts = (uint64_t)(uintptr_t)&limit};
     /* GETEVENTS also when not waiting: with DEFER_TASKRUN completions appear only inside this call. */
     const uint32_t flags = IORING_ENTER_GETEVENTS | (waits ? IORING_ENTER_EXT_ARG : 0u);
-    const long sent = syscall(__NR_io_uring_enter, ring->fd, ring->unsubmitted, waits ? 1u : 0u, flags,
+    const long sent = syscall(__NR_io_uring_enter, ring->fd, ring->unsubmitted, waits ? least : 0u, flags,
                               waits ? (void *)&argument : NULL, waits ? sizeof argument : (size_t)0);
     if (sent < 0) {
         /* What was submitted before a wait that failed stays submitted: the kernel moved sq_head past it. */

@@ -42,9 +42,9 @@ void ring_close(struct ring *ring);
 void ring_queue(struct ring *ring, bool is_write, int drive_fd, uint32_t slot, void *address, uint32_t length, uint64_t offset,
                 uint32_t buffer_index);
 
-/* Submits what is queued and waits until something came back or the time is over (0: does not wait).
+/* Submits what is queued and waits until `least` came back, of what is out, or the time is over (0: does not wait).
  * 0, -ETIME, -EINTR or another negative errno. */
-int ring_enter(struct ring *ring, uint64_t wait_ns);
+int ring_enter(struct ring *ring, uint32_t least, uint64_t wait_ns);
 
 /* Takes one completion; false when there is none. */
 bool ring_reap(struct ring *ring, struct ring_completion *completion);

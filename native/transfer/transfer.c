@@ -186,7 +186,7 @@ static void collect(struct transfer *transfer) {
 /* That may have taken minutes: what returned meanwhile is not old. */
 static void take_what_came_back(struct transfer *transfer) {
     if (!transfer->uses_ring) return;
-    ring_enter(&transfer->ring, 0);
+    ring_enter(&transfer->ring, 0, 0);
     collect(transfer);
 }
 
@@ -229,10 +229,18 @@ static void retire_ready(struct transfer *transfer) {
     publish_flight(transfer);
 }
 
-/* Waits for something to come back, at most `limit_ns`, and notices when nothing does for too long. */
+/* How many blocks to wait for at once. Of a deep queue a quarter: to wake up for each small block costs more than the block. */
+static uint32_t worth_waking_for(struct transfer *transfer) {
+    uint32_t out = 0;
+    for (uint64_t number = transfer->head; number != transfer->tail; number++) out += !slot_at(transfer, number)->is_back;
+    const uint32_t quarter = transfer->plan.queue_depth / 4;
+    return quarter < 1 ? 1 : quarter < out ? quarter : out;
+}
+
+/* Waits for blocks to come back, at most `limit_ns`, and notices when nothing does for too long. */
 static void wait_for_blocks(struct transfer *transfer, uint64_t limit_ns) {
     if (!transfer->uses_ring) return;
-    const int rc = ring_enter(&transfer->ring, limit_ns);
+    const int rc = ring_enter(&transfer->ring, worth_waking_for(transfer), limit_ns);
     if (rc < 0 && rc != -ETIME && rc != -EINTR && rc != -EAGAIN && rc != -EBUSY) transfer_end(transfer, TRANSFER_INTERNAL, -rc);
     collect(transfer);
     const bool waits_for_drive = transfer->head != transfer->tail;
@@ -404,13 +412,14 @@ static int prepare_pattern(struct transfer *transfer) {
 }
 
 /* Memory for the blocks, on huge pages where the kernel gives them: an I/O is then one piece to the block layer instead of one
- * for each page. NULL when there is none. It is never given back: the process ends with its pass. */
+ * for each page. For small blocks a huge page costs more to empty than it saves. NULL when there is none. It is never given
+ * back: the process ends with its pass. */
 static uint8_t *blocks_memory(size_t bytes) {
     const size_t whole = (bytes + HUGE_PAGE_BYTES - 1) / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
     uint8_t *mapped = mmap(NULL, whole + HUGE_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mapped == MAP_FAILED) return NULL;
     uint8_t *memory = mapped + (HUGE_PAGE_BYTES - (uintptr_t)mapped % HUGE_PAGE_BYTES) % HUGE_PAGE_BYTES;
-    madvise(memory, whole, MADV_HUGEPAGE);
+    if (bytes >= HUGE_PAGE_BYTES / 2) madvise(memory, whole, MADV_HUGEPAGE);
     /* What was read from the drive goes into no core dump either. */
     madvise(mapped, whole + HUGE_PAGE_BYTES, MADV_DONTDUMP);
     return memory;

@@ -127,8 +127,8 @@ def test_a_drawn_drive_that_was_erased_again_is_recorded_as_missed(tmp_path: Pat
 
 
 def test_a_drawn_drive_of_the_routine_control_is_read_and_recorded_once(station: tuple[Plant, Command]) -> None:
+    from eraser.certificates.content import content
     from eraser.certificates.envelope import unseal
-    from eraser.certificates.verifying import content
 
     plant, erase = station
     with loop_drive(SIZE) as drive:

@@ -14,6 +14,7 @@ import segno
 import typst
 
 from eraser.certificates.bundle import is_bundle, load
+from eraser.certificates.content import content
 from eraser.certificates.envelope import Envelope, unseal
 from eraser.certificates.errors import MalformedError
 from eraser.certificates.lot_summary import read_summary
@@ -21,7 +22,6 @@ from eraser.certificates.pdf import fonts
 from eraser.certificates.pdf.lot_page import lot_form
 from eraser.certificates.pdf.page import Seal, page_form
 from eraser.certificates.pdf.words import Language, Words
-from eraser.certificates.verifying import content
 
 ATTACHMENT = "certificate.json"
 LOT_ATTACHMENT = "lot.json"
