@@ -14,7 +14,7 @@ SEEDS ?= 50000
 SOURCES := pyproject.toml meson.build meson.options ops/install.sh \
     $(shell find eraser native -name __pycache__ -prune -o -print)
 
-.PHONY: help run install test check bench bench-peers soak verifier lock clean \
+.PHONY: help run install test check bench bench-peers soak guest verifier lock clean \
     test-native test-sanitize test-threads test-aarch64 test-python
 
 help: ## this list
@@ -55,6 +55,10 @@ bench-peers: install ## install the peers to measure beside (root)
 
 soak: install ## kill running erasures KILLS times, and play SEEDS simulated stories
 	ERASER_SOAK_KILLS=$(KILLS) ERASER_SOAK_SEEDS=$(SEEDS) pytest --soak -m soak --timeout 0
+
+guest: install ## boot an emulated machine and test real md, LVM, LUKS, multipath, NVMe, SATA and USB in it (GUEST=pytest arguments)
+	ops/guest-packages.sh build/guest
+	$(BIN)/python -m tests.guest $(GUEST)
 
 verifier: install ## the offline verifier as one file, dist/eraser-verify.pyz
 	$(BIN)/python ops/build-verifier.py dist/eraser-verify.pyz

@@ -29,6 +29,9 @@ hypothesis.settings.load_profile("eraser")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="run the tests that take as long as asked, too")
+    parser.addoption(
+        "--guest", action="store_true", help="run the tests that need the emulated machine; `make guest` does"
+    )
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -63,13 +66,12 @@ def stale_files() -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the soak out, unless it is asked for."""
-    if config.getoption("--soak"):
-        return
-    left_out = [item for item in items if item.get_closest_marker("soak")]
+    """Leave out what has a make target of its own, unless it is asked for."""
+    unasked = [name for name in ("soak", "guest") if not config.getoption(f"--{name}")]
+    left_out = [item for item in items if any(item.get_closest_marker(name) for name in unasked)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker("soak")]
+        items[:] = [item for item in items if item not in left_out]
 
 
 def missing_need(need: str) -> str | None:

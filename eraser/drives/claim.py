@@ -159,20 +159,31 @@ def _open(path: str, drive: Drive, host: Host, settle_seconds: float) -> int:
         # O_NONBLOCK was for the opening alone: io_uring would answer EAGAIN instead of waiting.
         fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) & ~os.O_NONBLOCK)
         _expect_kind(fd, path, is_image)
-        # On devices: udev looks into no device that is locked (systemd's block device locking convention).
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(fd)
-        raise Refused(
-            guard.UseReason.OPEN.value,
-            "another process has locked it",
-            subject=path,
-            remedy="Wait for that process, or end it: lslocks shows it.",
-        ) from error
+        _lock(fd, path, settle_seconds)
     except BaseException:
         os.close(fd)
         raise
     return fd
+
+
+def _lock(fd: int, path: str, settle_seconds: float) -> None:
+    """On devices: udev looks into no device that is locked (systemd's block device locking convention), and holds a lock of
+    its own while it looks into one that was plugged in or written to a moment ago. Raises Refused when somebody keeps one.
+    """
+    deadline = time.monotonic() + settle_seconds
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                raise Refused(
+                    guard.UseReason.OPEN.value,
+                    "another process has locked it",
+                    subject=path,
+                    remedy="Wait for that process, or end it: lslocks shows it.",
+                ) from error
+        time.sleep(guard.SETTLE_STEP_SECONDS)
 
 
 def _open_settled(path: str, flags: int, drive: Drive, host: Host, settle_seconds: float) -> int:

@@ -107,7 +107,7 @@ def describe(
     """What is known of one whole disk. Raises DriveError when it goes away meanwhile."""
     node = path or host.node(device)
     found = identity.from_sysfs(device, host)
-    if courier is not None and found.transport in identity.ASKED and device.integer("size"):
+    if courier is not None and identity.may_answer(device, found.transport) and device.integer("size"):
         with courier(node) as way:
             found = identity.from_drive(found, way, device)
     other_paths, namesakes = _bearers(device, found, host)
@@ -156,7 +156,7 @@ def _bearers(device: BlockDevice, found: Findings, host: Host) -> tuple[tuple[st
     same: list[str] = []
     others: list[str] = []
     for other in drives_of(host):
-        if other.directory == device.directory or identity.transport_of(other) not in identity.ASKED:
+        if other.directory == device.directory or not identity.may_answer(other, identity.transport_of(other)):
             continue
         theirs = identity.from_sysfs(other, host).identity
         if names & identity.world_wide_names(theirs):

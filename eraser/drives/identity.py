@@ -73,6 +73,11 @@ _BY_NAME = {
 }
 
 
+def may_answer(device: BlockDevice, transport: Transport) -> bool:
+    """Whether it is worth asking. Behind a virtual SCSI adapter may be a real drive that the machine below hands on."""
+    return transport in ASKED or (transport is Transport.VIRTIO and not device.name.startswith("vd"))
+
+
 def from_sysfs(device: BlockDevice, host: Host) -> Findings:
     """What the kernel knows by itself. Never waits for the drive."""
     transport = transport_of(device)

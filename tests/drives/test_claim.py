@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import subprocess
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +43,18 @@ def test_a_claimed_drive_can_be_written_and_neither_mounted_nor_claimed_by_other
             assert settled(held.uses, 1) == ()
             assert refusal_of(drive) == "open"
         claim(drive).close()
+
+
+@lab
+def test_a_drive_that_udev_looks_into_is_waited_for(tmp_path):
+    """udev holds a shared lock meanwhile: on each drive that was plugged in, unmounted or written to a moment ago."""
+    with loop_over(devices.image(tmp_path)) as device:
+        drive = identify(device)
+        looking = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        assert refusal_of(drive) == "open"
+        threading.Timer(0.2, os.close, (looking,)).start()
+        claim(drive, settle_seconds=30).close()
 
 
 def test_a_claimed_image_cannot_be_claimed_again(tmp_path):

@@ -219,6 +219,19 @@ def test_two_paths_with_one_name_are_one_drive(tmp_path):
     assert (first.transport, first.media) == (Transport.SAS, Media.MAGNETIC)
 
 
+def test_two_paths_through_virtual_adapters_are_one_drive_that_is_asked(tmp_path):
+    """As a virtual machine shows a SCSI drive that is handed on to it twice."""
+    host = host_in(tmp_path)
+    for index, disk in enumerate(("sda", "sdb")):
+        place = f"pci0000:00/0000:00:0{index + 2}.0/virtio{index}/host{index}/target{index}:0:1/{index}:0:1:0"
+        add_disk(host, disk, place, sas_attributes("1EHJ2K7N", "5000cca2530a1b2c"), number=f"8:{16 * index}")
+    drive = ScriptedDrive({bytes((0x9E, 0x10)) + bytes(11) + b"\x20" + bytes(2): read_capacity_16(2000)})
+    (only,) = list_drives(host, courier(drive))
+    assert only.transport is Transport.VIRTIO
+    assert only.other_paths == (str(host.dev / "sdb"),)
+    assert only.geometry.native_capacity_bytes == 2000 * 512
+
+
 def test_two_drives_with_one_name_and_two_serials_are_two_and_neither_is_erased(tmp_path):
     host = host_in(tmp_path)
     for index, (disk, serial) in enumerate([("sda", "1EHJ2K7N"), ("sdb", "1EHXXXXX"), ("sdc", "1EHJ2K7N")]):
