@@ -43,6 +43,7 @@ class Action(StrEnum):
     BACKUP_CLEARED = "backup-cleared"
     RESTORED = "restored"
     CHECKED = "checked"
+    MASTER_CHANGED = "master-changed"
 
 
 ENDS = (Action.ERASING, Action.EXPIRING)
