@@ -55,6 +55,16 @@ class StationLogKeys:
             )
         return valid
 
+    def reopen(self, size: int) -> None:
+        """The key that signs now signs from so many entries on, if it did not; what others signed in their time stays valid.
+
+        Whoever verifies needs the keys anew. A stolen old key gains nothing by it: its own time stays what it was.
+        """
+        known = self.known()
+        current = self._key(open_signer(self._folder, NAME))
+        if any(key == current and key.since > size for key in known):
+            self._keep(tuple(replace(key, since=size) if key == current else key for key in known))
+
     def begin_change(self, size: int) -> tuple[NoteKey, NoteKey]:
         """From the checkpoint of `size` entries on a new key signs beside the old one: both are given. After a crash it may be
         called again. Raises Refused while a change is under way, KeyFileError.

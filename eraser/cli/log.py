@@ -1,6 +1,7 @@
 """`eraser log`: the transparency log for those who check it, and for witnesses, who need no station."""
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -243,6 +244,7 @@ def restart_command(reason: str, operator: str, data: Path | None, database: str
     try:
         folder = LogFolder(own.data / "log")
         keys = StationLogKeys(own.data / "keys" / "log", own.log_origin)
+        before = "".join(key.lines() for key in keys.known())
         record = Restarting(engine, own.log_origin, keys, folder, folder, now_utc)(reason, operator)
         with engine.connect() as connection, connection.begin():
             found = lacking(own.data / "certificates", connection)
@@ -251,8 +253,59 @@ def restart_command(reason: str, operator: str, data: Path | None, database: str
         engine.dispose()
     click.echo(f"{record.sentence()[0].upper()}{record.sentence()[1:]}.")
     click.echo(f"Its record, for auditors and witnesses: {own.data / 'log' / 'restarts' / record.name}")
+    if (shown := "".join(key.lines() for key in keys.known())) != before:
+        folder.show_keys(shown)
+        click.echo("The log's key signs earlier than before: give auditors and witnesses `eraser log key` anew.")
     for item in found:
         click.echo(f"The ledger lacks certificate {item.certificate_id} of {item.serial}: {item.path}")
+    if found:
+        click.echo("`eraser log readmit FILE…` takes them in again.")
+
+
+@log_group.command("readmit")
+@click.argument("certificates", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="CERTIFICATE...")
+@_data
+@_database
+def readmit_command(certificates: tuple[Path, ...], data: Path | None, database: str | None) -> None:
+    """Enter certificates into the log again that a restored ledger lacks, and whose signed files lie on disk.
+
+    Only what this station signed, once each, and nothing of a job that the ledger knows. One whose withdrawal lies among the
+    certificates is withdrawn again in the same moment. The station may go on, and signs the next checkpoint.
+
+    Exit status: 0 all are in the log; of several refusals the gravest: 2 it is no file; 3 the log has it, or its job is known;
+    4 it must not be believed, or the log is not whole.
+    """
+    from eraser.certificates.log_keys import StationLogKeys
+    from eraser.certificates.readmitting import Readmitting
+    from eraser.cli.desk import for_each
+    from eraser.cli.ledger import own_station
+    from eraser.ledger.engine import open_engine
+    from eraser.ledger.migrating import require_current
+    from eraser.rack.log_keeping import LogFolder
+
+    own = own_station(data)
+    engine = open_engine(database or own.ledger_url)
+    try:
+        require_current(engine)
+        readmit = Readmitting(
+            engine,
+            own.log_origin,
+            StationLogKeys(own.data / "keys" / "log", own.log_origin),
+            LogFolder(own.data / "log"),
+            own.data / "certificates",
+            own.data / "keys",
+            own.station_id,
+        )
+
+        def one(name: str) -> None:
+            certificate, is_withdrawn = readmit(Path(name))
+            said = ", which was withdrawn" if is_withdrawn else ""
+            click.echo(f"Certificate {certificate.certificate_id} of {certificate.drive.identity.serial}{said}: logged")
+
+        status = for_each([str(path) for path in certificates], one)
+    finally:
+        engine.dispose()
+    sys.exit(status)
 
 
 def _bundling(path: Path, folder: Path, note: "Note") -> "Callable[[Connection], bytes]":

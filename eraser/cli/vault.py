@@ -261,6 +261,17 @@ def keys_restore_command(file: Path, reason: str, **where: Any) -> None:
         click.echo(f"{destruction.restore(file, recovery_key(code), operator, reason)} keys were put back.")
 
 
+@keys_group.command("rotate")
+@reason_option
+@place_options
+def keys_rotate_command(reason: str, **where: Any) -> None:
+    """Wrap the keys of all lots by a new master key and destroy the old one. Backups of the keys stay good. The station may go
+    on; after a crash give the order again.
+    """
+    with destroying(where) as (destruction, operator):
+        click.echo(f"The keys of {destruction.change_master(operator, reason)} lots are wrapped by a new master key.")
+
+
 @keys_group.command("forget")
 @click.argument("backup_id", metavar="BACKUP")
 @reason_option

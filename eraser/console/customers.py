@@ -168,10 +168,9 @@ class Customers:
         wanted = [item for item in found if not drive or drive in (item.scope.serial, item.scope.asset_tag)]
         return wanted[::-1]
 
-    async def reads(self, record_id: str = "", most: int = MAX_LISTED) -> list[VaultEntry]:
+    async def reads(self, record_id: str = "", most: int = MAX_LISTED) -> tuple[VaultEntry, ...]:
         """Who took what out, the newest first."""
-        found = await self.ask(lambda vault: vault.log(record_id=record_id))
-        return [item for item in reversed(found) if item.action in READS][:most]
+        return await self.ask(lambda vault: vault.newest_entries(READS, most, record_id))
 
     async def of_drive(self, identity: Any, operator: str) -> DriveCustomer | None:
         """As `Vault.customer_or_bearer`."""

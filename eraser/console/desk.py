@@ -31,6 +31,7 @@ from eraser.domain.catalogue import standard_named
 from eraser.domain.custody import CustodyRecord, DriveName
 from eraser.domain.intake import Opening
 from eraser.domain.lot import MAX_DRIVES, MAX_NAME_CHARACTERS, Lot, LotPolicy, TagBinding
+from eraser.domain.naming import expect_house, expect_nobody, expect_role
 from eraser.domain.plan import Level
 from eraser.domain.program import Verification
 from eraser.errors import UsageError
@@ -119,7 +120,13 @@ class LotOrder(_Order):
         """Raises UsageError where it contradicts itself or names a standard that nobody knows."""
         standard_named(self.policy.standard)
         policy = LotPolicy(**dict(self.policy))
-        return Lot(lot_id, policy, _printable(self.supplier), self.expected_serials, self.expected_drives)
+        return Lot(
+            lot_id,
+            policy,
+            expect_house(_printable(self.supplier), "supplier"),
+            self.expected_serials,
+            self.expected_drives,
+        )
 
 
 class NewLotOrder(LotOrder):
@@ -204,6 +211,15 @@ ByHand = (
 )
 """What people record; the rest is recorded where it happens."""
 
+_NAMING = {
+    "witness": expect_role,
+    "how": expect_nobody,
+    "reason": expect_nobody,
+    "received_from": expect_house,
+    "to": expect_house,
+}
+"""Whom the fields of an event may name."""
+
 _EVENTS: dict[str, type[ByHand]] = {event.kind: event for event in ByHand.__args__}
 
 
@@ -217,8 +233,11 @@ class CustodyOrder(_Order):
     ]
 
     def custody_event(self) -> ByHand:
-        """As the domain's value. Raises UsageError for what can't be printed."""
+        """As the domain's value. Raises UsageError for what can't be printed, and for what names a person."""
         values = {name: _printable(value) for name, value in dict(self.event).items() if name != "kind"}
+        for name, expect in _NAMING.items():
+            if name in values:
+                expect(values[name], name.replace("_", " "))
         return _EVENTS[self.event.kind](**values)
 
 
@@ -351,7 +370,7 @@ async def _end_jobs(desk: Desk, name: DriveName, event: custody.Destroyed) -> No
 def _add_withdrawals(router: APIRouter, withdraw: Withdrawing) -> None:
     @router.post("/certificates/{certificate_id}/withdrawal", status_code=HTTPStatus.CREATED)
     async def withdraw_certificate(certificate_id: Id, order: WithdrawalOrder, viewer: WithdrawingViewer) -> Any:
-        reason, operator = _printable(order.reason), _operator(viewer, order)
+        reason, operator = expect_nobody(_printable(order.reason), "reason"), _operator(viewer, order)
         try:
             done = await withdraw(certificate_id, reason, operator, bytes.fromhex(order.digest))
         except UnknownCertificate as error:

@@ -39,11 +39,11 @@ from eraser.domain.events import (
 )
 from eraser.domain.log_entry import EntryKind
 from eraser.errors import EraserError, UsageError
-from eraser.ledger import log
+from eraser.ledger import log, readmissions
 from eraser.ledger.custody import hold_gate
 from eraser.ledger.records import entry_of
 from eraser.ledger.schema import certificate_index as index
-from eraser.ledger.schema import certificates, custody, job_events, log_entries
+from eraser.ledger.schema import certificates, custody, job_events, log_entries, signed_records
 from eraser.ledger.store import Store, Work
 
 MOST_AT_ONCE = 200
@@ -245,23 +245,32 @@ def bring_up(read: Callable[[Work[Any]], Any], write: Callable[[Work[Any]], Any]
 def _missing(connection: Connection) -> list[dict[str, Any]]:
     """Rows for the next certificates of the log; empty when it has no more."""
     newest = connection.execute(select(func.max(index.c.number))).scalar()
+    is_readmitted = and_(
+        signed_records.c.kind == EntryKind.CERTIFICATE.value, signed_records.c.subject == log_entries.c.subject
+    )
+    columns = (log_entries.c.number, log_entries.c.subject, log_entries.c.digest, certificates.c.job_id)
     query = (
-        select(log_entries.c.number, log_entries.c.subject, log_entries.c.digest, certificates.c.job_id)
-        .join(certificates, certificates.c.certificate_id == log_entries.c.subject)  # not of those that were removed
+        select(*columns, signed_records.c.document)
+        .outerjoin(certificates, certificates.c.certificate_id == log_entries.c.subject)
+        .outerjoin(signed_records, is_readmitted)
         .where(log_entries.c.kind == EntryKind.CERTIFICATE.value)
+        .where(or_(certificates.c.job_id.is_not(None), signed_records.c.document.is_not(None)))  # not what was removed
         .where(log_entries.c.number > (-1 if newest is None else newest))
         .order_by(log_entries.c.number)
         .limit(MOST_AT_ONCE)
     )
     entries = connection.execute(query).all()
-    events = _events([item.job_id for item in entries], connection)
+    events = _events([item.job_id for item in entries if item.job_id is not None], connection)
     return [
         {
             "number": item.number,
             "certificate_id": item.subject,
             "digest": bytes(item.digest),
-            "job_id": item.job_id,
-            **_facts(events.get(item.job_id, ()), item.job_id, connection),
+            **(
+                {"job_id": item.job_id, **_facts(events.get(item.job_id, ()), item.job_id, connection)}
+                if item.job_id is not None
+                else _said(bytes(item.document))
+            ),
         }
         for item in entries
     ]
@@ -291,6 +300,29 @@ def _facts(rows: Iterable[Any], job_id: str | None, connection: Connection) -> d
         return {**_UNKNOWN}
     drive = (facts["serial"] if facts["is_serial_own"] else "", facts["world_wide_name"])
     return facts | {"lot_id": _lot_of(job_id, *drive, connection)}
+
+
+def _said(document: bytes) -> dict[str, Any]:
+    """What a certificate says whose job's events were lost."""
+    said = readmissions.content(document)
+    passed, reading = said.outcome is Outcome.PASSED, said.final_verification
+    return {
+        **_UNKNOWN,
+        "job_id": said.job_id,
+        "issued_at": said.issued_at,
+        "finished_at": said.times.finished_at,
+        "serial": said.drive.identity.serial,
+        "is_serial_own": bool(own_serial(said.drive.identity)),
+        "world_wide_name": world_wide_name(said.drive.identity),
+        "device": said.drive.path,
+        "model": said.drive.identity.model,
+        "outcome": said.outcome.value,
+        "standard": said.sanitization.standard,
+        "level": said.sanitization.level_reached.value if passed and said.sanitization.level_reached else "",
+        "verification": reading.verification.value if reading is not None else "",
+        "reason": said.reasons[0].code if said.reasons else "",
+        "capacity_bytes": said.drive.geometry.capacity_bytes,
+    }
 
 
 _UNKNOWN: dict[str, Any] = {

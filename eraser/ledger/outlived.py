@@ -14,7 +14,14 @@ from eraser.ledger.vault import Action
 
 AT_ONCE = 2000
 """Rows of the trail, or attendances, or references, in one removal."""
-_LOOSE = (Action.SEARCHED, Action.CHECKED, Action.RESTORED, Action.BACKED_UP, Action.BACKUP_CLEARED)
+_LOOSE = (
+    Action.SEARCHED,
+    Action.CHECKED,
+    Action.RESTORED,
+    Action.MASTER_CHANGED,
+    Action.BACKED_UP,
+    Action.BACKUP_CLEARED,
+)
 
 
 def old_trail(before: str, connection: Connection) -> Expired:

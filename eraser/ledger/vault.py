@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, or_, select, text
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, literal, or_, select, text
 
 from eraser.domain.custody import DriveName, drive_name
 from eraser.domain.drive import Identity
@@ -43,6 +43,7 @@ class Action(StrEnum):
     BACKUP_CLEARED = "backup-cleared"
     RESTORED = "restored"
     CHECKED = "checked"
+    MASTER_CHANGED = "master-changed"
 
 
 ENDS = (Action.ERASING, Action.EXPIRING)
@@ -111,9 +112,15 @@ def versions(connection: Connection, record_id: str) -> tuple[SealedRecord, ...]
     return tuple(_record(row) for row in connection.execute(query))
 
 
-def newest_records(connection: Connection, lot_id: str | None = None) -> tuple[SealedRecord, ...]:
-    """The newest version of each record that is not gone, of one lot or of all, oldest first."""
-    query = select(vault_records).order_by(vault_records.c.at, vault_records.c.record_id, vault_records.c.version)
+def newest_records(
+    connection: Connection, lot_id: str | None = None, *, with_content: bool = True
+) -> tuple[SealedRecord, ...]:
+    """The newest version of each record that is not gone, of one lot or of all, oldest first; to list them, without what is
+    sealed.
+    """
+    columns: list[ColumnElement[Any]] = [column for column in vault_records.c if column.name != "sealed"]
+    columns.append(vault_records.c.sealed if with_content else literal(b"").label("sealed"))
+    query = select(*columns).order_by(vault_records.c.at, vault_records.c.record_id, vault_records.c.version)
     if lot_id is not None:
         query = query.where(vault_records.c.lot_id == lot_id)
     newest = {row.record_id: _record(row) for row in connection.execute(query)}
@@ -188,10 +195,14 @@ def note(connection: Connection, entry: VaultEntry) -> None:
 
 
 def entries(
-    connection: Connection, *, lot_id: str = "", record_id: str = "", actions: Iterable[Action] = ()
+    connection: Connection, *, lot_id: str = "", record_id: str = "", actions: Iterable[Action] = (), newest: int = 0
 ) -> tuple[VaultEntry, ...]:
-    """Oldest first; only those of a lot, of a record, or of some actions where they are given."""
-    query = select(vault_log).order_by(vault_log.c.number)
+    """Oldest first; only those of a lot, of a record, or of some actions where they are given; or so many of the newest, the
+    newest first.
+    """
+    query = select(vault_log).order_by(vault_log.c.number.desc() if newest else vault_log.c.number)
+    if newest:
+        query = query.limit(newest)
     if lot_id:
         query = query.where(vault_log.c.lot_id == lot_id)
     if record_id:

@@ -1,13 +1,25 @@
 """Withdrawals in the ledger: the log's entry, and the drive put aside, in one transaction."""
 
 from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from eraser.domain.custody import CustodyRecord, DriveName, Gathered, Quarantined, left_to, standing, stands_on
+from eraser.domain.custody import (
+    CustodyRecord,
+    DriveName,
+    Gathered,
+    Quarantined,
+    left_to,
+    own_serial,
+    standing,
+    stands_on,
+    world_wide_name,
+)
 from eraser.domain.log_entry import EntryKind, LogEntry
 from eraser.errors import Refused, UsageError
-from eraser.ledger import log
+from eraser.ledger import log, readmissions
 from eraser.ledger.custody import custody_row, hold_gate, records_of
 from eraser.ledger.schema import certificates, custody, jobs
 
@@ -49,7 +61,7 @@ def certified(certificate_id: str, connection: Connection) -> Certified:
     )
     row = connection.execute(found).first()
     if row is None:
-        raise UnknownCertificate("this station's ledger has no such certificate", subject=certificate_id)
+        row = _readmitted(certificate_id, connection)
     drive = DriveName(row.serial, row.world_wide_name) if row.serial or row.world_wide_name else None
     return Certified(certificate_id, bytes(row.digest), row.job_id, drive)
 
@@ -60,6 +72,17 @@ def withdrawable(certificate_id: str, connection: Connection) -> Certified:
     if any(item.entry.kind is EntryKind.WITHDRAWAL for item in log.entries_about(connection, certificate_id)):
         raise Refused(ALREADY, "it is withdrawn already", subject=certificate_id)
     return found
+
+
+def _readmitted(certificate_id: str, connection: Connection) -> Any:
+    """The same of one whose job's events were lost. Raises UnknownCertificate."""
+    said = readmissions.readmitted(certificate_id, connection)
+    if said is None:
+        raise UnknownCertificate("this station's ledger has no such certificate", subject=certificate_id)
+    found = (item for item in log.entries_about(connection, certificate_id) if item.entry.kind is EntryKind.CERTIFICATE)
+    identity = said.drive.identity
+    names = {"serial": own_serial(identity), "world_wide_name": world_wide_name(identity)}
+    return SimpleNamespace(digest=next(found).entry.digest, job_id=said.job_id, **names)
 
 
 def enter(entry: LogEntry, reason: str, at: str, place: str, operator: str, connection: Connection) -> Consequence:

@@ -36,12 +36,15 @@ class LogKeys(Protocol):
     """The keys of one log, whose name they bear; asked anew for each checkpoint, so that a change counts from the next one on.
 
     `known` gives all of them with their times, the oldest first; `signers` those that sign a checkpoint of so many
-    entries: one, or while the key is changed the old and the new one. Both may block, and raise KeyFileError.
+    entries: one, or while the key is changed the old and the new one. `reopen` lets the key that signs now sign from so many
+    entries on: for a log that was set back to before its time, and nothing else. All may block, and raise KeyFileError.
     """
 
     def known(self) -> tuple[NoteKey, ...]: ...
 
     def signers(self, size: int) -> tuple[NoteSigner, ...]: ...
+
+    def reopen(self, size: int) -> None: ...
 
 
 class OneKey:
@@ -58,6 +61,9 @@ class OneKey:
     def signers(self, size: int) -> tuple[NoteSigner, ...]:
         """The one."""
         return (self._signer,)
+
+    def reopen(self, size: int) -> None:
+        """It signs always."""
 
 
 class Publisher:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from eraser.domain.log_entry import EntryKind, LogEntry
 from eraser.domain.merkle import HASH_BYTES
+from eraser.domain.naming import expect_nobody
 from eraser.log import note
 from eraser.log.checkpoint import Checkpoint
 from eraser.log.errors import NoteError, RewrittenLogError
@@ -96,8 +97,8 @@ def confirmed(content: bytes, keys: Sequence[NoteKey]) -> Restart:
 
 
 def one_line(text: str) -> str:
-    """What may stand in a record. Raises NoteError."""
-    line = " ".join(text.split())
+    """What may stand in a record. Raises NoteError, and UsageError for what names a person."""
+    line = expect_nobody(" ".join(text.split()), "record")
     if not line or len(line) > MAX_SAID_CHARACTERS:
         raise NoteError(f"a restart says who did it and why, in 1 to {MAX_SAID_CHARACTERS} characters each")
     return line

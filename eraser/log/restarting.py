@@ -70,6 +70,8 @@ class Restarting:
             )
         if (begun := self._begun(lost, connection)) is not None:
             return begun
+        # The key may have been changed in the part that is lost: the old one is gone, and the new one's time had not come.
+        self.keys.reopen(now.size)
         at = self.now_utc()
         record = Restart(
             self.origin, lost.size, lost.root, now.size, now.root, at, one_line(operator), one_line(reason)

@@ -185,6 +185,20 @@ class Destruction:
         with self._vault.keys.exclusively():
             self._vault.write_rows(work)
 
+    def change_master(self, operator: str, reason: str) -> int:
+        """Wraps the keys of all lots by a new master key and destroys the old one; how many lots. After a crash the same call
+        goes on. Raises UsageError without a reason, VaultKeyError and VaultAlteredError: then the old key is still there.
+        """
+        if not reason.strip():
+            raise UsageError("whoever changes the master key says why", remedy="Give --reason.")
+        vault = self._vault
+        with vault.keys.exclusively():
+            count = vault.keys.change_master()
+            body = {"key_store": vault.keys.store_id, "lots": count}
+            entry = VaultEntry(vault.now_utc(), operator, Action.MASTER_CHANGED, reason=reason, body=body)
+            vault.write_rows(lambda connection: rows.note(connection, entry))
+        return count
+
     # ---- backups of keys
 
     def lots(self) -> list[tuple[str, int]]:

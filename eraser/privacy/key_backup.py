@@ -5,7 +5,6 @@ backups are registered: where a key is destroyed, it is taken out of those that 
 """
 
 import json
-import os
 from base64 import b32encode
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -16,10 +15,10 @@ from typing import Any
 from eraser.domain.commitment import key_of
 from eraser.domain.json_form import from_json, to_json
 from eraser.domain.pattern import RandomBytes
-from eraser.durable import sync_directory, write_new
+from eraser.durable import write_new
 from eraser.errors import EraserError, UsageError
 from eraser.privacy.errors import VaultAlteredError, VaultKeyError
-from eraser.privacy.key_store import KeyStore, destroy_file, read_private
+from eraser.privacy.key_store import KeyStore, destroy_file, read_private, replace_private
 from eraser.privacy.sealing import KEY_BYTES, context, seal, unseal
 
 FORMAT = "eraser key backup v1"
@@ -134,7 +133,7 @@ def take_out(path: Path, backup_id: str, gone: Mapping[str, Collection[str] | No
             destroy_file(path)
             return Clearing.DESTROYED
         if kept != backup.keys:
-            _replace(path, _dumped(replace(backup, keys=kept)))
+            replace_private(path, _dumped(replace(backup, keys=kept)))
         if read_backup(path).keys != kept:
             return Clearing.UNREACHABLE
     except (
@@ -161,25 +160,6 @@ def _is_gone(item: BackedUpKey, gone: Mapping[str, Collection[str] | None]) -> b
         return False
     records = gone[item.lot_id]
     return records is None or item.record_id in records
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Puts the content in the file's place, then overwrites the old file where it lies. A crash in between leaves old blocks
-    without a name; never a backup that is neither the old nor the new one.
-    """
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    write_new(temporary, content, 0o600)
-    old = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        temporary.replace(path)
-        sync_directory(path.parent)
-        length = os.fstat(old).st_size
-        for place in range(0, length, 1 << 20):
-            os.pwrite(old, bytes(min(1 << 20, length - place)), place)
-        os.fsync(old)
-    finally:
-        os.close(old)
 
 
 def _dumped(backup: KeyBackup) -> bytes:

@@ -2,6 +2,7 @@
 
     vault/                     0700
       master.key               wraps the lots' keys; nothing else in this folder is secret without it
+      next.key, old.key        while it is changed
       store.id                 tells this store from others; stands with each record
       lots/<SHA-256 of the lot's name>/
         lot.key                the lot's key, wrapped by the master key; without it the records' keys are noise
@@ -39,12 +40,19 @@ _RECORD_ID = re.compile(r"[0-9a-f]{32}")
 class MasterKey(Protocol):
     """Wraps keys so that they may lie in files. It never leaves the implementer, which may be a hardware token.
 
-    `unwrap` raises VaultAlteredError for what this key did not wrap for this context.
+    `unwrap` raises VaultAlteredError for what this key did not wrap for this context. Between `begin_change` and `end_change`
+    a new key wraps and both unwrap; `end_change` destroys the old one. After a crash both may be called again.
     """
 
     def wrap(self, key: bytes, bound_to: Context) -> bytes: ...
 
     def unwrap(self, wrapped: bytes, bound_to: Context, subject: str) -> bytes: ...
+
+    def begin_change(self) -> None: ...
+
+    def is_by_newest(self, wrapped: bytes, bound_to: Context) -> bool: ...
+
+    def end_change(self) -> None: ...
 
 
 class KeyStore(Protocol):
@@ -96,6 +104,12 @@ class KeyStore(Protocol):
         """Raises as `lot_key` does."""
         ...
 
+    def change_master(self) -> int:
+        """Wraps the keys of all lots, whose number it gives, by a new master key; the old one is gone once this returns. After
+        a crash the same call goes on, and nothing is lost meanwhile. Only within `exclusively`.
+        """
+        ...
+
     def destroy_record(self, lot_id: str, record_id: str) -> None:
         """The record's key is gone once this returns."""
         ...
@@ -106,23 +120,79 @@ class KeyStore(Protocol):
 
 
 class FileMasterKey:
-    """A master key in a 0600 file, made on first use."""
+    """A master key in a 0600 file, made on first use. The file is read anew each time: another process may change the key.
+
+    A change, after a crash at any step: 1. `next.key` lies beside `master.key`; from here on it wraps, and both unwrap. 2. The
+    store wraps all anew. 3. `master.key` is called `old.key`. 4. `next.key` is called `master.key`. 5. `old.key` is destroyed.
+    """
 
     def __init__(self, path: Path, random_bytes: RandomBytes = os.urandom) -> None:
+        self._path = path
+        self._next = path.with_name("next.key")
+        self._old = path.with_name("old.key")
         self._random_bytes = random_bytes
-        write_if_missing(path, lambda: f"eraser vault master key v1\n{new_key(random_bytes).hex()}\n".encode())
-        found = re.fullmatch(rb"eraser vault master key v1\n([0-9a-f]{64})\n", read_private(path))
-        if found is None:
-            raise VaultKeyError("it holds no master key of a vault", subject=str(path))
-        self._key = bytes.fromhex(found[1].decode())
+        self._settle()
+        if not path.exists():
+            write_if_missing(path, self._fresh)
+        self._read(path)
 
     def wrap(self, key: bytes, bound_to: Context) -> bytes:
-        """Sealed under the key in the file."""
-        return seal(self._key, key, bound_to, self._random_bytes)
+        """Sealed under the key in the file, while it is changed under the new one."""
+        return seal(self._keys()[-1], key, bound_to, self._random_bytes)
 
     def unwrap(self, wrapped: bytes, bound_to: Context, subject: str) -> bytes:
         """Raises VaultAlteredError."""
-        return unseal(self._key, wrapped, bound_to, subject)
+        *others, last = self._keys()
+        for key in others:
+            with suppress(VaultAlteredError):
+                return unseal(key, wrapped, bound_to, subject)
+        return unseal(last, wrapped, bound_to, subject)
+
+    def begin_change(self) -> None:
+        """From now on a new key wraps. Called again it is the same new key."""
+        write_if_missing(self._next, self._fresh)
+
+    def is_by_newest(self, wrapped: bytes, bound_to: Context) -> bool:
+        """Whether the key that wraps now has wrapped it."""
+        try:
+            unseal(self._keys()[-1], wrapped, bound_to, "")
+        except VaultAlteredError:
+            return False
+        return True
+
+    def end_change(self) -> None:
+        """The old key is gone when this returns; nothing may be wrapped by it any more."""
+        if self._next.exists():
+            self._path.replace(self._old)
+            sync_directory(self._path.parent)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Steps 4 and 5, where another process has not taken them."""
+        if not self._path.exists():
+            with suppress(FileNotFoundError):
+                self._next.replace(self._path)
+                sync_directory(self._path.parent)
+        if self._path.exists():
+            destroy_file(self._old)
+
+    def _keys(self) -> list[bytes]:
+        """Those that unwrap; the last one wraps."""
+        found = []
+        for path in (self._path, self._next):
+            with suppress(FileNotFoundError):
+                found.append(self._read(path))
+        return found or [self._read(self._path)]  # the new one was just renamed
+
+    def _fresh(self) -> bytes:
+        return f"eraser vault master key v1\n{new_key(self._random_bytes).hex()}\n".encode()
+
+    @staticmethod
+    def _read(path: Path) -> bytes:
+        found = re.fullmatch(rb"eraser vault master key v1\n([0-9a-f]{64})\n", read_private(path))
+        if found is None:
+            raise VaultKeyError("it holds no master key of a vault", subject=str(path))
+        return bytes.fromhex(found[1].decode())
 
 
 class FileKeyStore:
@@ -205,9 +275,11 @@ class FileKeyStore:
 
     def lot_key(self, lot_id: str) -> bytes:
         """Unwrapped by the master key."""
-        path = self._folder(lot_id) / "lot.key"
+        path, bound = self._folder(lot_id) / "lot.key", context("lot key", lot_id)
+        with suppress(VaultAlteredError):  # another process may just be wrapping it by another master key
+            return _whole(self._master.unwrap(self._wrapped(path, f"lot {lot_id}"), bound, ""), path)
         wrapped = self._wrapped(path, f"lot {lot_id}")
-        return _whole(self._master.unwrap(wrapped, context("lot key", lot_id), f"the key of lot {lot_id}"), path)
+        return _whole(self._master.unwrap(wrapped, bound, f"the key of lot {lot_id}"), path)
 
     def record_key(self, lot_id: str, record_id: str) -> bytes:
         """Unwrapped by the lot's key."""
@@ -215,6 +287,23 @@ class FileKeyStore:
         wrapped = self._wrapped(path, f"record {record_id}")
         bound = context("record key", lot_id, record_id)
         return _whole(unseal(self.lot_key(lot_id), wrapped, bound, f"the key of record {record_id}"), path)
+
+    def change_master(self) -> int:
+        """Each lot's file is replaced whole: at any moment it holds its key under the old master key or the new one."""
+        self._master.begin_change()
+        lots = self.lot_ids()
+        for lot_id in lots:
+            path, bound = self._folder(lot_id) / "lot.key", context("lot key", lot_id)
+            if not self._master.is_by_newest(self._wrapped(path, f"lot {lot_id}"), bound):
+                wrapped = self._master.wrap(self.lot_key(lot_id), bound)
+                replace_private(path, _dumped({"format": "eraser lot key v1", "lot_id": lot_id}, wrapped))
+        # Read again before the old key goes: what it alone can open would be lost for good.
+        for lot_id in lots:
+            path = self._folder(lot_id) / "lot.key"
+            if not self._master.is_by_newest(self._wrapped(path, f"lot {lot_id}"), context("lot key", lot_id)):
+                raise VaultKeyError("it was wrapped by the new master key and is not", subject=str(path))
+        self._master.end_change()
+        return len(lots)
 
     def destroy_record(self, lot_id: str, record_id: str) -> None:
         """Its file, and what a crash left of it under other names."""
@@ -259,10 +348,7 @@ class FileKeyStore:
         return tuple(sorted(path for path in folder.iterdir() if path.name == own[0] or path.name.startswith(own[1])))
 
     def _put(self, path: Path, form: dict[str, str], wrap: Any) -> None:
-        def content() -> bytes:
-            return json.dumps({**form, "wrapped": wrap().hex()}).encode() + b"\n"
-
-        write_if_missing(path, content)
+        write_if_missing(path, lambda: _dumped(form, wrap()))
 
     def _wrapped(self, path: Path, subject: str) -> bytes:
         form = self._read(path)
@@ -288,6 +374,10 @@ class FileKeyStore:
         except (ValueError, KeyError, TypeError):
             raise VaultAlteredError("it is no file of a key", subject=str(path)) from None
         return dict(form)
+
+
+def _dumped(form: dict[str, str], wrapped: bytes) -> bytes:
+    return json.dumps({**form, "wrapped": wrapped.hex()}).encode() + b"\n"
 
 
 def write_if_missing(path: Path, content: Any) -> None:
@@ -316,6 +406,25 @@ def read_private(path: Path, most_bytes: int = MAX_FILE_BYTES) -> bytes:
                 remedy=f"If nobody can have read it meanwhile: chmod 600 {path}",
             )
         return file.read(most_bytes)
+
+
+def replace_private(path: Path, content: bytes) -> None:
+    """Puts the content in the file's place, then overwrites the old file where it lies. A crash in between leaves old blocks
+    without a name; never a file that is neither the old nor the new one.
+    """
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    write_new(temporary, content, 0o600)
+    old = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        temporary.replace(path)
+        sync_directory(path.parent)
+        length = os.fstat(old).st_size
+        for place in range(0, length, 1 << 20):
+            os.pwrite(old, bytes(min(1 << 20, length - place)), place)
+        os.fsync(old)
+    finally:
+        os.close(old)
 
 
 def destroy_file(path: Path) -> None:

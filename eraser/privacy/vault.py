@@ -199,7 +199,7 @@ class Vault:
 
     def stored(self, lot_id: str | None = None) -> list[Stored]:
         """Which records there are, without a look into them; of one lot or of all."""
-        return [_stored(item) for item in self.read_rows(lambda connection: self._living(connection, lot_id))]
+        return [_stored(item) for item in self.read_rows(partial(self._living, lot_id=lot_id, with_content=False))]
 
     def one(self, record_id: str) -> Stored:
         """That there is this record, without a look into it. Raises UsageError and VaultDestroyedError."""
@@ -208,7 +208,7 @@ class Vault:
     def kept(self) -> list[Kept]:
         """What expires next, first; lots whose customers are gone are left out."""
         ends, now = self.read_rows(rows.retention_ends), instant(self.now_utc())
-        counts = Counter(item.lot_id for item in self.read_rows(self._living))
+        counts = Counter(item.lot_id for item in self.read_rows(partial(self._living, with_content=False)))
         found = [Kept(lot, counts[lot], until, instant(until) <= now) for lot, until in ends.items() if counts[lot]]
         return sorted(found, key=lambda item: (instant(item.until), item.lot_id))
 
@@ -282,6 +282,13 @@ class Vault:
     def log(self, *, lot_id: str = "", record_id: str = "") -> tuple[VaultEntry, ...]:
         """Who did what, when and why; of a lot or of a record where it is given."""
         return self.read_rows(lambda connection: rows.entries(connection, lot_id=lot_id, record_id=record_id))
+
+    def newest_entries(self, actions: Iterable[Action], most: int, record_id: str = "") -> tuple[VaultEntry, ...]:
+        """Of these actions, of a record where it is given; the newest first."""
+        wanted = list(actions)
+        return self.read_rows(
+            lambda connection: rows.entries(connection, record_id=record_id, actions=wanted, newest=most)
+        )
 
     # ---- receipts and commitments
 
@@ -392,9 +399,11 @@ class Vault:
             raise VaultDestroyedError("its keys were destroyed", subject=f"record {record_id}")
         return found[-1]
 
-    def _living(self, connection: Connection, lot_id: str | None = None) -> list[SealedRecord]:
+    def _living(
+        self, connection: Connection, lot_id: str | None = None, *, with_content: bool = True
+    ) -> list[SealedRecord]:
         """The newest version of each record that has not come to its end."""
-        found = rows.newest_records(connection, lot_id)
+        found = rows.newest_records(connection, lot_id, with_content=with_content)
         return [item for item in found if not self.keys.is_destroyed(item.lot_id, item.record_id)]
 
     def _expect_room(self, connection: Connection, scope: Scope) -> None:

@@ -141,6 +141,19 @@ def test_the_record_itself_is_checked_like_any_document(desk: RestoredDesk) -> N
     assert json.loads(desk.verify(record).stdout)["result"] == "unknown-log"
 
 
+def test_a_certificate_that_was_lost_is_taken_in_again_once(desk: RestoredDesk) -> None:
+    lost = desk.data / "certificates" / desk.certificates[1].name
+    refused = desk.run(log_group, "readmit", lost)
+    assert refused.exit_code == ExitStatus.FAILED  # before the restart the log is not whole
+    desk.restart()
+    done = desk.run(log_group, "readmit", lost)
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert f"Certificate {1:032x}" in done.output
+    assert desk.run(log_group, "readmit", lost).exit_code == ExitStatus.REFUSED
+    desk.publish()
+    assert json.loads(desk.verify(desk.bundle(1), "--log-key", desk.key).stdout)["result"] == "genuine"
+
+
 def test_a_witness_asks_for_the_record_and_tells_of_the_gap(desk: RestoredDesk) -> None:
     options = ["--log-key", desk.key, "--name", "city.example", "--state", desk.home / "witness"]
     assert desk.run(log_group, "witness", desk.update, *options).exit_code == 0

@@ -213,6 +213,31 @@ async def test_what_jobs_did_is_not_recorded_by_hand(served: Served) -> None:
         assert_problem(await served.record(event), 422, "usage")
 
 
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        ({"kind": "received", "lot_id": "L7", "received_from": "王小明"}, "private person"),
+        ({"kind": "received", "lot_id": "L7", "received_from": "+86 138 1234 5678"}, "telephone"),
+        ({"kind": "quarantined", "reason": "Mr. Wang complained"}, "title"),
+        ({"kind": "destroyed", "how": "shredded, see anna@example.com"}, "e-mail"),
+        ({"kind": "destroyed", "how": "shredded", "witness": "Anna"}, "never a name"),
+        ({"kind": "handed-over", "to": "张伟"}, "private person"),
+    ],
+)
+async def test_no_event_names_a_person(served: Served, event: dict[str, Any], said: str) -> None:
+    await served.post("lots", {"lot_id": "L7", "policy": POLICY})
+    assert (
+        await served.record({"kind": "received", "lot_id": "L7", "received_from": "Wang Recycling Ltd"})
+    ).status == 201
+    before = (await served.get(f"custody?drive={SERIAL}")).json
+    answer = await served.record(event)
+    assert_problem(answer, 400, "usage")
+    assert said in answer.json["detail"]
+    assert (await served.get(f"custody?drive={SERIAL}")).json == before
+    answer = await served.post("lots", {"lot_id": "L8", "policy": POLICY, "supplier": "李雷"})
+    assert_problem(answer, 400, "usage")
+
+
 async def test_only_a_drive_that_arrives_may_be_unknown(served: Served) -> None:
     assert_problem(await served.record({"kind": "destroyed", "how": "shredded"}), 404, "not-found")
     assert_problem(await served.get("custody?drive=S9"), 404, "not-found")
@@ -221,7 +246,7 @@ async def test_only_a_drive_that_arrives_may_be_unknown(served: Served) -> None:
     assert (await served.record({"kind": "received", "lot_id": "L7", "received_from": "a school"})).status == 201
     history = await served.ledger.custody.named(SERIAL)
     assert history is not None
-    assert (await served.record({"kind": "destroyed", "how": "shredded", "witness": "w"})).status == 201
+    assert (await served.record({"kind": "destroyed", "how": "shredded", "witness": "w-1"})).status == 201
     assert_problem(await served.record({"kind": "received", "lot_id": "L7"}), 409, "refused", "destroyed")
 
 

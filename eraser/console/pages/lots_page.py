@@ -18,6 +18,7 @@ from eraser.console.pages.rendering import render
 from eraser.domain.catalogue import STANDARDS, standard_named
 from eraser.domain.intake import Opening
 from eraser.domain.lot import MAX_NAME_CHARACTERS, Arrivals, Lot, LotPolicy
+from eraser.domain.naming import expect_house
 from eraser.domain.plan import Level
 from eraser.domain.program import Verification
 from eraser.errors import Refused, UsageError
@@ -197,7 +198,7 @@ def _lot_of(asked: dict[str, str]) -> Lot:
         deadline=_moment(asked.get("deadline_utc", "") or asked.get("deadline", "")),
     )
     expected = None if serials or not count else int(count)
-    return Lot(lot_id, policy, asked.get("supplier", "").strip(), serials, expected)
+    return Lot(lot_id, policy, expect_house(asked.get("supplier", "").strip(), "supplier"), serials, expected)
 
 
 def _moment(text: str) -> str:
