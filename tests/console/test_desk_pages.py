@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -33,6 +35,7 @@ JOB = "job-of-the-customer"
 WRONG_CODE = "P4KBT-SZIZQ-QRF23-J7VZU-EUDBAU"
 SEVEN = drive_name(drive_number(7).identity)
 assert SEVEN is not None
+VERIFIER = "from eraser.cli.offline_verifier import main; main()"
 
 
 @pytest.fixture(scope="module")
@@ -256,7 +259,16 @@ def test_a_customer_agrees_watches_confirms_and_takes_the_certificate_along(
             expect(phone.locator('#picture [data-step="passed"]')).to_be_visible()
             with phone.expect_download() as download:
                 phone.locator("main .buttons a.primary").click()
-            assert Path(download.value.path()).read_bytes().startswith(b"%PDF-")
+            taken = tmp_path / "certificate.pdf"
+            download.value.save_as(taken)
+            subprocess.run(["pdfdetach", "-saveall", "-o", tmp_path, taken], check=True)
+            attached = tmp_path / "certificate.json"
+            words = [sys.executable, "-c", VERIFIER, str(attached), "--keys", str(site.data / "keys")]
+            assert subprocess.run(words, cwd="/", check=False).returncode == 0
+            phone.goto(f"{site.address}/language/en?back={urlsplit(address).path}")
+            expect(phone.locator("html")).to_have_attribute("lang", "en")
+            expect(phone.locator("main")).to_contain_text("S0000007")
+            assert faults(phone) == {}
             box = phone.locator("#signature").bounding_box()
             assert box is not None
             phone.mouse.move(box["x"] + 20, box["y"] + 20)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from eraser.console.pages import pages_router
@@ -22,6 +23,7 @@ from eraser.rack.view import BaySnapshot, BayState, StationSnapshot
 from tests.console.serving import free_port
 from tests.console.stations import SLOW, FakeStation, a_snapshot
 from tests.domain.builders import IDENTITY, a_drive
+from tests.rack.serving import Serving, serving
 
 CHROMIUM = "/usr/bin/chromium"
 SWITCHES = [
@@ -108,6 +110,23 @@ def a_site(shown: StationSnapshot, entries: tuple[Entry, ...] = ()) -> Iterator[
     finally:
         if site._thread.is_alive():
             site.close()
+
+
+@contextmanager
+def a_simulated_rack(folders: pytest.TempPathFactory, bays: int) -> Iterator[tuple[Serving, str]]:
+    """`eraser serve` over a fictional rack in a hurry, at work when this is entered; and its address."""
+    for attempt in range(5):
+        port = free_port()
+        data = folders.mktemp(f"rack{attempt}") / "data"
+        with serving(data, "--simulate", bays, "--fast", "--listen", f"127.0.0.1:{port}") as station:
+            try:
+                station.until(lambda seen: seen["job begins"] >= 1, within_s=60)
+            except AssertionError:
+                if station.process.poll() is None or attempt == 4:
+                    raise
+                continue  # another process has taken the port meanwhile
+            yield station, f"http://127.0.0.1:{port}"
+            return
 
 
 @contextmanager

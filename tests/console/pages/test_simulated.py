@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.console.pages.sites import PATIENCE_MS, a_page, a_site, chromium, many_bays
-from tests.console.serving import free_port
-from tests.rack.serving import Serving, serving
+from tests.console.pages.sites import PATIENCE_MS, a_page, a_simulated_rack, a_site, chromium, many_bays
+from tests.rack.serving import Serving
 
 pytestmark = pytest.mark.lab("chromium")
 
@@ -26,19 +24,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def rack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Serving, str]]:
-    """A fast rack of eight bays, and its address."""
-    for attempt in range(5):
-        folder: Path = tmp_path_factory.mktemp(f"rack{attempt}")
-        port = free_port()
-        with serving(folder / "data", "--simulate", 8, "--fast", "--listen", f"127.0.0.1:{port}") as station:
-            try:
-                station.until(lambda seen: seen["job begins"] >= 1, within_s=60)
-            except AssertionError:
-                if station.process.poll() is None or attempt == 4:
-                    raise
-                continue  # another process has taken the port meanwhile
-            yield station, f"http://127.0.0.1:{port}"
-            return
+    with a_simulated_rack(tmp_path_factory, 8) as found:
+        yield found
 
 
 def test_a_drive_is_watched_from_its_first_byte_to_its_certificate(browser: Browser, rack: tuple[Serving, str]) -> None:
