@@ -101,9 +101,9 @@ async def test_an_audit_is_entered_once_with_its_record(url: str) -> None:
     assert [item.document for item in await store.read(audits.entered)] == [b"record"]
     assert await store.read(partial(audits.document, "a" * 32)) == b"record"
     assert await store.read(partial(audits.document, "b" * 32)) is None
-    assert list(await store.read(lambda connection: list(signed_records.disagreements(connection)))) == []
+    assert list(await store.read(lambda connection: list(signed_records.disagreements((), connection)))) == []
     await store.write(lambda connection: log.append(connection, [LogEntry(EntryKind.AUDIT, "b" * 32, bytes(32))]))
-    found = await store.read(lambda connection: list(signed_records.disagreements(connection)))
+    found = await store.read(lambda connection: list(signed_records.disagreements((), connection)))
     assert found == [f"it has the audit {'b' * 32}, the ledger has not"]
     await store.close()
 
