@@ -364,11 +364,20 @@ def _document(name: str, sources: Sources) -> bytes:
 
 
 def _list(sources: Sources, key_paths: tuple[Path, ...], as_json: bool) -> None:
+    from eraser.audits.records import readable
     from eraser.audits.reporting import lines_of, summary
+    from eraser.certificates.errors import UnknownKeyError
     from eraser.domain.audit import next_severities
     from eraser.ledger import audits
 
-    records = [_verified(item.document, sources, key_paths).record for item in sources.read(audits.entered)]
+    records = []
+    for kept in sources.read(audits.entered):
+        try:
+            records.append(_verified(kept.document, sources, key_paths).record)
+        except UnknownKeyError:
+            # Whoever entered it held the auditor's key.
+            click.echo(f"{kept.audit_id} is signed with a key that is not known here: --keys gives it", err=True)
+            records.append(readable(kept.document))
     for item in records:
         click.echo(json.dumps(summary(item)) if as_json else next(lines_of(item, item.done_at)))
     for (aql, level), severity in next_severities(records).items():

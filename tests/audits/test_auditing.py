@@ -353,6 +353,8 @@ def test_an_auditors_record_is_entered_once_and_under_the_auditors_key_alone(pla
     key.write_text(shown.stdout)
     assert plant("enter", record, "--keys", key).exit_code == 0
     assert said(plant("enter", record, "--keys", key)).startswith("refused")
+    listed = plant("show")
+    assert listed.exit_code == 0 and "not known here" in listed.stderr and "ACCEPTED" in listed.stdout
     before = Auditor(plant, "before")
     plant.publish("2026-12-02T00:00:00.000Z")
     assert [item["kind"] for item in plant_entries(plant)].count("audit") == 1

@@ -8,6 +8,7 @@ import json
 import os
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -158,13 +159,13 @@ class Enough(Exception):
     """The station is stopped."""
 
 
-async def looked(plant: Plant, *moments: str, every_seconds: float = 86400.0) -> tuple[LedgerHealth, dict[str, str]]:
+async def looked(plant: Plant, *moments: str, every_seconds: float = 86400.0) -> tuple[LedgerHealth, dict[str, Any]]:
     """What a station's keeper found when it had looked at these moments, and what it said is the matter."""
     now = [moments[0]]
-    trouble: dict[str, str] = {}
+    trouble: dict[str, Any] = {}
     health, looks = LedgerHealth(), iter(moments[1:])
 
-    def say(what: str, problem: str) -> None:
+    def say(what: str, problem: Any) -> None:
         trouble[what] = problem
 
     def now_utc() -> str:

@@ -16,7 +16,8 @@ import pytest
 
 from eraser.audits.filed import FiledAudits
 from eraser.audits.planning import load
-from eraser.audits.records import entry_of, trusted_audit_keys, verify
+from eraser.audits.records import trusted_audit_keys, verify
+from eraser.certificates.verifying import entry_of
 from eraser.domain.account import Role
 from eraser.ledger import audits, log
 from eraser.ledger.station_ledger import StationLedger

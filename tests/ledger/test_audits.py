@@ -15,7 +15,7 @@ from eraser.domain.events import Outcome
 from eraser.domain.log_entry import EntryKind, LogEntry
 from eraser.domain.routine_control import ControlCheck, Draw, Missed
 from eraser.errors import JournalError, Refused, UsageError
-from eraser.ledger import audits, log, routine, signed_records
+from eraser.ledger import audit_plans, audits, log, routine, signed_records
 from eraser.ledger.custody import custody_row, history
 from eraser.ledger.schema import certificates, custody, jobs
 from eraser.ledger.store import Store, open_store
@@ -123,8 +123,23 @@ async def test_an_audit_is_entered_once_with_its_record(url: str) -> None:
     assert [item.document for item in await store.read(audits.entered)] == [b"record"]
     assert await store.read(partial(audits.document, "a" * 32)) == b"record"
     assert await store.read(partial(audits.document, "b" * 32)) is None
-    assert list(await store.read(lambda connection: list(signed_records.disagreements(connection)))) == []
+    assert list(await store.read(lambda connection: list(signed_records.disagreements((), connection)))) == []
     await store.write(lambda connection: log.append(connection, [LogEntry(EntryKind.AUDIT, "b" * 32, bytes(32))]))
-    found = await store.read(lambda connection: list(signed_records.disagreements(connection)))
+    found = await store.read(lambda connection: list(signed_records.disagreements((), connection)))
     assert found == [f"it has the audit {'b' * 32}, the ledger has not"]
+    await store.close()
+
+
+async def test_a_plan_stays_as_it_was_drawn_and_the_newest_mark_counts(url: str) -> None:
+    store = await open_store(url)
+    plan = audit_plans.KeptPlan("p" * 32, AT, "auditor-1", b"{}")
+    await store.write(partial(audit_plans.put, plan))
+    assert await store.read(partial(audit_plans.get, plan.plan_id)) == plan
+    assert await store.read(partial(audit_plans.get, "q" * 32)) is None
+    assert await store.read(audit_plans.ids) == [plan.plan_id]
+    with pytest.raises(JournalError):
+        await store.write(partial(audit_plans.put, plan))
+    for names, is_looked_at in ((["c1", "c2"], True), (["c1"], False), ([], True)):
+        await store.write(lambda c, n=names, i=is_looked_at: audit_plans.mark(plan.plan_id, n, AT, "auditor-1", i, c))
+    assert await store.read(partial(audit_plans.looked_at, plan.plan_id)) == {"c2"}
     await store.close()

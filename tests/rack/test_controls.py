@@ -336,6 +336,37 @@ async def test_it_is_run_again_when_it_is_due_and_when_somebody_asks(plant: Stat
     assert len(await plant.entries()) == 6
 
 
+def settled(plant: Station1, names: dict[ControlTest, str]) -> None:
+    """As a changed configuration does."""
+    find = NamedDrives(names, plant.folder / "control", SIZE, plant.ledger.custody, lambda _: "", in_own_thread)
+    plant.controls.reconfigure(Terms(DAY, names), parts(plant.clock, plant._hold), find)
+
+
+async def test_a_control_that_is_switched_off_withholds_nothing_and_one_that_is_switched_on_is_run(
+    plant: Station1,
+) -> None:
+    assert plant.controls.why_withheld() != ""
+    settled(plant, {})
+    assert (plant.controls.why_withheld(), plant.problems, plant.controls.form()) == ("", {}, None)
+    settled(plant, dict.fromkeys(ControlTest, "image"))
+    assert "has not been run yet" in plant.problems["control"]
+    await plant.until(lambda: plant.have_run(NOON))
+    form = plant.controls.form()
+    assert form is not None and form.withheld == ""
+    assert [(line.is_as_expected, line.next_at) for line in form.controls] == [(True, "2027-01-02T12:00:00Z")] * 2
+
+
+async def test_a_control_whose_drive_is_another_one_now_is_run_at_once(plant: Station1) -> None:
+    await plant.until(lambda: plant.have_run(NOON))
+    plant.clock.now = "2027-01-01T13:00:00.000Z"
+    settled(plant, {ControlTest.CANARY: "image", ControlTest.DIRTY: "NO-SUCH-DRIVE"})
+    form = plant.controls.form()
+    assert form is not None and [line.next_at for line in form.controls] == ["2027-01-02T12:00:00Z", ""]
+    await plant.until(lambda: plant.controls.newest[ControlTest.DIRTY].ended_at == plant.clock.now)
+    assert plant.controls.newest[ControlTest.CANARY].ended_at == NOON, "nothing about it has changed"
+    assert "dirty control" in plant.controls.why_withheld()
+
+
 async def test_a_record_that_this_stations_key_did_not_sign_lets_nothing_be_certified(plant: Station1) -> None:
     await plant.until(lambda: plant.have_run(NOON))
     good = plant.controls.newest[ControlTest.DIRTY]

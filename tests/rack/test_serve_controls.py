@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from pathlib import Path
 
@@ -58,3 +59,22 @@ def test_while_a_control_cannot_be_run_jobs_end_uncertified_and_afterwards_none_
         station.stop()
     report = check(sqlite_url(station.data / "ledger.db"), processes=1)
     assert report.is_clean, report.findings
+
+
+def test_a_control_that_a_reload_switches_on_is_run_and_one_that_it_switches_off_is_gone(tmp_path: Path) -> None:
+    file = tmp_path / "eraser.toml"
+    file.write_text("")
+    with serving(tmp_path / "data", "--config", file, "--simulate", 1, "--fast") as station:
+        station.until(lambda _: (station.data / "eraser.sock").exists(), within_s=60)
+        file.write_text('[control]\ncanary = "image"\ndirty = "image"\nimage_bytes = 4194304\n')
+        station.process.send_signal(signal.SIGHUP)
+        station.until(lambda seen: seen["control ended"] >= 2, within_s=60)
+        code, shown = control(station, "show")
+        assert (code, shown["withheld"]) == (0, "")
+        file.write_text("")
+        station.process.send_signal(signal.SIGHUP)
+        station.until(lambda seen: seen["configuration reloaded"] >= 2, within_s=60)
+        command = [ERASER, "control", "show", "--socket", station.data / "eraser.sock"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 2 and "no positive control" in done.stderr
+        station.stop()
