@@ -275,6 +275,7 @@ def _add_orders(app: FastAPI, station: StationPort) -> None:
         ("pause", station.pause),
         ("resume", station.resume),
         ("cancel", station.cancel),
+        ("locate", station.locate),
     ):
         _add_plain_order(app, station, name, give)
 
