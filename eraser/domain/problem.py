@@ -89,7 +89,6 @@ class Problem(StrEnum):
     JOB_OF_A_COMMAND = "job-of-a-command", "A command left a job on it"
     OPEN_JOB = "open-job", "A job of it has not ended"
     ABANDONED = "abandoned", "It was given up before anything was written"
-    NOT_SEEN = "not-seen", "It is not said for which drive the order is"
     EMPTY_BAY = "empty-bay", "No drive is in the bay"
     WOULD_DISTURB = "would-disturb", "Locating it now would disturb its job"
     NOT_RUNNING = "not-running", "No job runs there"
