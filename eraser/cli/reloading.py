@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from eraser.configuration.model import Configuration
 
 PROBLEM = "configuration"
-NEEDS_RESTART = ("data", "http", "ledger", "station", "metrics")
+NEEDS_RESTART = ("data", "http", "console", "ledger", "station", "metrics")
 """Tables that are read at the start alone."""
 
 

@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Iterable
+from datetime import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -22,6 +23,7 @@ from eraser.errors import UsageError
 
 LEDGER_SCHEMES = ("sqlite", "postgresql")
 MAX_PORT = 65_535
+MAX_SHIFT_NAME_CHARACTERS = 32
 ABSOLUTE_ZERO_CELSIUS = -273
 
 
@@ -141,6 +143,27 @@ class HttpSettings(_Table):
     socket: AbsolutePath = Path("/run/eraser/eraser.sock")
     public_url: Annotated[str, AfterValidator(_public_url)] = ""
     """How customers and auditors reach this station: what the QR codes on certificates and labels lead to."""
+
+
+def _trusted_proxy(text: str) -> str:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        raise Unfit(f"{text!r} is no address and no network", 'Write "10.0.0.5" or "10.0.0.0/24".') from None
+    return text
+
+
+class ConsoleSettings(_Table):
+    """Who stands between the station and the people who use its pages."""
+
+    trusted_proxies: tuple[Annotated[str, AfterValidator(_trusted_proxy)], ...] = ()
+    """Addresses or networks whose word is taken for whom they ask (X-Forwarded-For, X-Forwarded-Proto)."""
+
+
+def _shift_name(name: str) -> str:
+    if not 1 <= len(name) <= MAX_SHIFT_NAME_CHARACTERS or not name.isprintable():
+        raise Unfit("it is no name of a shift", f"Give it one of 1 to {MAX_SHIFT_NAME_CHARACTERS} letters.")
+    return name
 
 
 class LedgerSettings(_Table):
@@ -377,6 +400,9 @@ class Configuration(BaseSettings):
     data: AbsolutePath = Path("/var/lib/eraser")
     station: StationSettings = StationSettings()
     http: HttpSettings = HttpSettings()
+    console: ConsoleSettings = ConsoleSettings()
+    shifts: dict[Annotated[str, AfterValidator(_shift_name)], time] = {}
+    """When each begins, by the station's own time; none: at 0, 8 and 16 o'clock, without names."""
     ledger: LedgerSettings = LedgerSettings()
     retention: RetentionSettings = RetentionSettings()
     lots: LotSettings = LotSettings()

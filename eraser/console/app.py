@@ -208,7 +208,7 @@ def _add_alarms(app: FastAPI, alarms: Alarms) -> None:
 
     @app.post("/api/v1/alarms/taken")
     async def take(order: TakeOrder, viewer: Annotated[Viewer, Depends(require(Permission.OPERATE))]) -> Alarm:
-        return alarms.take(order.bay, order.sighting, order.kind, viewer.name)
+        return await alarms.take(order.bay, order.sighting, order.kind, viewer.name)
 
 
 def _add_events(app: FastAPI, events: Broadcast, recognise: Recognise) -> None:
@@ -275,6 +275,7 @@ def _add_orders(app: FastAPI, station: StationPort) -> None:
         ("pause", station.pause),
         ("resume", station.resume),
         ("cancel", station.cancel),
+        ("locate", station.locate),
     ):
         _add_plain_order(app, station, name, give)
 

@@ -62,6 +62,10 @@ class StationClient:
         """Stops the job: it goes on only when somebody says so."""
         self._order(bay, "cancel", _seen(seen))
 
+    def locate(self, bay: str, seen: str | None = None) -> None:
+        """Shows for a while which slot it is."""
+        self._order(bay, "locate", _seen(seen))
+
     def retry(self, bay: str, seen: str) -> None:
         """Begins anew with a drive that was refused or has failed; an interrupted job goes on."""
         self._order(bay, "retry", _seen(seen))

@@ -6,7 +6,7 @@ import errno
 import resource
 import socket
 import stat
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -48,9 +48,11 @@ async def serve_http(
     books: Books | None = None,
     wall: Wall | None = None,
     is_demo: bool = False,
+    trusted_proxies: Sequence[str] = (),
 ) -> AsyncIterator[FastAPI]:
     """Serves while it is entered, on `HOST:PORT` and on a Unix socket, either of which may be None. `is_demo`: the station is a
-    simulated one, and whoever asks from this host is its demo user. Without `accounts` (and `books`) nobody can sign in. Gives
+    simulated one, and whoever asks from this host is its demo user. Whoever asks through one of `trusted_proxies` (addresses or
+    networks) is known by what that says of them. Without `accounts` (and `books`) nobody can sign in. Gives
     the application.
 
     Answers when it is entered; has stopped, at most some 2 s later, when it is left. Installs no signal handler. Raises
@@ -81,7 +83,7 @@ async def serve_http(
         if socket is not None:
             listeners.append(opened.enter_context(_unix_socket(socket)))
         # One server for each: those who crowd the one must not shut the others out.
-        servers = [_Server(_config(app)) for _ in listeners]
+        servers = [_Server(_config(app, trusted_proxies)) for _ in listeners]
         tasks = [
             asyncio.create_task(server.serve(sockets=[listener]))
             for server, listener in zip(servers, listeners, strict=True)
@@ -112,7 +114,7 @@ async def _until_serving(server: "_Server", task: asyncio.Task[None]) -> None:
         task.result()
 
 
-def _config(app: FastAPI) -> uvicorn.Config:
+def _config(app: FastAPI, trusted_proxies: Sequence[str]) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=Connection,
@@ -120,7 +122,10 @@ def _config(app: FastAPI) -> uvicorn.Config:
         lifespan="off",
         log_config=None,
         access_log=False,
-        proxy_headers=False,
+        proxy_headers=bool(
+            trusted_proxies
+        ),  # at the Unix socket the kernel vouches for who asks, and nothing else counts
+        forwarded_allow_ips=list(trusted_proxies),
         server_header=False,
         limit_concurrency=min(MAX_CONNECTIONS, _files_to_spare()),
         timeout_graceful_shutdown=GRACEFUL_SECONDS,

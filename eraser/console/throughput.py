@@ -1,7 +1,23 @@
-"""How fast each bay's job has been, over its whole course: kept as little as a picture needs, in memory."""
+"""How fast each bay's job has been, over its whole course: kept as little as a picture needs, in memory; what an earlier run
+of the station saw comes from the job's record.
+"""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import islice, repeat
 
+from eraser.domain.events import (
+    Checkpoint,
+    Entry,
+    JobInterrupted,
+    PassEnded,
+    PassStarted,
+    SightBegan,
+    VerificationEnded,
+    VerificationStarted,
+)
+from eraser.domain.lot import instant
 from eraser.rack.view import BaySnapshot, BayState, StationSnapshot
 
 SPARK_POINTS = 60
@@ -32,6 +48,8 @@ class _Course:
     last: float
     step_seconds: float = 0.0
     points: list[Point] = field(default_factory=list)
+    is_recalled: bool = False
+    """Whether it is known what an earlier run of the station saw of the job."""
     recent: list[float] = field(default_factory=list)
 
     def add(self, rate: float, is_verifying: bool, now: float) -> None:
@@ -47,6 +65,18 @@ class _Course:
             pairs = zip(self.points[::2], [*self.points[1::2], None], strict=False)
             self.points = [_merged(one, other) if other is not None else one for one, other in pairs]
 
+    def recall(self, earlier: Sequence[Point]) -> None:
+        """What went before."""
+        self.is_recalled = True
+        if not earlier:
+            return
+        before = earlier[-1].at_seconds
+        self.began -= before
+        self.points = [*earlier, *(replace(point, at_seconds=point.at_seconds + before) for point in self.points)]
+        rates = (rate for point in reversed(earlier) for rate in repeat(point.rate, max(1, int(point.seconds))))
+        older = list(islice(rates, SPARK_POINTS - len(self.recent)))
+        self.recent = [*reversed(older), *self.recent]
+
     def _is_like_last(self, point: Point) -> bool:
         return self.points[-1].is_verifying == point.is_verifying
 
@@ -55,6 +85,42 @@ def _merged(one: Point, other: Point) -> Point:
     seconds = one.seconds + other.seconds
     rate = (one.rate * one.seconds + other.rate * other.seconds) / seconds if seconds > 0 else other.rate
     return Point(other.at_seconds, seconds, rate, other.is_verifying)
+
+
+def earlier_points(entries: Iterable[Entry]) -> list[Point]:
+    """How fast a job was, as far as its record tells: from checkpoint to checkpoint, and over each reading back. The time in
+    which nobody held the drive is left out.
+    """
+    points: list[Point] = []
+    mark: tuple[datetime, int] | None = None
+    for entry in entries:
+        now = instant(entry.at)
+        match entry.event:
+            case PassStarted(_, position):
+                mark = now, position
+            case Checkpoint(_, position) if mark is not None:
+                mark = _add(points, mark, (now, position), False)
+            case PassEnded(_, report) if mark is not None:
+                mark = _add(points, mark, (now, report.end_position_bytes), False)
+            case VerificationStarted():
+                mark = now, 0
+            case VerificationEnded(evidence) if mark is not None:
+                mark = _add(points, mark, (now, evidence.report.bytes_done), True)
+            case SightBegan() | JobInterrupted():
+                mark = None
+            case _:
+                pass
+    return points
+
+
+def _add(
+    points: list[Point], mark: tuple[datetime, int], reached: tuple[datetime, int], is_verifying: bool
+) -> tuple[datetime, int]:
+    seconds, moved = (reached[0] - mark[0]).total_seconds(), reached[1] - mark[1]
+    if seconds > 0 and moved >= 0:
+        before = points[-1].at_seconds if points else 0.0
+        points.append(Point(before + seconds, seconds, moved / seconds, is_verifying))
+    return reached
 
 
 class Throughput:
@@ -76,6 +142,16 @@ class Throughput:
         if found is None or (found.sighting, found.job_id) != (bay.sighting, bay.job_id):
             found = self._courses[bay.name] = _Course(bay.sighting, bay.job_id, now, now)
         return found
+
+    def unrecalled(self) -> list[str]:
+        """The jobs of which the ledger has not been asked yet."""
+        return [course.job_id for course in self._courses.values() if course.job_id and not course.is_recalled]
+
+    def recall(self, job_id: str, earlier: Sequence[Point]) -> None:
+        """What earlier runs of the station did of this job."""
+        for course in self._courses.values():
+            if course.job_id == job_id and not course.is_recalled:
+                course.recall(earlier)
 
     def recent(self, bay: BaySnapshot) -> tuple[float, ...]:
         """The last rates of the job in the bay, the newest last."""

@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0012"
+HEAD = "0013"
 """The revision that this program reads and writes: the newest one under `migrations/versions/`."""
 
 APPEND_ONLY = (
@@ -45,6 +45,7 @@ APPEND_ONLY = (
     "attendances",
     "audit_plans",
     "audit_marks",
+    "alarm_takes",
 )
 """Tables of which both databases refuse UPDATE and DELETE; of some, DELETE only until they have expired (`retention.py`)."""
 
@@ -448,3 +449,15 @@ audit_marks = Table(
     sqlite_autoincrement=True,
 )
 Index("audit_marks_plan_id", audit_marks.c.plan_id, audit_marks.c.number)
+
+
+alarm_takes = Table(
+    "alarm_takes",
+    metadata,
+    Column("number", _RowNumber, primary_key=True, autoincrement=True),
+    Column("at", Text, nullable=False),
+    Column("station_id", Text, nullable=False),
+    Column("matter", Text, nullable=False),  # which bay, which drive, which kind, which job
+    Column("name", Text, nullable=False),  # who has it in hand; empty: it is over
+    sqlite_autoincrement=True,
+)

@@ -28,8 +28,8 @@ from eraser.rack.job_run import Progress, Stage
 from eraser.rack.meter import Meter
 from eraser.rack.picture import Shown, of_job
 from eraser.rack.presence import Sighting
-from eraser.rack.surroundings import Past, Surroundings
-from eraser.rack.view import BaySnapshot, BayState, PauseReason
+from eraser.rack.surroundings import Light, Past, Surroundings
+from eraser.rack.view import LOCATE_SECONDS, BaySnapshot, BayState, PauseReason
 
 T = TypeVar("T")
 
@@ -44,6 +44,8 @@ FULL_LEDGER_SECONDS = 5.0
 
 _RUNNING = (BayState.WRITING, BayState.VERIFYING, BayState.PAUSED)
 _STARTABLE = (BayState.ASKING, BayState.PASSED, BayState.INTERRUPTED)
+_STILL = (BayState.ASKING, BayState.PASSED, BayState.FAILED, BayState.REFUSED, BayState.INTERRUPTED)
+"""In which a drive may be read to make its light blink: nothing is done with it, nor begins by itself."""
 _REPEATABLE = (BayState.FAILED, BayState.INTERRUPTED, BayState.REFUSED)
 
 
@@ -94,11 +96,18 @@ class BayRun:
         self._wake = asyncio.Event()
         self._is_cancelled = False
         """Whether a person cancelled what has not begun yet."""
+        self._owed: Sighting | None = None
+        """What a person cancelled, until that is on record or a person orders something else: it may take long, and the bay
+        be maintained meanwhile.
+        """
         self._is_recording = False
         self._is_stopping = False
         self._pauses: dict[PauseReason, Saying] = {}
         self._in_maintenance = False
         self._is_leaving = False
+        self._tree: asyncio.TaskGroup | None = None
+        """While a drive is attended to."""
+        self._locating: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> BayName:
@@ -213,7 +222,7 @@ class BayRun:
         if self._erasing is not None:
             self._erasing.cancel(by_person=True)
         else:
-            self._is_cancelled = True
+            self._is_cancelled, self._owed = True, self._sighting
             self._station.admissions.withdraw(self.name)
             self._station.tell_change()  # it may wait for another bay, and then says so
 
@@ -225,6 +234,49 @@ class BayRun:
         self._expect("retry", *_REPEATABLE)
         drive = self._shown.drive
         self._take_wish(_Wish(_Order.RETRY, seen=drive, operator=operator) if drive is not None else _Wish())
+
+    async def locate(self, seen: str | None = None) -> None:
+        """Lights up the slot for a while, or makes the drive's own light blink. Raises Refused, or DriveError when its light
+        cannot be switched.
+        """
+        self._expect_seen(seen)
+        sighting, tree = self._sighting, self._tree
+        if sighting is None or tree is None or self._shown.drive is None:
+            raise Refused("empty-bay", "no drive is known in it, so it cannot be shown", subject=f"bay {self.name}")
+        light = await self._station.parts.call(self._station.access.light, sighting)
+        if light is None and (self.is_at_work or self.snapshot().state not in _STILL):
+            raise Refused(
+                "would-disturb",
+                "the slot has no light, and to read the drive so that its own blinks would disturb its job",
+                subject=f"bay {self.name}",
+                remedy="Wait until the job has ended, or look for the serial number.",
+            )
+        await self._end_locating()
+        if light is not None:
+            await self._station.parts.call(light.switch, on=True)
+        if self._tree is tree and not self._is_leaving:
+            self._locating = tree.create_task(self._show_place(sighting, light))
+
+    async def _show_place(self, sighting: Sighting, light: Light | None) -> None:
+        """Nothing that goes wrong here is the job's matter."""
+        try:
+            if light is None:
+                await self._station.access.blink(sighting, LOCATE_SECONDS)
+            else:
+                await asyncio.sleep(LOCATE_SECONDS)
+        except (EraserError, OSError) as error:
+            self._station.log.warning("cannot be located", bay=self.name, reason=str(error))
+        finally:
+            if light is not None:
+                with suppress(EraserError):
+                    await self._station.parts.call(light.switch, on=False)
+
+    async def _end_locating(self) -> None:
+        """Whoever wants to do something with the drive is not kept from it."""
+        if self._locating is not None:
+            self._locating.cancel()
+            await asyncio.wait({self._locating})
+            self._locating = None
 
     def maintain(self, on: bool) -> None:
         """Begins nothing here until it is taken back; what runs stops at a checkpoint."""
@@ -304,7 +356,7 @@ class BayRun:
                 subject=f"bay {self.name}",
                 remedy="Look at the bay again, then repeat the order if it is still wanted.",
             )
-        self._wish = wish
+        self._wish, self._owed = wish, None
         self._wished.set()
 
     # ---- what is seen
@@ -370,18 +422,21 @@ class BayRun:
         self._attended = sighting
         self._shown.sighting = self._station.new_sighting()
         async with asyncio.TaskGroup() as tree:
+            self._tree = tree
             life = tree.create_task(self._live(sighting))
             while not self._must_end(sighting):
                 self._wake.clear()
                 await self._wake.wait()
             # For good: what made it end may be taken back before the job has stopped.
-            self._is_leaving = True
+            self._is_leaving, self._tree = True, None
+            if self._locating is not None:
+                self._locating.cancel()
             # A job is never torn off: it writes down how far it came, and the loop of `_live` then ends.
             if self._erasing is not None:
                 self._erasing.cancel()
             elif not self._is_recording:
                 life.cancel()
-        self._attended = None
+        self._attended = self._locating = None
         self._shown = Shown()
         self._pauses.clear()
         self._wish = None
@@ -408,7 +463,8 @@ class BayRun:
 
     async def _try(self, sighting: Sighting, wish: _Wish) -> None:
         """The steps once, whatever they end in. The edge of the bay: nothing that goes wrong here leaves it."""
-        self._is_cancelled = False
+        self._is_cancelled = self._owed is sighting
+        await self._end_locating()
         try:
             await self._steps(sighting, wish)
         except (EraserError, OSError) as error:
@@ -698,6 +754,7 @@ class BayRun:
             if job_id := what.job_id if isinstance(what, JobState) else erasing.job_id:
                 self._station.unrecorded_cancels.add(job_id)
             raise
+        self._owed = None
         self._show_cancelled(self._shown.job_id)
 
     def _show_cancelled(self, job_id: str) -> None:

@@ -7,7 +7,7 @@ threads and in its own time.
 
 import asyncio
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -20,18 +20,22 @@ from eraser.domain.drive import Drive
 from eraser.domain.sayings import Code, Saying, Sayings, say
 from eraser.drives import guard
 from eraser.drives.discovery import identify
+from eraser.drives.leds import light_of
 from eraser.drives.place import bandwidth_domains_of
 from eraser.drives.sysfs import BlockDevice, Host
 from eraser.drives.temperature import celsius_of
 from eraser.errors import DriveError, UsageError
 from eraser.rack.admitting import Admissions
 from eraser.rack.bay import BayRun
+from eraser.rack.blocking import in_own_thread
 from eraser.rack.erasing import Result, Station
 from eraser.rack.hotplug import DriveEvents
 from eraser.rack.intake import Reception
 from eraser.rack.ledger_health import LedgerHealth
+from eraser.rack.locating import blink
 from eraser.rack.presence import Arrived, Changed, Event, Left, Sighting
-from eraser.rack.surroundings import DriveAccess, History
+from eraser.rack.rereading import OpenDrive
+from eraser.rack.surroundings import DriveAccess, History, Light
 from eraser.rack.view import BaySnapshot, BayState, StationSnapshot
 from eraser.rack.watchdog import Watch, Watchdog
 
@@ -49,8 +53,9 @@ CONTROL_TROUBLE = "control"
 class HostDrives:
     """The drives of this host."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, now_utc: Callable[[], str]) -> None:
         self._host = host
+        self._now_utc = now_utc
 
     def identify(self, sighting: Sighting) -> Drive:
         """By its node, which must still be that of the disk that was seen."""
@@ -69,8 +74,20 @@ class HostDrives:
 
     def domains(self, sighting: Sighting) -> tuple[BandwidthDomain, ...]:
         """As sysfs says."""
-        device = BlockDevice((self._host.sys / "block" / sighting.name).resolve())
-        return bandwidth_domains_of(device, self._host)
+        return bandwidth_domains_of(self._device(sighting), self._host)
+
+    def light(self, sighting: Sighting) -> Light | None:
+        """As sysfs says."""
+        return light_of(self._device(sighting), self._host)
+
+    async def blink(self, sighting: Sighting, seconds: float) -> None:
+        """By a reading of the drive that nobody sees."""
+        opened = await in_own_thread(OpenDrive, sighting.node)
+        with opened:
+            await blink(opened, seconds, now_utc=self._now_utc)
+
+    def _device(self, sighting: Sighting) -> BlockDevice:
+        return BlockDevice((self._host.sys / "block" / sighting.name).resolve())
 
 
 class Rack:
@@ -429,6 +446,10 @@ class Rack:
     async def retry(self, bay: str, seen: str, *, operator: str = "") -> None:
         """Begins anew with a drive that failed or was refused; an interrupted job goes on."""
         self._ordered("retry", bay).retry(seen, operator)
+
+    async def locate(self, bay: str, seen: str | None = None) -> None:
+        """By the slot's light, else by the drive's own."""
+        await self._ordered("locate", bay).locate(seen)
 
     async def maintain(self, bay: str, *, on: bool) -> None:
         """Takes a bay out of service, or back into it."""

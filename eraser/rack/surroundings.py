@@ -31,6 +31,24 @@ class DriveAccess(Protocol):
         """What the machine shows of what its bytes go through."""
         ...
 
+    def light(self, sighting: Sighting) -> "Light | None":
+        """The light at its slot; None where it has none."""
+        ...
+
+    async def blink(self, sighting: Sighting, seconds: float) -> None:
+        """Reads a little, so that the drive's own light blinks. Cancelled at any time; it has let go of the drive then.
+        Raises DriveError or Refused. Unlike the rest it does not block.
+        """
+        ...
+
+
+class Light(Protocol):
+    """At a slot: `eraser.drives.leds.SlotLight`, or a simulated one."""
+
+    def switch(self, *, on: bool) -> None:
+        """May block. Raises DriveError when the kernel or the enclosure refuses."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Past:

@@ -147,6 +147,10 @@ class StationSnapshot:
         return tuple(saying.english for saying in self.troubles)
 
 
+LOCATE_SECONDS = 30.0
+"""How long a slot's light is on, or a drive's own blinks, so that somebody finds it."""
+
+
 class StationPort(Protocol):
     """The running station, on its event loop. Orders return when they are accepted, not when they are carried out.
 
@@ -166,6 +170,10 @@ class StationPort(Protocol):
     async def cancel(self, bay: str, seen: str | None = None) -> None: ...
 
     async def retry(self, bay: str, seen: str, *, operator: str = "") -> None: ...
+
+    async def locate(self, bay: str, seen: str | None = None) -> None:
+        """Shows for `LOCATE_SECONDS` which slot it is; refused where that would disturb a job (`would-disturb`)."""
+        ...
 
     async def maintain(self, bay: str, *, on: bool) -> None: ...
 

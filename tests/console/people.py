@@ -131,7 +131,9 @@ def cookies_of(answer: Answer) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def a_plant(folder: Path, *, is_demo: bool = False, station: FakeStation | None = None) -> AsyncIterator[Plant]:
+async def a_plant(
+    folder: Path, *, is_demo: bool = False, station: FakeStation | None = None, trusted_proxies: tuple[str, ...] = ()
+) -> AsyncIterator[Plant]:
     """Until the block ends."""
     await asyncio.to_thread(shutil.copyfile, _migrated(), folder / "ledger.db")
     async with open_ledger(sqlite_url(folder / "ledger.db"), STATION, now_utc) as ledger:
@@ -168,6 +170,7 @@ async def a_plant(folder: Path, *, is_demo: bool = False, station: FakeStation |
             pages=pages,
             wall=wall,
             is_demo=is_demo,
+            trusted_proxies=trusted_proxies,
         ) as app:
             yield replace(plant, app=app, port=app.state.port)
         await filed.close()

@@ -101,6 +101,9 @@ class FakeStation:
         self._note("retry", bay, seen)
         self.operators.append(operator)
 
+    async def locate(self, bay: str, seen: str | None = None) -> None:
+        self._note("locate", bay, seen)
+
     async def maintain(self, bay: str, *, on: bool) -> None:
         self._note("maintain", bay, None, on)
 

@@ -16,6 +16,7 @@ import pytest
 from eraser.console import events
 from eraser.console.events import Broadcast
 from eraser.domain.account import Role
+from eraser.domain.sayings import recalled
 from tests.console.people import Plant
 from tests.console.serving import ask, connect
 from tests.console.stations import FakeStation, a_busy_bay, a_snapshot, an_empty_bay
@@ -201,7 +202,7 @@ async def test_one_that_takes_nothing_is_given_up_and_keeps_nobody_waiting(
     demo: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "SLOW_SECONDS", 0.5)
-    many = [a_busy_bay(f"A{number}", reason="x" * 20_000) for number in range(200)]
+    many = [a_busy_bay(f"A{number}", reasons=(recalled("x" * 20_000),)) for number in range(200)]
     demo.station.shown = a_snapshot(*many)
     _, writer = await connect(demo.port)
     writer.transport.pause_reading()  # type: ignore[attr-defined]

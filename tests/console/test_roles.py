@@ -44,6 +44,7 @@ ROUTES: dict[tuple[str, str], Permission | str] = {
     ("POST", "/api/v1/bays/{bay}/pause"): P.OPERATE,
     ("POST", "/api/v1/bays/{bay}/resume"): P.OPERATE,
     ("POST", "/api/v1/bays/{bay}/cancel"): P.OPERATE,
+    ("POST", "/api/v1/bays/{bay}/locate"): P.OPERATE,
     ("POST", "/api/v1/bays/{bay}/maintenance"): P.MAINTAIN,
     ("POST", "/api/v1/drain"): P.MAINTAIN,
     ("GET", "/api/v1/lots"): P.VIEW_LOTS,

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
 from eraser.console.alarms import Alarms, Kind, unacknowledged
 from eraser.console.problems import NotFound
-from eraser.console.throughput import MOST_POINTS, SPARK_POINTS, Throughput
-from eraser.console.wall import Wall, lots_of
+from eraser.console.throughput import MOST_POINTS, SPARK_POINTS, Throughput, earlier_points
+from eraser.console.wall import Records, Wall, lots_of
+from eraser.domain.events import Checkpoint, Entry, JobEvent, PassStarted, SightBegan
+from eraser.domain.evidence import FlushProof
 from eraser.domain.sayings import Code, all_recalled, say
-from eraser.errors import Refused
+from eraser.domain.shift import shifts_of
+from eraser.errors import JournalError, Refused
+from eraser.ledger.ended_jobs import EndedJob
 from eraser.rack.view import BayState
 from tests.console.stations import AT, FakeStation, a_busy_bay, a_snapshot, an_empty_bay
 from tests.domain.builders import a_drive
@@ -23,7 +27,7 @@ BEGAN = datetime(2027, 1, 1, 15, 50, tzinfo=UTC)
 def test_each_job_counts_once_for_its_shift_however_often_it_is_seen() -> None:
     clock = [BEGAN]
     ended = a_busy_bay(state=BayState.PASSED)
-    station = FakeStation(a_snapshot(ended, a_busy_bay("A3", state=BayState.FAILED)))
+    station = FakeStation(a_snapshot(ended, a_busy_bay("A3", state=BayState.FAILED, job_id="third")))
     wall = Wall(station.snapshot, lambda: AT, lambda: clock[0])
     wall.look(1.0)
     wall.look(2.0)
@@ -49,7 +53,7 @@ def test_a_lot_ends_with_its_last_drive_and_those_that_wait_are_added_up() -> No
     assert still.eta_seconds is None
 
 
-def test_an_alarm_is_of_one_drive_in_one_bay_and_ends_with_what_it_is_about() -> None:
+async def test_an_alarm_is_of_one_drive_in_one_bay_and_ends_with_what_it_is_about() -> None:
     failed = a_busy_bay(
         state=BayState.FAILED, reasons=all_recalled("384 sectors do not hold what was written"), alarms=()
     )
@@ -57,16 +61,16 @@ def test_an_alarm_is_of_one_drive_in_one_bay_and_ends_with_what_it_is_about() ->
     station = FakeStation(a_snapshot(failed, troubles=(say(Code.TROUBLE_LEDGER_FULL),)))
     alarms = Alarms(station.snapshot, lambda: AT)
     assert [alarm.kind for alarm in alarms.all()] == [Kind.NOT_READY, Kind.VERIFICATION_FAILED]
-    taken = alarms.take("A1", failed.sighting, "verification-failed", "Li")
+    taken = await alarms.take("A1", failed.sighting, "verification-failed", "Li")
     assert (taken.taken_by, taken.taken_at) == ("Li", AT)
-    assert alarms.take("A1", failed.sighting, "verification-failed", "Wang").taken_by == "Li"
+    assert (await alarms.take("A1", failed.sighting, "verification-failed", "Wang")).taken_by == "Li"
     assert [alarm.kind for alarm in unacknowledged(alarms.all())] == [Kind.NOT_READY]
-    station.shown = a_snapshot(replace(failed, sighting="the next drive"))
+    station.shown = a_snapshot(replace(failed, sighting="the next drive", job_id="its job"))
     assert [alarm.taken_by for alarm in alarms.all()] == [""]
     with pytest.raises(NotFound):
-        alarms.take("A1", failed.sighting, "verification-failed", "Li")
+        await alarms.take("A1", failed.sighting, "verification-failed", "Li")
     with pytest.raises(Refused):
-        alarms.take("A1", "the next drive", "verification-failed", "")
+        await alarms.take("A1", "the next drive", "verification-failed", "")
 
 
 def test_a_failure_that_is_none_of_reading_back_is_called_so() -> None:
@@ -99,3 +103,119 @@ def test_another_drive_in_the_bay_begins_another_course() -> None:
     assert throughput.course(a_busy_bay()) == ()
     throughput.look(a_snapshot(an_empty_bay("A1")), 2.0)
     assert throughput.recent(a_busy_bay(sighting="another")) == ()
+
+
+# ---- after the station began anew
+
+
+class Kept:
+    """A book of alarms that outlives the wall."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, tuple[str, str]] = {}
+
+    async def add(self, matter: str, name: str) -> str:
+        if name:
+            self.rows.setdefault(matter, (name, AT))
+        else:
+            self.rows.pop(matter, None)
+        return AT
+
+    async def taken(self) -> dict[str, tuple[str, str]]:
+        return dict(self.rows)
+
+
+async def test_who_has_an_alarm_in_hand_is_known_after_a_restart_which_shows_the_drive_otherwise() -> None:
+    failed = a_busy_bay(
+        state=BayState.FAILED, reasons=all_recalled("384 sectors do not hold what was written"), alarms=()
+    )
+    station, book = FakeStation(a_snapshot(replace(failed, alarm_sayings=()))), Kept()
+    before = Alarms(station.snapshot, lambda: AT, book)
+    await before.take("A1", failed.sighting, "verification-failed", "Li")
+    station.shown = a_snapshot(an_empty_bay("A1"))
+    after = Alarms(station.snapshot, lambda: "later", book)
+    await after.recall()
+    assert after.all() == ()  # the drive is not identified yet
+    asked = say(Code.VERIFICATION_FAILED_BEFORE, job=failed.job_id)
+    again = replace(failed, state=BayState.ASKING, sighting="of this run", job_id="", reasons=(), waiting=(asked,))
+    station.shown = a_snapshot(replace(again, alarm_sayings=()))
+    (alarm,) = after.all()
+    assert (alarm.kind, alarm.taken_by, alarm.taken_at) == (Kind.VERIFICATION_FAILED, "Li", AT)
+    station.shown = a_snapshot(an_empty_bay("A1"))
+    assert after.all() == ()
+    await after.keep()
+    assert book.rows == {}
+
+
+async def test_what_was_taken_and_does_not_come_back_is_over_in_time() -> None:
+    station, book = FakeStation(a_snapshot(an_empty_bay("A1"))), Kept()
+    await book.add("A1 S1 failed job-1", "Li")
+    alarms = Alarms(station.snapshot, lambda: AT, book)
+    await alarms.recall()
+    alarms.all()
+    await alarms.keep()
+    assert len(book.rows) == 1
+    alarms.expect_no_more()
+    alarms.all()
+    await alarms.keep()
+    assert book.rows == {}
+
+
+class Told:
+    """Jobs that ended, as the ledger has them."""
+
+    def __init__(self, *ended: EndedJob) -> None:
+        self.ended = list(ended)
+        self.asked: list[datetime] = []
+
+    async def since(self, moment: datetime) -> list[EndedJob]:
+        self.asked.append(moment)
+        return self.ended
+
+
+async def test_the_shift_goes_on_from_what_the_ledger_has_and_counts_no_job_twice() -> None:
+    bay = a_busy_bay(state=BayState.PASSED)
+    station, told = FakeStation(a_snapshot(bay)), Told(EndedJob(bay.job_id, True, 7), EndedJob("another", False, 7))
+    shifts = shifts_of({"early": time(6), "late": time(14)})
+
+    async def entries(job_id: str) -> tuple[Entry, ...]:
+        raise JournalError("there is none", subject=job_id)
+
+    records = Records(Kept(), told, entries)  # type: ignore[arg-type]
+    wall = Wall(station.snapshot, lambda: AT, lambda: BEGAN, records=records, shifts=shifts)
+    await wall.catch_up()
+    shift = wall.shift(station.shown)
+    assert (shift.passed, shift.failed, shift.erased_bytes, shift.name) == (1, 1, 7, "late")
+    assert (shift.since, told.asked) == ("2027-01-01T14:00:00Z", [BEGAN.replace(hour=14, minute=0)])
+    wall.set_shifts(shifts_of({"night": time(15)}))
+    await wall.catch_up()
+    shift = wall.shift(station.shown)
+    assert (shift.passed, shift.failed, shift.name, shift.since) == (1, 1, "night", "2027-01-01T15:00:00Z")
+
+
+def test_a_jobs_course_is_known_from_its_checkpoints_without_the_time_in_which_nobody_held_the_drive() -> None:
+    def at(second: int, event: JobEvent) -> Entry:
+        return Entry(0, f"2027-01-01T00:{second // 60:02}:{second % 60:02}.000Z", event)
+
+    points = earlier_points(
+        (
+            at(0, SightBegan("boot")),
+            at(0, PassStarted(1, 0)),
+            at(10, Checkpoint(1, 1000, FlushProof.KERNEL_SENT, ())),
+            at(20, Checkpoint(1, 3000, FlushProof.KERNEL_SENT, ())),
+            at(600, SightBegan("another boot")),
+            at(600, PassStarted(1, 3000)),
+            at(610, Checkpoint(1, 4000, FlushProof.KERNEL_SENT, ())),
+        )
+    )
+    assert [(point.at_seconds, point.rate) for point in points] == [(10, 100), (20, 200), (30, 100)]
+    throughput, bay = Throughput(), a_busy_bay(bytes_per_second=300.0)
+    throughput.look(a_snapshot(bay), 5.0)
+    assert throughput.unrecalled() == [bay.job_id]
+    throughput.recall(bay.job_id, points)
+    assert throughput.unrecalled() == []
+    throughput.look(a_snapshot(bay), 6.0)
+    course = throughput.course(bay)
+    assert [point.rate for point in course] == [100, 200, 100, 300, 300]
+    assert [point.at_seconds for point in course] == [10, 20, 30, 30, 31]
+    assert throughput.recent(bay)[-3:] == (100, 300, 300) and len(throughput.recent(bay)) == 32

@@ -24,6 +24,7 @@ from eraser.rack.history import LedgerHistory
 from eraser.rack.intake import Intake, Reception
 from eraser.rack.presence import Arrived, Event, Left, Sighting
 from eraser.rack.station import Rack
+from eraser.rack.surroundings import Light
 from eraser.rack.view import BaySnapshot, BayState
 from eraser.rack.watchdog import Watch
 from tests.domain.builders import IDENTITY, seeded_chance
@@ -112,6 +113,9 @@ class MemoryRack:
     events: "asyncio.Queue[Event]" = field(default_factory=asyncio.Queue)
     counter: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
     most_held: int = 0
+    lights: dict[str, Light] = field(default_factory=dict)
+    """By bay; without one a drive's own light blinks."""
+    blinking: list[str] = field(default_factory=list)
 
     def plug(self, drive: MemoryDrive, bay: str) -> None:
         number = next(self.counter)
@@ -141,6 +145,16 @@ class MemoryRack:
 
     def domains(self, sighting: Sighting) -> tuple[BandwidthDomain, ...]:
         return ()
+
+    def light(self, sighting: Sighting) -> Light | None:
+        return self.lights.get(sighting.place.path.removeprefix("slot-"))
+
+    async def blink(self, sighting: Sighting, seconds: float) -> None:
+        self.blinking.append(sighting.name)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self.blinking.remove(sighting.name)
 
     def reallocated_sectors(self, drive: Drive) -> int | None:
         return self._by_path(drive.path).reallocated_sectors

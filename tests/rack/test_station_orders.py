@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from eraser.errors import JournalError, Refused
 from eraser.ledger.journal import FileJournal
 from eraser.rack.filing import FiledJobLog
 from eraser.rack.presence import Changed, Sighting
-from eraser.rack.view import BayState
+from eraser.rack.view import LOCATE_SECONDS, BayState
 from tests.rack.memory_rack import At, MemoryDrive, MemoryRack, a_map, played
 
 ONE_AT_A_TIME = BandwidthDomain("hub", max_active_drives=1)
@@ -579,5 +580,64 @@ def test_a_fault_in_hearing_of_one_drive_leaves_the_others_heard(tmp_path: Path)
         at.memory.plug(MemoryDrive(serial="S2"), "A2")
         await at.until("A2", BayState.PASSED)
         assert any(sighting.name in problem for problem in at.station.snapshot().problems)
+
+    played(tmp_path, story)
+
+
+# ---- locating
+
+
+@dataclass
+class CountedLight:
+    """A slot's light that remembers how it was switched."""
+
+    switched: list[bool] = field(default_factory=list)
+
+    def switch(self, *, on: bool) -> None:
+        self.switched.append(on)
+
+
+def test_a_slots_light_shows_the_bay_whatever_its_job_does_and_goes_out_again(tmp_path: Path) -> None:
+    light = CountedLight()
+
+    async def story(at: At) -> None:
+        at.memory.lights["A1"] = light
+        at.memory.plug(MemoryDrive(), "A1")
+        seen = await at.until("A1", BayState.WRITING)
+        await at.station.locate("A1", seen.sighting)
+        assert light.switched == [True] and at.bay("A1").state is BayState.WRITING
+        await at.until("A1", BayState.PASSED)
+        await asyncio.sleep(LOCATE_SECONDS + 1)
+        assert light.switched == [True, False] and at.memory.blinking == []
+
+    played(tmp_path, story)
+
+
+def test_a_drive_is_not_read_to_be_found_while_that_would_disturb_its_job(tmp_path: Path) -> None:
+    async def story(at: At) -> None:
+        for bay, reason in (("A1", "would-disturb"), ("A2", "empty-bay")):
+            if bay == "A1":
+                at.memory.plug(MemoryDrive(), "A1")
+                await at.until("A1", BayState.WRITING)
+            with pytest.raises(Refused) as told:
+                await at.station.locate(bay)
+            assert told.value.reason == reason and at.memory.blinking == []
+        passed = await at.until("A1", BayState.PASSED)
+        with pytest.raises(Refused) as told:
+            await at.station.locate("A1", "another sighting")
+        assert told.value.reason == "another-drive"
+        await at.station.locate("A1", passed.sighting)
+        await asyncio.sleep(1)
+        assert len(at.memory.blinking) == 1
+        # Whoever starts it is not kept from the drive by a light that blinks.
+        await at.station.start("A1", "", passed.sighting)
+        await at.until("A1", BayState.WRITING)
+        assert at.memory.blinking == []
+        await at.until("A1", BayState.PASSED)
+        await at.station.locate("A1")
+        await asyncio.sleep(1)
+        at.memory.pull("A1")
+        await at.until("A1", BayState.EMPTY)
+        assert at.memory.blinking == []
 
     played(tmp_path, story)

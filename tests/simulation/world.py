@@ -274,6 +274,12 @@ class World:
             raise StillHangs
         return 75.0 if plugging.disk.is_hot else 30.0
 
+    def light(self, sighting: Sighting) -> None:
+        return None
+
+    async def blink(self, sighting: Sighting, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
     def domains(self, sighting: Sighting) -> tuple[BandwidthDomain, ...]:
         return ()
 

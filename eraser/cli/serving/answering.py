@@ -16,10 +16,13 @@ from eraser.console.orders import Books
 from eraser.console.pages import pages_router
 from eraser.console.pages.desk import desk_pages
 from eraser.console.server import serve_http
-from eraser.console.wall import Wall
+from eraser.console.wall import Records, Wall
+from eraser.domain.shift import shifts_of
 from eraser.ledger.accounts import Accounts
+from eraser.ledger.alarms import AlarmBook
 from eraser.ledger.answers import Answers
 from eraser.ledger.attendances import Attendances
+from eraser.ledger.ended_jobs import EndedJobs
 from eraser.ledger.specifications import Specifications
 from eraser.ledger.station_ledger import StationLedger
 from eraser.ledger.trail import Trail
@@ -40,8 +43,8 @@ async def answer(
     stack: AsyncExitStack,
     *,
     is_demo: bool,
-) -> None:
-    """Serves until the stack ends; at the first start it says how the first account is made."""
+) -> Wall:
+    """Serves until the stack ends, and gives the wall; at the first start it says how the first account is made."""
     http = configuration.http
     accounts = Accounts(ledger.store, now_utc, time.time)
     books = Books(Trail(ledger.store), Answers(ledger.store), now_utc, time.time)
@@ -68,7 +71,10 @@ async def answer(
         FiledAudits(ledger.store, filed.folders, now_utc, new_id, gate.expect_open),
         Customers(vault),
     )
-    wall = Wall(rack.snapshot, now_utc)
+    records = Records(
+        AlarmBook(ledger.store, station_id, now_utc), EndedJobs(ledger.store, station_id), ledger.journal.entries
+    )
+    wall = Wall(rack.snapshot, now_utc, records=records, shifts=shifts_of(configuration.shifts))
     pages = pages_router(rack, wall, entries=ledger.journal.entries, custody=ledger.custody)
     pages.include_router(desk_pages(desk, rack))
     await stack.enter_async_context(
@@ -82,6 +88,7 @@ async def answer(
             pages=pages,
             wall=wall,
             is_demo=is_demo,
+            trusted_proxies=configuration.console.trusted_proxies,
         )
     )
     if not is_demo and not await accounts.any():
@@ -91,6 +98,7 @@ async def answer(
             f"  {_address(http.listen)}/set-up?link={link}",
             err=True,
         )
+    return wall
 
 
 def _address(listen: str) -> str:

@@ -73,7 +73,7 @@ async def real_rack(
     intake = intake_of(configuration, ledger, starts_by_itself=configuration.lots.start == "by-itself")
     parts = parts_of(configuration, ledger, gate)
     history = LedgerHistory(ledger.journal)
-    drives = HostDrives(LIVE)
+    drives = HostDrives(LIVE, now_utc)
     watch = watch_of(configuration, drives.celsius)
     return Rack(parts, drives, events, configuration.bay_map(), intake, history, health, watch)
 

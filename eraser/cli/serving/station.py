@@ -24,6 +24,8 @@ from eraser.cli.serving.proving import (
 from eraser.cli.serving.racks import Simulation, intake_of, real_rack, simulated_rack, watch_of
 from eraser.cli.station import new_id, now_utc
 from eraser.configuration.model import Configuration, LogFormat
+from eraser.console.wall import Wall
+from eraser.domain.shift import shifts_of
 from eraser.ledger.station_ledger import StationLedger
 from eraser.log.gate import SigningGate
 from eraser.rack.ledger_health import LedgerHealth, keep_lease
@@ -63,8 +65,12 @@ async def serve(read: Callable[[], Configuration], simulation: Simulation | None
             ledger.store, routine_terms(configuration), now_utc, new_id, os.urandom, health, rack.trouble
         )
 
+        walls: list[Wall] = []
+
         def take_up(new: Configuration) -> None:
             _reconfigure(rack, new, ledger, simulation)
+            for wall in walls:
+                wall.set_shifts(shifts_of(new.shifts))
             controls.reconfigure(*control_terms(new, ledger, rack))
             routine.reconfigure(routine_terms(new))
 
@@ -75,7 +81,8 @@ async def serve(read: Callable[[], Configuration], simulation: Simulation | None
         if not sys.stderr.isatty():  # on a terminal it means that the terminal is gone
             loop.add_signal_handler(signal.SIGHUP, reload.ask)
         leftovers = Leftovers(rack.parts, ledger.journal, rack.trouble, rack.certified)
-        await answer(rack, configuration, ledger, leftovers, controls, gate, stack, is_demo=simulation is not None)
+        is_demo = simulation is not None
+        walls.append(await answer(rack, configuration, ledger, leftovers, controls, gate, stack, is_demo=is_demo))
         await leftovers.first()
         async with asyncio.TaskGroup() as tasks:
             beside = [

@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
-from eraser.console.identity import Permission, Viewer, anyone, require
+from eraser.console.identity import Permission, Viewer, anyone, require, viewer_of
 from eraser.console.pages.assets import asset_response
 from eraser.console.pages.bay_page import Entries, bay_context
 from eraser.console.pages.failures_page import failures_context
@@ -84,6 +84,7 @@ def _add_failures(router: APIRouter, station: StationPort, wall: Wall, custody: 
     @router.get("/failures", dependencies=[Depends(require(Permission.VIEW_FAILURES))])
     async def show_failures(request: Request) -> Response:
         context = await failures_context(station.snapshot(), wall, custody, language_of(request))
+        context["may_locate"] = viewer_of(request).may(Permission.OPERATE)
         return render(request, "failures.html", context)
 
 

@@ -167,7 +167,9 @@ def _words(event: JobEvent, language: Language) -> tuple[str, bool] | None:
         case JobRefused(reason, what):
             return gettext("Refused: {what}").format(what=_refusal(reason, what, language)), True
         case JobPlanned(plan):
-            return gettext("Planned: {title}").format(title=plan.title), False
+            # A title is kept in English.
+            title = plan.title if language is Language.ENGLISH else plan.standard
+            return gettext("Planned: {title}").format(title=title), False
         case SightBegan():
             return gettext("The drive is held for this job"), False
         case MarkersChecked():

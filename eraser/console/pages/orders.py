@@ -27,6 +27,14 @@ class BayOrder:
 
 ORDERS = (
     BayOrder(
+        "locate",
+        N_("Locate"),
+        N_(
+            "The slot's light goes on for half a minute; where it has none, the drive's own blinks. Nothing is written."
+        ),
+        frozenset(_S) - {_S.EMPTY, _S.IDENTIFYING, _S.MAINTENANCE},
+    ),
+    BayOrder(
         "start",
         N_("Start"),
         N_("Everything on this drive is erased from its first to its last byte, for good. Nobody can bring it back."),

@@ -2,7 +2,8 @@
 import { showAge, showAlarms } from "./alarms.js";
 import { showLocalTimes } from "./base.js";
 import { listen } from "./live.js";
-import { byId } from "./page.js";
+import { byId, give, setText } from "./page.js";
+import { phrase, problemWords } from "./words.js";
 
 const keyOf = (alarms) => alarms.map((alarm) => `${alarm.bay} ${alarm.sighting} ${alarm.kind} ${alarm.taken_by}`).sort().join("\n");
 let shown = null;
@@ -25,6 +26,16 @@ async function refresh(key) {
     isFetching = false;
   }
 }
+
+// The list is made anew now and then: one listener for all of its buttons.
+byId("failures").addEventListener("click", async ({ target }) => {
+  const button = target.closest("[data-locate]");
+  if (!button) return;
+  button.disabled = true;
+  const why = await give(`/api/v1/bays/${encodeURIComponent(button.dataset.locate)}/locate`, { sighting: button.dataset.sighting });
+  button.disabled = false;
+  setText(button.nextElementSibling, why ? phrase("failed_order", { detail: problemWords(why) }) : phrase("accepted"));
+});
 
 function show(station) {
   const alarms = station.alarms ?? [];

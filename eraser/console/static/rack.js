@@ -75,6 +75,7 @@ function showTotals(station) {
   setText(byId("total-failed"), number(shift.failed));
   setText(byId("total-bytes"), size(shift.erased_bytes));
   setText(byId("shift-since").firstElementChild ?? byId("shift-since"), localMoment(shift.since));
+  setText(byId("shift-name"), shift.name);
   const lot = lastLot(lots);
   setText(byId("lot-name"), lot ? `${lot.lot || phrase("no_lot")} · ${phrase("done", lot)}` : phrase("no_lot"));
   setText(byId("lot-eta"), lot ? (lot.is_least && lot.eta_seconds !== null ? phrase("least", { span: span(lot.eta_seconds) }) : span(lot.eta_seconds)) : span(null));

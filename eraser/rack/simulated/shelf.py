@@ -64,6 +64,13 @@ def _bay(shelf: str, column: int) -> Bay:
     return Bay(name, (place,), Position(shelf, 1, column), (f"hba-{shelf}",), f"supply-{shelf}")
 
 
+class ShelfLight:
+    """Lights up where nobody can see it."""
+
+    def switch(self, *, on: bool) -> None:
+        """Nothing to be seen of it."""
+
+
 class SimulatedRack:
     """Drives in bays. `plug` and `pull` on the event loop's thread; what looks at drives may block, on any thread."""
 
@@ -125,6 +132,13 @@ class SimulatedRack:
     def domains(self, sighting: Sighting) -> tuple[BandwidthDomain, ...]:
         """No machine shows anything: the map says it all."""
         return ()
+
+    def light(self, sighting: Sighting) -> "ShelfLight":
+        """Each slot of a fictional rack has one."""
+        return ShelfLight()
+
+    async def blink(self, sighting: Sighting, seconds: float) -> None:
+        """Never asked for: the slots have lights."""
 
     # ---- `erasing.Hold`
 

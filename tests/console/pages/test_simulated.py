@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -84,3 +85,44 @@ def test_a_wall_of_96_bays_is_painted_within_a_second(browser: Browser) -> None:
                 times.append(page.evaluate(PAINTED))
                 assert page.locator(".bay").count() == 96
         assert min(times) < 1000, times
+
+
+ENGLISH = re.compile(r"[A-Za-z][a-z']+(?: [a-z][a-z']+){2,}")
+"""Three words in a row that are no name."""
+
+
+def english_on(page: Page) -> list[str]:
+    """What a page in Chinese says in English, but for what is marked as that: the standards' own words."""
+    text = page.evaluate(
+        """() => {
+          const all = document.body.cloneNode(true);
+          all.querySelectorAll('[lang="en"], script, option, .mono').forEach((part) => part.remove());
+          return [...all.querySelectorAll('*')].flatMap((part) => [...part.childNodes])
+            .filter((node) => node.nodeType === Node.TEXT_NODE).map((node) => node.textContent).join('\\n');
+        }"""
+    )
+    return ENGLISH.findall(text)
+
+
+def test_nothing_that_happens_to_drives_is_told_in_english_on_the_chinese_pages(
+    browser: Browser, rack: tuple[Serving, str]
+) -> None:
+    """Drives that lie, err, hang and are pulled: looked at again and again until each of these has ended in some state."""
+    station, address = rack
+    states: set[str] = set()
+    with a_page(browser, address, "zh-CN") as page:
+        for _ in range(40):
+            station.until(lambda seen: seen["failed"] >= 1, within_s=90)
+            page.goto(address)
+            shown = page.evaluate(
+                "() => [...document.querySelectorAll('.bay')].map((bay) => [bay.dataset.bay, bay.className])"
+            )
+            wanted = [bay for bay, name in shown if name.split("is-")[1].split()[0] not in states]
+            states |= {name.split("is-")[1].split()[0] for _, name in shown}
+            for path in ("", "/failures", *(f"/bays/{bay}" for bay in wanted)):
+                page.goto(address + path)
+                page.wait_for_timeout(700)  # what the page's script says, too
+                assert english_on(page) == [], path
+            if {"failed", "passed", "writing"} <= states and len(states) >= 6:
+                break
+    assert {"failed", "passed", "writing"} <= states, states
