@@ -14,8 +14,8 @@ from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eraser.certificates.content import content
 from eraser.certificates.envelope import unseal
-from eraser.certificates.verifying import content
 from eraser.domain.chosen_extents import MOST_CHOSEN, choose, leaves_of
 from eraser.domain.evidence import Extent, HashTree
 from eraser.domain.merkle import root

@@ -234,3 +234,16 @@ def test_a_later_tool_and_time_do_not_make_another_certificate(tmp_path: Path) -
     issuance = an_issuance()
     later = replace(CERTIFICATE, tool=replace(issuance.tool, version="0.2.0"))
     assert issue(later, SIGNER, tmp_path) == first
+
+
+def test_issuing_loads_nothing_that_an_erasure_does_not_need() -> None:
+    # Each erasure ends here: the records that only verifying reads, and the mail parser behind importlib.metadata, cost as much
+    # processor time as moving two gigabytes.
+    program = (
+        "import sys, eraser.cli.erase, eraser.certificates.issuer as issuer; issuer.tool();"
+        "print(*sorted({'eraser.certificates.verifying', 'eraser.domain.custody', 'eraser.domain.destruction', 'email', "
+        "'eraser.domain.control', 'importlib.metadata', 'rich', 'numpy', 'tomllib', 'difflib'} & set(sys.modules)))"
+    )
+    # -P: the installed package, not the sources in the working directory, which have no extension.
+    run = subprocess.run([sys.executable, "-P", "-c", program], check=True, capture_output=True, text=True)
+    assert run.stdout.strip() == ""

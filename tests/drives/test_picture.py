@@ -82,6 +82,17 @@ def test_a_look_that_does_not_return_keeps_nobody_else():
     assert other == [2]
 
 
+def test_all_who_ask_within_a_moment_share_the_first_look():
+    looks = Looks()
+    looks.may_end.release(8)
+    shared = SharedLook(looks, patience_seconds=DEADLINE_SECONDS, gather_seconds=0.5)
+    answers: list[int] = []
+    threads = [asking(shared, answers) for _ in range(8)]
+    for thread in threads:
+        thread.join(DEADLINE_SECONDS)
+    assert answers == [1] * 8
+
+
 def test_a_look_that_fails_is_nobodys_answer():
     answers = iter([OSError("a folder went away"), None])
 
