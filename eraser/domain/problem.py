@@ -137,6 +137,8 @@ class Problem(StrEnum):
     CUSTOMERS_DRIVE = "customers-drive", "The control's drive has a chain of custody here"
     IN_A_BAY = "in-a-bay", "The control's drive is in a bay"
     NO_SUCH_DRIVE = "no-such-drive", "There is no such drive"
+    LOGGED = "logged", "The log has an entry of it already"
+    JOB_KNOWN = "job-known", "The ledger knows its job, which gets its certificate from the station"
     CUSTOMER_KNOWN = "customer-known", "These drives have a customer already"
     RETENTION_ENDED = "retention-ended", "Its retention has ended"
     ANOTHER_STATION = "another-station", "It is another station's"

@@ -26,7 +26,7 @@ class Expiring:
         now_utc: Callable[[], str],
         new_id: Callable[[], str],
     ) -> None:
-        """`trouble` hears, under `vault`, what keeps keys from being destroyed; the empty text when nothing does."""
+        """`trouble` hears, under `vault`, what keeps keys from being destroyed; None when nothing does."""
         self._folder = data / FOLDER
         self._open = partial(open_vault, data, url, now_utc=now_utc, new_id=new_id)
         self._operator = operator

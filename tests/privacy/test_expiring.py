@@ -18,7 +18,7 @@ class Station:
             plant.data,
             plant.url,
             "station-1",
-            lambda subject, text: self.told.append(f"{subject}: {text}"),
+            lambda subject, saying: self.told.append(f"{subject}: {saying or ''}"),
             now_utc=lambda: plant.now,
             new_id=lambda: "a" * 32,
         )
