@@ -151,9 +151,9 @@ async def test_what_is_sent_again_replaces_what_was_asked_before(served: Served)
     await served.specify("order-1", 2)
     assert (await served.get("specifications/order-1")).json["serial"] == "S0000002"
     assert await served.waiting("waiting") == ["order-1"]
-    for name in ("unknown", "%00"):
-        assert (await served.get(f"specifications/{name}")).status == 404
-    assert (await served.post("lots/%00/scan", {"codes": ["x"]})).status == 404
+    for name, status in (("unknown", 404), ("%00", 400)):
+        assert (await served.get(f"specifications/{name}")).status == status
+    assert (await served.post("lots/%00/scan", {"codes": ["x"]})).status == 400
     assert (await served.post("specifications", {"reference": "x", "serial": "y", "standard": "magic"})).status == 400
 
 

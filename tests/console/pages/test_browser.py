@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from eraser.domain.sayings import all_recalled, recalled
+from eraser.domain.sayings import Code, all_recalled, recalled, say
 from eraser.rack.view import BayState
 from tests.console.pages.sites import (
     LANGUAGES,
@@ -152,7 +152,7 @@ def test_an_alarm_cannot_be_overlooked_until_somebody_takes_it_by_name(browser: 
     site.station.shown = many_bays(8)
     with a_page(browser, site.address, "zh-CN") as page:
         expect(page.locator("#alarms")).to_have_class("alarms is-quiet")
-        site.change("A2", state=BayState.FAILED, reason="384 sectors do not hold what was written")
+        site.change("A2", state=BayState.FAILED, reasons=(say(Code.MISMATCH, count=384),))
         expect(page.locator("#alarms")).to_have_class("alarms is-open")
         expect(page.locator("#alarms-text, .alarms-text")).to_contain_text("盘位 A2: 校验失败")
         assert page.title().startswith("(1) ")
