@@ -47,11 +47,6 @@ def config_file(environ: Mapping[str, str]) -> Path:
     return Path(environ.get("ERASER_CONFIG") or CONFIG_FILE)
 
 
-def ledger_path(environ: Mapping[str, str]) -> Path:
-    """The station's ledger, where no other database is named."""
-    return data_dir(environ) / "ledger.db"
-
-
 SOCKET_FILE = Path("/run/eraser/eraser.sock")
 
 

@@ -180,9 +180,9 @@ def _add_monitoring(app: FastAPI, station: StationPort, metrics: MetricsPage) ->
 
     @app.get("/health/ready", dependencies=everybody)
     async def is_ready() -> JSONResponse:
-        reasons = station.snapshot().problems
+        reasons = [trouble.brief for trouble in station.snapshot().troubles]
         status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
-        return JSONResponse({"ready": not reasons, "reasons": list(reasons)}, status_code=status)
+        return JSONResponse({"ready": not reasons, "reasons": reasons}, status_code=status)
 
 
 def _add_looks(app: FastAPI, station: StationPort) -> None:

@@ -456,6 +456,15 @@ class Saying:
         """The sentence."""
         return _PLACE.sub(lambda place: _english_value(place[2] or "text", self.values[place[1]]), self.code.template)
 
+    @property
+    def brief(self) -> str:
+        """The sentence without what only those who are signed in may read: what an error says, and which drive it names."""
+        if "detail" not in self.code.places or not self.code.heading:
+            return self.english
+        values = {name: "" if name == "name" else value for name, value in self.values.items()}
+        text = _PLACE.sub(lambda place: _english_value(place[2] or "text", values[place[1]]), self.code.heading)
+        return text.replace("  ", " ")
+
     def __str__(self) -> str:
         return self.english
 

@@ -18,7 +18,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from eraser.console import access, connection, server
 from eraser.console.server import serve_http
-from eraser.domain.sayings import recalled
+from eraser.domain.sayings import Code, recalled, say
 from eraser.errors import UsageError
 from tests.console.serving import ask, connect, free_port
 from tests.console.stations import FakeStation, a_snapshot
@@ -62,6 +62,21 @@ async def test_ready_says_why_it_is_not(served: Served) -> None:
     served.station.shown = a_snapshot(troubles=(recalled("the ledger's disk is full"),))
     ready = await ask(served.port, "GET", "/health/ready")
     assert (ready.status, ready.json) == (503, {"ready": False, "reasons": ["the ledger's disk is full"]})
+
+
+async def test_ready_names_no_drive_and_no_file_to_people_who_are_not_signed_in(served: Served) -> None:
+    troubles = (
+        say(Code.TROUBLE_DRIVE, name="sda-SERIAL7", detail="/dev/sda of SERIAL7 is odd"),
+        say(Code.TROUBLE_LEDGER, detail="postgresql://plant@db/ledger is away"),
+        say(Code.TROUBLE_BAY, bay="A1", detail="SERIAL7"),
+    )
+    served.station.shown = a_snapshot(troubles=troubles)
+    ready = await ask(served.port, "GET", "/health/ready")
+    assert ready.json["reasons"] == [
+        "drive is not attended to",
+        "the ledger can't be read or written",
+        "bay A1 is out of service",
+    ]
 
 
 @pytest.mark.parametrize(
