@@ -55,7 +55,7 @@ async def test_the_clerk_enters_and_does_not_look_and_the_officer_looks_with_a_r
             (officer, {"reason": "王小明 called"}, 400),
         ):
             answer = await who.ask("POST", f"{record}/read", order)
-            assert (answer.status, "138" in answer.body.decode()) == (status, False)
+            assert (answer.status, "138 1234" in answer.body.decode()) == (status, False)
         answer = await officer.ask("POST", f"{record}/read", {"reason": "call back"})
         assert answer.json == {**DETAILS, "contact": "", "address": "", "id_note": "", "reference": ""}
         reads = (await officer.get("/api/v1/customers/reads")).json
