@@ -167,7 +167,7 @@ class Transfer:
         try:
             started, started_at = await asyncio.wrap_future(starting)
         except asyncio.CancelledError:
-            if not starting.cancelled():
+            if not starting.cancelled() and starting.exception() is None:
                 starting.result()[0].put_down()
             raise
         except OSError as error:

@@ -495,6 +495,24 @@ class TestTheProcess:
                     await start(target, write(ZEROS, target))
             assert open_descriptors() == descriptors and children() == processes
 
+    @pytest.mark.parametrize("turns", range(6))
+    async def test_that_is_cancelled_while_it_starts_leaves_nothing_behind(self, turns: int) -> None:
+        with loop_drive(MIB) as drive, target_of(drive) as target:
+            await run(target, write(ZEROS, target))  # what is loaded once is loaded
+            descriptors, processes = open_descriptors(), children()
+            starting = asyncio.create_task(start(target, write(ZEROS, target)))
+            another = asyncio.create_task(start(target, write(ZEROS, target)))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            for task in (starting, another):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    transfer = await task  # it had begun before
+                    transfer.kill(EndReason.CANCELLED)
+                    await transfer.finish()
+                    transfer.close()
+            assert open_descriptors() == descriptors and children() == processes
+
     async def test_is_not_started_for_a_plan_that_cannot_be_written_down(self) -> None:
         with loop_drive(MIB) as drive, target_of(drive) as target:
             descriptors = open_descriptors()
