@@ -99,17 +99,13 @@ def _audit_form(record: "Record") -> dict[str, Any]:
     return {"audit": audit}
 
 
-def _restart(record: Restart) -> str:
+def _of_the_log(record: Restart | RemovalRecord) -> str:
     return f"record of the log {record.origin}: {record.sentence()}"
 
 
 def _restart_form(record: Restart) -> dict[str, Any]:
     said = {"lost": record.lost_size, "resumed": record.resumed_size, "at": record.at, "reason": record.reason}
     return {"restart": {"origin": record.origin} | said}
-
-
-def _removal(record: RemovalRecord) -> str:
-    return f"record of the log {record.origin}: {record.sentence()}"
 
 
 def _removal_form(record: RemovalRecord) -> dict[str, Any]:
@@ -147,7 +143,7 @@ _WORDS = {
         _control, _control_form, lambda record: {record.drive.serial, record.drive.world_wide_name}
     ),
     EntryKind.AUDIT.value: _Words(_audit, _audit_form),
-    EntryKind.RESTART.value: _Words(_restart, _restart_form),
-    EntryKind.REMOVAL.value: _Words(_removal, _removal_form),
+    EntryKind.RESTART.value: _Words(_of_the_log, _restart_form),
+    EntryKind.REMOVAL.value: _Words(_of_the_log, _removal_form),
     LOT: _Words(_lot, _lot_form),
 }

@@ -1,16 +1,14 @@
 """Recording that a drive was destroyed: record, signed document and log entry go into the ledger together, then the file."""
 
 import asyncio
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from eraser.certificates.envelope import DESTRUCTION
 from eraser.certificates.issuing import safe_label
 from eraser.certificates.keys import station_keys
-from eraser.certificates.recording import copy_missing, copy_out, signed
+from eraser.certificates.recording import Recorder, copy_missing, copy_out, signed
 from eraser.certificates.verifying import entry_of, verify_destruction
-from eraser.domain.certificate import Station
 from eraser.domain.custody import CustodyRecord, Destroyed, DriveName, Erased
 from eraser.domain.destruction import FORMAT, OUTCOME, VERSION, Destruction, read
 from eraser.domain.json_form import to_json
@@ -18,33 +16,12 @@ from eraser.errors import Refused
 from eraser.ledger import destructions
 from eraser.ledger.custody import History, history
 from eraser.ledger.signed_records import SignedRecord
-from eraser.ledger.store import Store
 
 _ID_CHARACTERS = 12
 
 
-class Destroying:
+class Destroying(Recorder):
     """Records destructions for one station."""
-
-    def __init__(
-        self,
-        store: Store,
-        certificates: Path,
-        keys: Path,
-        station: Station,
-        *,
-        now_utc: Callable[[], str],
-        new_id: Callable[[], str],
-        expect_open: Callable[[], None] = lambda: None,
-    ) -> None:
-        """`expect_open` raises while nothing may be signed (`eraser.log.gate`)."""
-        self._expect_open = expect_open
-        self._store = store
-        self._certificates = certificates
-        self._keys = keys
-        self._station = station
-        self._now_utc = now_utc
-        self._new_id = new_id
 
     async def __call__(self, name: DriveName, event: Destroyed, operator: str) -> Path:
         """Durable when it returns: the drive's record, the document and its entry; the document's file.

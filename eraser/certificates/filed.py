@@ -28,6 +28,7 @@ from eraser.certificates.verifying import entry_of, verify
 from eraser.errors import CertificateError, Refused, UsageError
 from eraser.ledger import log
 from eraser.ledger.certificate_index import CertificateIndex, Indexed, Search
+from eraser.ledger.export_formats import spreadsheet_safe
 from eraser.ledger.reports import Reports
 from eraser.ledger.store import Store
 from eraser.ledger.withdrawals import UnknownCertificate
@@ -235,11 +236,6 @@ class _Archive:
         )
         self._zip.close()
         return self._out.take()
-
-
-def spreadsheet_safe(value: object) -> object:
-    """A text that a spreadsheet would take for a formula, so marked that it does not: drives name themselves."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
 class _Pieces(io.RawIOBase):

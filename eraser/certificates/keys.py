@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
@@ -126,7 +126,7 @@ def open_signer(directory: Path, name: str = PRIVATE_NAME) -> FileSigner:
     try:
         if not private.is_symlink() and not private.exists():
             # Whoever comes second keeps the first one's key: write_new never replaces.
-            write_new(private, _private_pem(Ed25519PrivateKey.generate()), 0o600)
+            write_new(private, private_pem(Ed25519PrivateKey.generate()), 0o600)
         key = _load_private(private)
         public = _published(directory, PublicKey(key.public_key()))
     except OSError as error:
@@ -153,7 +153,7 @@ def rotate(directory: Path, now: str, until: str, name: str = PRIVATE_NAME) -> t
         write_new(directory / f"{new.key_id}.pub", new.public.pem(), 0o644)
         ended = old.public.valid(old.public.validity.within(Validity(until=until)))
         write_over(directory / f"{old.key_id}.pub", ended.pem(), 0o644)
-        write_over(directory / name, _private_pem(key), 0o600)
+        write_over(directory / name, private_pem(key), 0o600)
     except OSError as error:
         raise KeyFileError(f"the key cannot be changed: {error.strerror}", subject=str(directory)) from error
     return ended, new
@@ -225,7 +225,8 @@ def _by_id(keys: Iterable[PublicKey]) -> TrustedKeys:
     return found
 
 
-def _private_pem(key: Ed25519PrivateKey) -> bytes:
+def private_pem(key: Ed25519PrivateKey | EllipticCurvePrivateKey) -> bytes:
+    """As it lies in a key file (RFC 5958, without a password: the file's mode guards it)."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 

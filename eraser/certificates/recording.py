@@ -1,17 +1,43 @@
 """The files of records that are signed by themselves: copies of what the ledger holds, beside the certificates."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from eraser.certificates.envelope import DocumentKind, Signer, seal
 from eraser.certificates.keys import open_signer
+from eraser.domain.certificate import Station
 from eraser.durable import write_new
 from eraser.errors import CertificateError
 from eraser.ledger import signed_records
 from eraser.ledger.signed_records import SignedRecord
 from eraser.ledger.store import Store
+
+
+class Recorder:
+    """What whoever signs records for one station works with."""
+
+    def __init__(
+        self,
+        store: Store,
+        certificates: Path,
+        keys: Path,
+        station: Station,
+        *,
+        now_utc: Callable[[], str],
+        new_id: Callable[[], str],
+        expect_open: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`expect_open` raises while nothing may be signed (`eraser.log.gate`)."""
+        self._expect_open = expect_open
+        self._store = store
+        self._certificates = certificates
+        self._keys = keys
+        self._station = station
+        self._now_utc = now_utc
+        self._new_id = new_id
 
 
 def signed(form: Any, kind: DocumentKind, moment: str, keys: Path) -> bytes:

@@ -6,7 +6,6 @@ each certificate.
 
 import asyncio
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,15 +15,14 @@ from sqlalchemy import Connection
 from eraser.certificates.envelope import WITHDRAWAL, seal, unseal
 from eraser.certificates.errors import DuplicateError
 from eraser.certificates.keys import open_signer, station_keys
+from eraser.certificates.recording import Recorder
 from eraser.certificates.verifying import verify_withdrawal
-from eraser.domain.certificate import Station
 from eraser.domain.json_form import to_json
 from eraser.domain.log_entry import EntryKind, LogEntry
 from eraser.domain.withdrawal import FORMAT, VERSION, Withdrawal, read
 from eraser.durable import write_new
 from eraser.errors import CertificateError, EraserError
 from eraser.ledger import log, withdrawals
-from eraser.ledger.store import Store
 from eraser.ledger.withdrawals import Certified, Consequence
 
 
@@ -37,28 +35,8 @@ class Withdrawn:
     consequence: Consequence
 
 
-class Withdrawing:
+class Withdrawing(Recorder):
     """Withdraws for one station."""
-
-    def __init__(
-        self,
-        store: Store,
-        certificates: Path,
-        keys: Path,
-        station: Station,
-        *,
-        now_utc: Callable[[], str],
-        new_id: Callable[[], str],
-        expect_open: Callable[[], None] = lambda: None,
-    ) -> None:
-        """`expect_open` raises while nothing may be signed (`eraser.log.gate`)."""
-        self._expect_open = expect_open
-        self._store = store
-        self._certificates = certificates
-        self._keys = keys
-        self._station = station
-        self._now_utc = now_utc
-        self._new_id = new_id
 
     async def __call__(self, certificate_id: str, reason: str, operator: str, digest: bytes = b"") -> Withdrawn:
         """Durable when it returns: document, entry and quarantine. With a `digest`, only the certificate of this one.

@@ -19,6 +19,7 @@ from eraser.console.paging import Limit, page_answer
 from eraser.console.passwords import GuessLimit, Passwords
 from eraser.console.problems import Forbidden, Unauthenticated
 from eraser.console.recognising import Door, csrf_token
+from eraser.console.texts import printable
 from eraser.domain.account import (
     MAX_NAME_CHARACTERS,
     MAX_PASSWORD_CHARACTERS,
@@ -271,7 +272,7 @@ def _add_accounts(router: APIRouter, reception: Reception) -> None:
     async def list_accounts(
         request: Request, after: Annotated[str, Query(max_length=64)] = "", limit: Limit = 100
     ) -> Any:
-        found = await accounts.page(_cursor(after), limit + 1)
+        found = await accounts.page(printable(after), limit + 1)
         return page_answer(
             request, [_account_form(account) for account in found], limit, lambda form: str(form["name"])
         )
@@ -312,7 +313,7 @@ def _add_tokens(router: APIRouter, reception: Reception) -> None:
     async def list_tokens(
         request: Request, after: Annotated[str, Query(max_length=64)] = "", limit: Limit = 100
     ) -> Any:
-        found = await accounts.tokens(_cursor(after), limit + 1)
+        found = await accounts.tokens(printable(after), limit + 1)
         return page_answer(request, [_token_form(token) for token in found], limit, lambda form: str(form["token_id"]))
 
     @router.post("/tokens", status_code=HTTPStatus.CREATED)
@@ -330,7 +331,7 @@ def _add_tokens(router: APIRouter, reception: Reception) -> None:
     @router.delete("/tokens/{token_id}", status_code=HTTPStatus.NO_CONTENT, dependencies=TO_MANAGE)
     async def end_token(request: Request, token_id: Annotated[str, Field(max_length=64)]) -> Response:
         note(request, "end-token", token_id)
-        await accounts.end_token(_cursor(token_id))
+        await accounts.end_token(printable(token_id))
         reception.door.forget()
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
@@ -344,7 +345,7 @@ def _add_trail(router: APIRouter, books: Books) -> None:
         name: Annotated[str, Query(max_length=100)] = "",
         subject: Annotated[str, Query(max_length=500)] = "",
     ) -> Any:
-        found = await books.trail.page(after, limit + 1, name=_cursor(name), subject=_cursor(subject))
+        found = await books.trail.page(after, limit + 1, name=printable(name), subject=printable(subject))
         return page_answer(
             request,
             [{"number": number} | asdict(deed) for number, deed in found],
@@ -369,13 +370,6 @@ def _said(value: Any) -> str:
 def _language(text: str) -> str:
     if text and text not in LANGUAGES:
         raise UsageError("the pages do not speak it", subject=ascii(text), remedy=f"Choose {' or '.join(LANGUAGES)}.")
-    return text
-
-
-def _cursor(text: str) -> str:
-    """Raises UsageError for what no database can look for."""
-    if not text.isprintable():
-        raise UsageError("it holds characters that can't be printed", subject=ascii(text))
     return text
 
 

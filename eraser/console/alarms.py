@@ -1,6 +1,6 @@
 """What must not be overlooked, and who has taken it in hand. Computed from the picture; only the taking is remembered."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
@@ -198,8 +198,3 @@ class Alarms:
 
 def _order(alarm: Alarm) -> tuple[bool, int, str]:
     return bool(alarm.taken_by), _WEIGHT[alarm.kind], alarm.bay
-
-
-def unacknowledged(alarms: Iterable[Alarm]) -> tuple[Alarm, ...]:
-    """Those that nobody has taken."""
-    return tuple(alarm for alarm in alarms if not alarm.taken_by)

@@ -25,6 +25,7 @@ from eraser.console.intake import add_intake, lot_named
 from eraser.console.paging import Limit, page_answer
 from eraser.console.problems import Forbidden, NotFound
 from eraser.console.reports import add_reports
+from eraser.console.texts import printable
 from eraser.domain import custody
 from eraser.domain.account import Permission
 from eraser.domain.catalogue import standard_named
@@ -34,7 +35,6 @@ from eraser.domain.lot import MAX_DRIVES, MAX_NAME_CHARACTERS, Lot, LotPolicy, T
 from eraser.domain.naming import expect_house, expect_nobody, expect_role
 from eraser.domain.plan import Level
 from eraser.domain.program import Verification
-from eraser.errors import UsageError
 from eraser.ledger.attendances import Attendances
 from eraser.ledger.custody import Custody, History
 from eraser.ledger.intake import Intake
@@ -123,7 +123,7 @@ class LotOrder(_Order):
         return Lot(
             lot_id,
             policy,
-            expect_house(_printable(self.supplier), "supplier"),
+            expect_house(printable(self.supplier), "supplier"),
             self.expected_serials,
             self.expected_drives,
         )
@@ -234,7 +234,7 @@ class CustodyOrder(_Order):
 
     def custody_event(self) -> ByHand:
         """As the domain's value. Raises UsageError for what can't be printed, and for what names a person."""
-        values = {name: _printable(value) for name, value in dict(self.event).items() if name != "kind"}
+        values = {name: printable(value) for name, value in dict(self.event).items() if name != "kind"}
         for name, expect in _NAMING.items():
             if name in values:
                 expect(values[name], name.replace("_", " "))
@@ -343,7 +343,7 @@ def _add_custody(router: APIRouter, desk: Desk) -> None:
             await lot_named(
                 desk.lots, event.lot_id
             )  # a slip would make a lot of which nobody knows what to do with its drives
-        name = await desk.custody.named(_printable(order.drive))
+        name = await desk.custody.named(printable(order.drive))
         if name is None:
             if not isinstance(event, custody.Received):
                 raise _unknown(order.drive)
@@ -370,7 +370,7 @@ async def _end_jobs(desk: Desk, name: DriveName, event: custody.Destroyed) -> No
 def _add_withdrawals(router: APIRouter, withdraw: Withdrawing) -> None:
     @router.post("/certificates/{certificate_id}/withdrawal", status_code=HTTPStatus.CREATED)
     async def withdraw_certificate(certificate_id: Id, order: WithdrawalOrder, viewer: WithdrawingViewer) -> Any:
-        reason, operator = expect_nobody(_printable(order.reason), "reason"), _operator(viewer, order)
+        reason, operator = expect_nobody(printable(order.reason), "reason"), _operator(viewer, order)
         try:
             done = await withdraw(certificate_id, reason, operator, bytes.fromhex(order.digest))
         except UnknownCertificate as error:
@@ -389,13 +389,7 @@ def _operator(viewer: Viewer, order: _Order) -> str:
         raise Forbidden(
             "not-root", "only root may record for another operator", subject=order.operator, remedy="Leave it out."
         )
-    return _printable(order.operator) if order.operator else viewer.name
-
-
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise UsageError("it holds characters that can't be printed", subject=ascii(text))
-    return text
+    return printable(order.operator) if order.operator else viewer.name
 
 
 def _lot_form(lot: Lot, openings: list[Opening]) -> LotForm:

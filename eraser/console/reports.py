@@ -9,9 +9,9 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
 
-from eraser.certificates.filed import spreadsheet_safe
 from eraser.console.certificates import attachment
 from eraser.console.identity import Permission, require
+from eraser.ledger.export_formats import spreadsheet_safe
 from eraser.ledger.reports import By, Group, Report, Reports
 
 _VIEW = [Depends(require(Permission.VIEW_REPORTS))]

@@ -17,6 +17,13 @@ from eraser.errors import UsageError
 _FORM = "application/x-www-form-urlencoded"
 
 
+def printable(text: str) -> str:
+    """The text. Raises UsageError for one that holds what cannot be printed."""
+    if not text.isprintable():
+        raise UsageError("it holds characters that can't be printed", subject=ascii(text))
+    return text
+
+
 def refuse_unkeepable(scope: Scope, body: bytes) -> None:
     """Raises UsageError for a path, a query, a form or JSON that holds what is no text. Files are other things' business."""
     parts = {"address": scope.get("raw_path") or scope["path"].encode(), "query": scope.get("query_string", b"")}

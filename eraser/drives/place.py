@@ -50,11 +50,6 @@ def place_of(device: BlockDevice, host: Host) -> Place:
     )
 
 
-def place_of_image(path: str) -> Place:
-    """The place of a disk image, which is no device: by its file's name."""
-    return Place(path=f"{LAB_PREFIX}image-{Path(path).name}")
-
-
 def bandwidth_domains_of(device: BlockDevice, host: Host) -> tuple[BandwidthDomain, ...]:
     """What the disk's bytes go through, from the disk outwards, with the rates that the machine has negotiated.
 

@@ -15,7 +15,6 @@ from sqlalchemy import (
     Connection,
     Select,
     and_,
-    delete,
     exists,
     false,
     func,
@@ -129,11 +128,6 @@ class CertificateIndex:
             await self._store.write(partial(_take_in, rows))
         if await self._store.read(_unmarked):
             await self._store.write(_mark_withdrawn)
-
-    async def rebuild(self) -> None:
-        """From nothing."""
-        await self._store.write(_empty)
-        await self.refresh()
 
     async def search(self, search: Search, *, after: int | None = None, limit: int = 50) -> Page:
         """The newest first; `after` is what the page before answered."""
@@ -413,7 +407,3 @@ def _mark_withdrawn(connection: Connection) -> None:
     for certificate_id, number in connection.execute(unmarked_withdrawals()).all():
         mark = update(index).where(index.c.certificate_id == certificate_id, index.c.withdrawn.is_(None))
         connection.execute(mark.values(withdrawn=number))
-
-
-def _empty(connection: Connection) -> None:
-    connection.execute(delete(index))

@@ -182,11 +182,11 @@ def _own(found: Gathered) -> tuple[str, str]:
     return next(iter(numbers), ("", name.asset_tag))
 
 
-def hold_gate(connection: Connection) -> None:
+def hold_gate(connection: Connection, gate: int = _GATE) -> None:
     """Until the transaction's end nobody else looks at what is on record in order to write what follows from it."""
     if connection.dialect.name == "postgresql":
         # SQLite has one writer; here another could slip between the look and the record.
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _GATE})
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": gate})
 
 
 _ASIDE = ("quarantined", "seen-twice")

@@ -56,12 +56,13 @@ def _cells(drive: ExportedDrive) -> list[str]:
 
 def _line(cells: Iterable[str]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerow([_harmless(cell) for cell in cells])
+    csv.writer(text, lineterminator="\r\n").writerow([spreadsheet_safe(cell) for cell in cells])
     return text.getvalue()
 
 
-def _harmless(cell: str) -> str:
-    return f"'{cell}" if _FORMULA.match(cell) else cell
+def spreadsheet_safe(cell: object) -> object:
+    """A text that a spreadsheet would take for a formula, so marked that it does not: drives name themselves."""
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
 
 
 def as_json(export: Export) -> Iterator[str]:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, literal, or_, select, text
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, literal, or_, select
 
 from eraser.domain.custody import DriveName, drive_name
 from eraser.domain.drive import Identity
@@ -21,7 +21,7 @@ from eraser.ledger.lots import tag_of
 from eraser.ledger.records import corrupt
 from eraser.ledger.schema import custody, lots, vault_log, vault_receipts, vault_records
 
-_GATE = 0x7661756C74  # "vault": on PostgreSQL, one look and its record at a time
+GATE = 0x7661756C74  # "vault": on PostgreSQL, one look and its record at a time
 
 
 class Action(StrEnum):
@@ -90,12 +90,6 @@ class VaultEntry:
     reason: str = ""
     body: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     number: int = 0
-
-
-def hold_gate(connection: Connection) -> None:
-    """Until the transaction's end nobody else looks at the vault's rows in order to write what follows from them."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _GATE})
 
 
 # ---- records

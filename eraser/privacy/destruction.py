@@ -17,6 +17,7 @@ from eraser.domain.lot import instant
 from eraser.domain.pattern import RandomBytes
 from eraser.errors import Refused, UsageError
 from eraser.ledger import vault as rows
+from eraser.ledger.custody import hold_gate
 from eraser.ledger.vault import Action, VaultEntry
 from eraser.privacy.errors import VaultKeyError
 from eraser.privacy.key_backup import Clearing, make, opened, read_backup, take_out, write_backup
@@ -176,7 +177,7 @@ class Destruction:
         entry = VaultEntry(self._vault.now_utc(), operator, action, lot_id, record_id, reason, body)
 
         def work(connection: Connection) -> None:
-            rows.hold_gate(connection)
+            hold_gate(connection, rows.GATE)
             if rows.end_of(connection, lot_id, record_id) is not None:
                 raise Refused("destroyed", "it has come to its end already", subject=record_id or f"lot {lot_id}")
             rows.note(connection, entry)

@@ -32,6 +32,7 @@ from eraser.domain.lot import instant
 from eraser.domain.pattern import RandomBytes
 from eraser.errors import EraserError, Refused, UsageError
 from eraser.ledger import vault as rows
+from eraser.ledger.custody import hold_gate
 from eraser.ledger.engine import explained, writing
 from eraser.ledger.errors import AlreadyThere
 from eraser.ledger.vault import Action, Arrived, SealedReceipt, SealedRecord, VaultEntry
@@ -129,7 +130,7 @@ class Vault:
             record = self._sealed(record_id, 1, scope, details, operator, key)
 
             def work(connection: Connection) -> None:
-                rows.hold_gate(connection)
+                hold_gate(connection, rows.GATE)
                 self._expect_room(connection, scope)  # another station may have come before
                 rows.put_record(connection, record)
                 self._note(connection, operator, Action.ADDED, scope.lot_id, record_id)
@@ -151,7 +152,7 @@ class Vault:
         _expect_reason(reason, details)
 
         def work(connection: Connection) -> int:
-            rows.hold_gate(connection)
+            hold_gate(connection, rows.GATE)
             newest = self._newest(connection, record_id)
             key = self._key(newest)
             _expect_reason(reason, self._details(newest, key))
@@ -168,7 +169,7 @@ class Vault:
         instant(until)
 
         def work(connection: Connection) -> None:
-            rows.hold_gate(connection)
+            hold_gate(connection, rows.GATE)
             if lot_id not in rows.retention_ends(connection):
                 raise UsageError("the vault has nothing of this lot", subject=lot_id)
             self._expect_not_ended(connection, lot_id)

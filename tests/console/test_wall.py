@@ -7,7 +7,7 @@ from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
-from eraser.console.alarms import Alarms, Kind, unacknowledged
+from eraser.console.alarms import Alarms, Kind
 from eraser.console.problems import NotFound
 from eraser.console.throughput import MOST_POINTS, SPARK_POINTS, Throughput, earlier_points
 from eraser.console.wall import Records, Wall, lots_of
@@ -64,7 +64,7 @@ async def test_an_alarm_is_of_one_drive_in_one_bay_and_ends_with_what_it_is_abou
     taken = await alarms.take("A1", failed.sighting, "verification-failed", "Li")
     assert (taken.taken_by, taken.taken_at) == ("Li", AT)
     assert (await alarms.take("A1", failed.sighting, "verification-failed", "Wang")).taken_by == "Li"
-    assert [alarm.kind for alarm in unacknowledged(alarms.all())] == [Kind.NOT_READY]
+    assert [alarm.kind for alarm in alarms.all() if not alarm.taken_by] == [Kind.NOT_READY]
     station.shown = a_snapshot(replace(failed, sighting="the next drive", job_id="its job"))
     assert [alarm.taken_by for alarm in alarms.all()] == [""]
     with pytest.raises(NotFound):

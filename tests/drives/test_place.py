@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from eraser.domain.bay import DomainKind, Place, PlaceKind, PlacePattern
-from eraser.drives.place import bandwidth_domains_of, place_of, place_of_image
+from eraser.drives.place import bandwidth_domains_of, place_of
 from eraser.drives.sysfs import Host
 from tests.drives.racks import HBA, XHCI, Machine, rack
 from tests.lab import Need, loop_drive, require
@@ -60,7 +60,6 @@ def test_lab_devices_sit_where_their_name_says(tmp_path: Path) -> None:
     machine, drives = rack(tmp_path)
     assert place_of(drives["loop"], machine.host) == Place(path="lab-loop5")
     assert place_of(drives["zram"], machine.host) == Place(path="lab-zram1")
-    assert place_of_image("/srv/images/one.img") == Place(path="lab-image-one.img")
 
 
 def domains(tmp_path: Path, name: str) -> list[tuple[str, DomainKind, int | None, str]]:

@@ -21,7 +21,7 @@ from pyhanko.sign import fields, signers
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from eraser.certificates.errors import KeyFileError
-from eraser.certificates.keys import CurveKey, PdfKeys, curve_key_id, make_key_folder, read_private_key
+from eraser.certificates.keys import CurveKey, PdfKeys, curve_key_id, make_key_folder, private_pem, read_private_key
 from eraser.certificates.validity import ALWAYS, Validity, validity_of
 from eraser.durable import write_new, write_over
 
@@ -91,7 +91,7 @@ def open_pdf_signer(keys_folder: Path) -> PdfSigner:
     try:
         if not private.is_symlink() and not private.exists():
             new = ec.generate_private_key(ec.SECP256R1())
-            write_new(private, _private_pem(new), 0o600)
+            write_new(private, private_pem(new), 0o600)
         key = read_private_key(private)
         if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
             raise KeyFileError("its key is not a P-256 key", subject=str(private))
@@ -122,7 +122,7 @@ def rotate_pdf_key(keys_folder: Path, now: str, until: str) -> tuple[CurveKey, P
         certificate, validity = _kept(ended)
         lines = validity.within(Validity(until=until)).lines().encode()
         write_over(ended, lines + certificate.public_bytes(Encoding.PEM), 0o644)
-        write_over(folder / PRIVATE_NAME, _private_pem(key), 0o600)
+        write_over(folder / PRIVATE_NAME, private_pem(key), 0o600)
     except (OSError, ValueError) as error:
         raise KeyFileError(f"the key for PDFs cannot be changed: {error}", subject=str(folder)) from error
     return CurveKey(old.public, _kept(ended)[1]), open_pdf_signer(keys_folder)
@@ -133,10 +133,6 @@ def _kept(path: Path) -> tuple[x509.Certificate, Validity]:
     content = path.read_bytes()
     preamble = content[: content.index(b"-----BEGIN")].decode("utf-8", "replace")
     return x509.load_pem_x509_certificate(content), validity_of(preamble)
-
-
-def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def station_pdf_keys(keys_folder: Path) -> PdfKeys:

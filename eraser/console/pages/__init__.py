@@ -16,7 +16,7 @@ from eraser.console.pages.bay_page import Entries, bay_context
 from eraser.console.pages.failures_page import failures_context
 from eraser.console.pages.language import COOKIE, Language, language_of
 from eraser.console.pages.rack_page import rack_context
-from eraser.console.pages.rendering import render
+from eraser.console.pages.rendering import own_path, render
 from eraser.console.problems import NotFound
 from eraser.console.wall import Wall
 from eraser.ledger.custody import Custody
@@ -50,9 +50,7 @@ def _add_ground(router: APIRouter) -> None:
     @router.get("/language/{language}", dependencies=[Depends(anyone)])
     async def choose_language(request: Request, language: Language, back: str = "/") -> Response:
         """Reading in another language changes nothing but how it reads, so a link may do it."""
-        # A path of ours alone: "//elsewhere" and "/\\elsewhere" are other hosts to a browser.
-        is_ours = back.startswith("/") and not back.startswith(("//", "/\\")) and back.isprintable()
-        answer = RedirectResponse(back if is_ours else "/", status_code=HTTPStatus.SEE_OTHER)
+        answer = RedirectResponse(own_path(back), status_code=HTTPStatus.SEE_OTHER)
         is_secure = request.url.scheme == "https"
         answer.set_cookie(
             COOKIE, language.value, max_age=_YEAR_SECONDS, path="/", samesite="lax", secure=is_secure, httponly=True

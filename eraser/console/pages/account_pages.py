@@ -2,9 +2,8 @@
 the address that a wall's screen is started with. They need no script.
 """
 
-from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import parse_qs, urlencode
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -16,8 +15,7 @@ from eraser.console.cookies import SESSION, WALL, set_cookie
 from eraser.console.identity import Permission, Viewer, anyone, require, signed_in
 from eraser.console.orders import keep_no_answer, note
 from eraser.console.pages.language import N_
-from eraser.console.pages.rendering import render
-from eraser.console.problems import status_of
+from eraser.console.pages.rendering import own_path, render_form
 from eraser.domain.account import MIN_PASSWORD_CHARACTERS, PEOPLE, Account, BadLink, Role, account_name, roles_of
 from eraser.errors import EraserError, Refused
 from eraser.ledger.accounts import LINK_SECONDS, SESSION_SECONDS
@@ -62,7 +60,7 @@ def _add_sign_in(router: APIRouter, reception: Reception) -> None:
     async def show_sign_in(
         request: Request, viewer: Anyone, wanted: Annotated[str, Query(alias="next", max_length=2000)] = "/"
     ) -> Response:
-        return _page(request, "sign_in.html", {"wanted": own_path(wanted), "asked": ""})
+        return render_form(request, "sign_in.html", {"wanted": own_path(wanted), "asked": ""})
 
     @router.post("/sign-in")
     async def sign_in(request: Request, viewer: Anyone) -> Response:
@@ -71,7 +69,7 @@ def _add_sign_in(router: APIRouter, reception: Reception) -> None:
         try:
             _, secret = await reception.sign_in(request, name, fields.get("password", ""))
         except EraserError as error:
-            return _page(request, "sign_in.html", {"wanted": wanted, "asked": name}, error)
+            return render_form(request, "sign_in.html", {"wanted": wanted, "asked": name}, error)
         answer = RedirectResponse(wanted, HTTPStatus.SEE_OTHER)
         set_cookie(answer, request.scope, SESSION, secret, SESSION_SECONDS)
         return answer
@@ -93,8 +91,8 @@ def _add_set_up(router: APIRouter, reception: Reception) -> None:
         try:
             owner = await reception.link_owner(request, link)
         except EraserError as error:
-            return _set_up_page(request, "", "", error)
-        return _set_up_page(request, link, owner)
+            return _set_uprender_form(request, "", "", error)
+        return _set_uprender_form(request, link, owner)
 
     @router.post("/set-up")
     async def set_up(request: Request, viewer: Anyone) -> Response:
@@ -103,15 +101,15 @@ def _add_set_up(router: APIRouter, reception: Reception) -> None:
         try:
             await reception.use_link(request, link, name, password)
         except BadLink as error:
-            return _set_up_page(request, "", "", error)
+            return _set_uprender_form(request, "", "", error)
         except EraserError as error:
-            return _set_up_page(request, link, fields.get("owner", ""), error)
+            return _set_uprender_form(request, link, fields.get("owner", ""), error)
         return RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
 
 
-def _set_up_page(request: Request, link: str, owner: str, error: EraserError | None = None) -> Response:
+def _set_uprender_form(request: Request, link: str, owner: str, error: EraserError | None = None) -> Response:
     context = {"link": link, "owner": owner, "characters": MIN_PASSWORD_CHARACTERS}
-    return _page(request, "set_up.html", context, error)
+    return render_form(request, "set_up.html", context, error)
 
 
 def _add_wall(router: APIRouter, reception: Reception) -> None:
@@ -122,7 +120,7 @@ def _add_wall(router: APIRouter, reception: Reception) -> None:
         """From then on its browser is the wall."""
         found = await reception.accounts.token(token)
         if found is None or not found.is_wall:
-            return _page(request, "sign_in.html", {"wanted": "/", "asked": ""}, BadLink())
+            return render_form(request, "sign_in.html", {"wanted": "/", "asked": ""}, BadLink())
         note(request, "open-wall", found.label, name="wall")
         answer = RedirectResponse("/", HTTPStatus.SEE_OTHER)
         set_cookie(answer, request.scope, WALL, token, MAX_COOKIE_SECONDS)
@@ -149,7 +147,7 @@ def _account_page(
 ) -> Response:
     words = [ROLE_WORDS[role] for role in Role if role in viewer.roles]
     context = {"role_words": words, "is_changed": is_changed, "characters": MIN_PASSWORD_CHARACTERS}
-    return _page(request, "account.html", context, error)
+    return render_form(request, "account.html", context, error)
 
 
 def _add_accounts(router: APIRouter, reception: Reception) -> None:
@@ -165,7 +163,7 @@ def _add_accounts(router: APIRouter, reception: Reception) -> None:
             "link": f"{address}/set-up?link={link}" if link else "",
             "hours": int(LINK_SECONDS // 3600),
         }
-        return _page(request, "accounts.html", context, error)
+        return render_form(request, "accounts.html", context, error)
 
     @router.get("/accounts", dependencies=TO_MANAGE)
     async def show_accounts(request: Request) -> Response:
@@ -214,13 +212,7 @@ def _add_trail(router: APIRouter, reception: Reception) -> None:
         request: Request, name: Annotated[str, Query(max_length=100, pattern=r"^[^\x00-\x1f]*$")] = ""
     ) -> Response:
         deeds = await reception.books.trail.newest(TRAIL_PAGE, name=name)
-        return _page(request, "trail.html", {"deeds": deeds, "name": name, "most": TRAIL_PAGE})
-
-
-def own_path(wanted: str) -> str:
-    """Where to go on: a path of this station; anything else, also `//host` and `/\\host`, is its first page."""
-    is_own = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and wanted.isprintable()
-    return wanted if is_own else "/"
+        return render_form(request, "trail.html", {"deeds": deeds, "name": name, "most": TRAIL_PAGE})
 
 
 def redirect_to_sign_in(wanted: str) -> RedirectResponse:
@@ -237,8 +229,3 @@ async def _lists(request: Request) -> dict[str, list[str]]:
         return parse_qs((await request.body()).decode(), max_num_fields=100)
     except ValueError:
         return {}
-
-
-def _page(request: Request, template: str, context: Mapping[str, Any], error: EraserError | None = None) -> Response:
-    status = status_of(error) if error is not None else HTTPStatus.OK
-    return render(request, template, {"wrong": str(error) if error is not None else "", **context}, status)

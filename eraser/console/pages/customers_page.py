@@ -4,7 +4,6 @@ reason, exports and erases. They need no script.
 
 import json
 from dataclasses import fields
-from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -26,8 +25,7 @@ from eraser.console.desk import Desk
 from eraser.console.orders import keep_no_answer, note
 from eraser.console.pages.labels_page import qr_svg
 from eraser.console.pages.language import N_
-from eraser.console.pages.rendering import render
-from eraser.console.problems import status_of
+from eraser.console.pages.rendering import render_form
 from eraser.domain.account import Permission
 from eraser.domain.commitment import BEARER, CustomerDetails
 from eraser.errors import EraserError
@@ -84,7 +82,7 @@ def _add_list(router: APIRouter, customers: Customers) -> None:
             "kept": (await customers.ask(lambda vault: vault.kept()))[:SHOWN_LOTS],
             "reads": await customers.reads(most=SHOWN_READS),
         }
-        return _page(request, "customers.html", context, error)
+        return render_form(request, "customers.html", context, error)
 
     @router.get("/customers")
     async def show_customers(request: Request, viewer: TO_LOOK, lot: Text = "", drive: Text = "") -> Response:
@@ -108,7 +106,7 @@ def _add_entering(router: APIRouter, desk: Desk, customers: Customers) -> None:
     def page(request: Request, asked: dict[str, str], error: EraserError | None = None) -> Response:
         names = ("lot_id", "serial", "asset_tag", *DETAIL_WORDS)
         context = {"asked": {name: asked.get(name, "") for name in names}, "words": DETAIL_WORDS}
-        return _page(request, "customer_new.html", context, error)
+        return render_form(request, "customer_new.html", context, error)
 
     @router.get("/customers/new")
     async def show_form(
@@ -129,7 +127,7 @@ def _add_entering(router: APIRouter, desk: Desk, customers: Customers) -> None:
         except EraserError as error:
             return page(request, asked, error)
         note(request, "customer: entered", f"record {record_id}")
-        return _receipt_page(request, desk, receipt, record_id)
+        return _receiptrender_form(request, desk, receipt, record_id)
 
 
 def _add_record(router: APIRouter, desk: Desk, customers: Customers) -> None:
@@ -150,7 +148,7 @@ def _add_record(router: APIRouter, desk: Desk, customers: Customers) -> None:
             "actions": ACTION_WORDS,
             "until": next((item.until for item in kept if item.lot_id == record.scope.lot_id), ""),
         }
-        return _page(request, "customer.html", context, error)
+        return render_form(request, "customer.html", context, error)
 
     @router.get("/customers/{record_id}")
     async def show_record(request: Request, record_id: RecordId, viewer: TO_LOOK) -> Response:
@@ -177,7 +175,7 @@ def _add_record(router: APIRouter, desk: Desk, customers: Customers) -> None:
             receipt = await customers.ask(lambda vault: vault.receipt(record_id, drive, viewer.name, reason))
         except EraserError as error:
             return await page(request, record_id, error=error)
-        return _receipt_page(request, desk, receipt, record_id)
+        return _receiptrender_form(request, desk, receipt, record_id)
 
     @router.post("/customers/{record_id}/export")
     async def export(request: Request, record_id: RecordId, viewer: TO_LOOK) -> Response:
@@ -203,10 +201,12 @@ def _add_record(router: APIRouter, desk: Desk, customers: Customers) -> None:
             done = await customers.erase(record_id, viewer.name, asked.get("reason", ""))
         except EraserError as error:
             return await page(request, record_id, error=error)
-        return _page(request, "customer_erased.html", {"done": done, "may_look": viewer.may(Permission.VIEW_LOTS)})
+        return render_form(
+            request, "customer_erased.html", {"done": done, "may_look": viewer.may(Permission.VIEW_LOTS)}
+        )
 
 
-def _receipt_page(request: Request, desk: Desk, receipt: Receipt | None, record_id: str) -> Response:
+def _receiptrender_form(request: Request, desk: Desk, receipt: Receipt | None, record_id: str) -> Response:
     base = desk.check_url or str(request.base_url)
     context = {
         "receipt": receipt,
@@ -216,13 +216,8 @@ def _receipt_page(request: Request, desk: Desk, receipt: Receipt | None, record_
         "qr": qr_svg(receipt.code) if receipt is not None else "",
         "address": f"{base.rstrip('/')}/check",
     }
-    return _page(request, "customer_receipt.html", context)
+    return render_form(request, "customer_receipt.html", context)
 
 
 async def _asked(request: Request) -> dict[str, str]:
     return dict(form_fields(await request.body()))
-
-
-def _page(request: Request, template: str, context: dict[str, Any], error: EraserError | None = None) -> Response:
-    status = status_of(error) if error is not None else HTTPStatus.OK
-    return render(request, template, {"wrong": str(error) if error is not None else "", **context}, status)

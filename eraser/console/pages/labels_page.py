@@ -16,7 +16,7 @@ from eraser.console.desk import Desk
 from eraser.console.identity import Permission, require
 from eraser.console.intake import lot_named
 from eraser.console.pages.certificates_page import OUTCOMES, SYMBOLS, shown_outcome
-from eraser.console.pages.rendering import render
+from eraser.console.pages.rendering import own_path, render
 from eraser.domain.custody import AMBIGUOUS, DriveName
 from eraser.domain.events import Outcome
 from eraser.domain.scanning import MAX_SCAN_CHARACTERS, codes_of
@@ -55,7 +55,7 @@ def add_labels(router: APIRouter, desk: Desk, filed: FiledCertificates) -> None:
     @router.get("/labels/size/{size}", dependencies=_VIEW_LOTS)
     async def choose_size(request: Request, size: Literal[SIZES], back: str = "/labels") -> Response:  # type: ignore[valid-type]
         """Each desk has its own printer, so the browser remembers it."""
-        answer = RedirectResponse(own_path(back), status_code=HTTPStatus.SEE_OTHER)
+        answer = RedirectResponse(own_path(back, "/labels"), status_code=HTTPStatus.SEE_OTHER)
         is_secure = request.url.scheme == "https"
         answer.set_cookie(
             SIZE_COOKIE, size, max_age=_YEAR_SECONDS, path="/labels", samesite="lax", secure=is_secure, httponly=True
@@ -79,14 +79,20 @@ def add_labels(router: APIRouter, desk: Desk, filed: FiledCertificates) -> None:
             "is_good": is_good,
             "code": code_of(item.certificate_id, item.digest),
             "qr": qr_svg(address),
-            "back": own_path(back),
+            "back": own_path(back, "/labels"),
         }
         return render(request, "label_result.html", context | _sizes(request))
 
     @router.get("/labels/intake", dependencies=_VIEW_LOTS)
     async def show_intake(request: Request, lot: Name, serial: Name, tag: Name = "", back: str = "/labels") -> Response:
         described = await lot_named(desk.lots, lot)
-        context = {"lot": described, "serial": serial, "tag": tag, "qr": qr_svg(tag or serial), "back": own_path(back)}
+        context = {
+            "lot": described,
+            "serial": serial,
+            "tag": tag,
+            "qr": qr_svg(tag or serial),
+            "back": own_path(back, "/labels"),
+        }
         return render(request, "label_intake.html", context | _sizes(request))
 
 
@@ -136,9 +142,3 @@ def qr_svg(text: str) -> str:
         out, kind="svg", border=2, xmldecl=False, svgns=True, omitsize=True, dark="#000", light="#fff", nl=False
     )
     return out.getvalue().decode()
-
-
-def own_path(text: str) -> str:
-    """A path of ours; the list of labels for anything else."""
-    is_ours = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
-    return quote(text, safe="/?&=%.-_~") if is_ours else "/labels"

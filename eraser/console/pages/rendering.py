@@ -15,6 +15,7 @@ from eraser.console.identity import Permission, viewer_of
 from eraser.console.pages import assets, pictures, quantities
 from eraser.console.pages.language import N_, Language, language_of, translations
 from eraser.console.pages.sentences import said
+from eraser.console.problems import status_of
 from eraser.domain.sayings import say_error
 from eraser.errors import EraserError
 
@@ -74,6 +75,20 @@ def render(
     text = environment(language).get_template(template).render(base | dict(context or {}))
     headers = {"content-language": language.value, "vary": "cookie, accept-language"}
     return HTMLResponse(text, status_code=status, headers=headers)
+
+
+def render_form(
+    request: Request, template: str, context: Mapping[str, Any], error: EraserError | None = None
+) -> HTMLResponse:
+    """A page with what was asked for on it; where that was refused, `wrong` says why, and the status is the refusal's."""
+    status = status_of(error) if error is not None else HTTPStatus.OK
+    return render(request, template, {"wrong": str(error) if error is not None else "", **context}, status)
+
+
+def own_path(text: str, otherwise: str = "/") -> str:
+    """A path of this station; `otherwise` for anything else: "//elsewhere" and "/\\elsewhere" are other hosts to a browser."""
+    is_ours = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
+    return text if is_ours else otherwise
 
 
 def render_problem(request: Request, error: EraserError, status: HTTPStatus) -> HTMLResponse:
