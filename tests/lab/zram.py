@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.lab.loop import LabError, wait_until
@@ -27,9 +27,23 @@ class ZramDrive:
         (Path("/sys/block") / self.name / "disksize").write_text(str(self.size_bytes))
 
     def pull(self) -> None:
-        """Remove the disk. The kernel refuses while it is open: LabError after 10 s."""
-        wait_until(self._removed, f"{self.device} to be let go")
+        """Remove the disk. The kernel refuses while it is open: LabError after 10 s, which says who has it open."""
+        try:
+            wait_until(self._removed, f"{self.device} to be let go")
+        except LabError as error:
+            raise LabError(
+                f"{error}; it is open in: {', '.join(self._holders()) or 'no process that can be seen'}"
+            ) from None
         self.is_plugged_in = False
+
+    def _holders(self) -> set[str]:
+        found = set()
+        for opened in Path("/proc").glob("[0-9]*/fd/*"):
+            with suppress(OSError):  # a process that ends meanwhile
+                if opened.readlink() == self.device:
+                    command = opened.parents[1].joinpath("cmdline").read_bytes().decode("utf-8", "replace")
+                    found.add(f"{opened.parts[2]} ({command.replace(chr(0), ' ').strip()[:120]})")
+        return found
 
     def _removed(self) -> bool:
         try:

@@ -74,7 +74,7 @@ async def test_an_emptied_index_fills_itself_with_the_same(url: str) -> None:
         assert len(before.found) == 5
         await ledger.store.write(lambda connection: connection.execute(delete(certificate_index)))
         assert (await index.search(Search())).found == ()
-        await index.rebuild()
+        await index.refresh()
         assert await index.search(Search()) == before
 
 
